@@ -1,0 +1,135 @@
+//! S5: every hop is a permitted edge of the release graph, its conditions proved on this cluster; mixed releases are never more
+//! than that hop apart.
+//!
+//! The edge's ranges travel in the plan with the pack's digest; here they are applied again. A way back is permitted by the
+//! pack's rollback rules, whose ids begin with `rollback`; blocks and `never land` speak of ways forward and do not bind it.
+
+use super::{Invariant, Violation};
+use crate::{
+    walk::{Visit, Watch, steps_of},
+    world::World,
+};
+use quorate_model::{Action, Edge, Hop, Plan, PlanKind, Release, RuleVerdict, StepRole};
+
+/// Ids of rules that permit a way back begin so.
+const ROLLBACK: &str = "rollback";
+
+/// Applies the release graph's evidence again and keeps the mixture of releases within the hop.
+pub(crate) struct Hops;
+
+impl<'p> Watch<'p> for Hops {
+    fn hop_begins(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+        let hop = &plan.hops[index];
+        let mut broken = |text| found.push(Violation::error(Invariant::S5, None, text));
+        let before = index.checked_sub(1).map_or(&plan.from, |i| &plan.hops[i].to);
+        if hop.from != *before {
+            broken(format!("the hop to {} starts at {}, but the cluster is at {before}", hop.to, hop.from));
+        }
+        if index + 1 == plan.hops.len() && hop.to != plan.to {
+            broken(format!("the last hop ends at {}, the plan at {}", hop.to, plan.to));
+        }
+        let up = hop.to > hop.from;
+        if up != (plan.kind == PlanKind::Upgrade) {
+            broken(format!("the hop {} -> {} goes the other way than the plan", hop.from, hop.to));
+        }
+        for text in unproved_edge(hop, plan.kind) {
+            broken(text);
+        }
+        for text in unproved_rules(hop) {
+            broken(text);
+        }
+        for text in too_far_apart(hop, index, world) {
+            broken(text);
+        }
+    }
+
+    fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
+        let mut broken = |text| found.push(Violation::error(Invariant::S5, at.id(), text));
+        match &at.step.action {
+            Action::Swap { node, from, .. } => {
+                let runs = world.member(node).and_then(|member| member.release);
+                if let Some(runs) = runs.filter(|runs| *runs != from) {
+                    broken(format!("{node} runs {runs} then, the step takes it for {from}"));
+                }
+            }
+            Action::Start { node, expect } => {
+                if *expect != at.hop.to {
+                    broken(format!("{node} is started as {expect} on a hop to {}", at.hop.to));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn hop_ends(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+        let hop = &plan.hops[index];
+        for member in &world.members {
+            // A member that nobody could see may be left out of the last hop, never out of one that others follow.
+            let left = match member.release {
+                Some(release) => *release != hop.to,
+                None => index + 1 < plan.hops.len(),
+            };
+            if left {
+                let runs = member.release.map_or("an unseen release".to_owned(), Release::to_string);
+                let text = format!("the hop to {} ends with {} still at {runs}", hop.to, member.name);
+                found.push(Violation::error(Invariant::S5, None, text));
+            }
+        }
+    }
+}
+
+fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {
+    let Edge { permitted_by, blocks, excused, never_land } = &hop.edge;
+    let (from, to) = (&hop.from, &hop.to);
+    let mut wrong = Vec::new();
+    let permits = |id: &str| kind == PlanKind::Upgrade || id.starts_with(ROLLBACK);
+    if !permitted_by.iter().any(|(id, f, t)| permits(id) && f.contains(from) && t.contains(to)) {
+        wrong.push(format!("no rule permits {from} -> {to}"));
+    }
+    if kind != PlanKind::Upgrade {
+        return wrong;
+    }
+    for (id, _, _) in blocks.iter().filter(|(_, f, t)| f.contains(from) && t.contains(to)) {
+        let evidence = excused.iter().find(|(excused, _)| excused == id).map_or("", |(_, evidence)| evidence);
+        if evidence.trim().is_empty() {
+            wrong.push(format!("rule {id} forbids {from} -> {to}, and nothing proves that it does not apply"));
+        }
+    }
+    if let Some(range) = never_land.iter().find(|range| range.contains(to)) {
+        wrong.push(format!("{to} is never to be landed on ({range})"));
+    }
+    wrong
+}
+
+fn unproved_rules(hop: &Hop) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let before_first_stop = || steps_of(hop).take_while(|step| !matches!(step.action, Action::Stop { .. }));
+    for rule in &hop.rules {
+        match rule.verdict {
+            RuleVerdict::Block => wrong.push(format!("rule {} forbids the hop to {}", rule.id, hop.to)),
+            RuleVerdict::Condition => {
+                if rule.because.trim().is_empty() {
+                    wrong.push(format!("the condition of rule {} has no evidence", rule.id));
+                }
+                if !rule.cures.is_empty() && !before_first_stop().any(|step| step.role == StepRole::Cure) {
+                    wrong.push(format!("rule {} needs a cure, and none runs before the first stop", rule.id));
+                }
+            }
+            RuleVerdict::Allow | RuleVerdict::NotApplicable => {}
+        }
+    }
+    wrong
+}
+
+fn too_far_apart(hop: &Hop, index: usize, world: &World<'_>) -> Vec<String> {
+    let (low, high) = if hop.from <= hop.to { (&hop.from, &hop.to) } else { (&hop.to, &hop.from) };
+    let outside = |release: &Release| release < low || release > high;
+    // After the first hop `hop_ends` has already named everyone who was left behind.
+    let members = world.members.iter().filter(|_| index == 0);
+    members
+        .filter_map(|member| Some((member, member.release.filter(|release| outside(release))?)))
+        .map(|(member, release)| {
+            format!("{} runs {release}, which lies outside the hop {} -> {}", member.name, hop.from, hop.to)
+        })
+        .collect()
+}

@@ -1,0 +1,50 @@
+//! S7: no step runs twice unless its own probe said that it had not happened.
+//!
+//! In a plan: ids are unique, and every step that is not harmless to repeat says how to see that it has happened.
+
+use super::{Invariant, Violation};
+use crate::{
+    walk::{Visit, Watch},
+    world::World,
+};
+use quorate_model::{Action, StepId};
+use std::collections::BTreeSet;
+
+/// Remembers the ids seen so far.
+#[derive(Default)]
+pub(crate) struct Repeat<'p> {
+    seen: BTreeSet<&'p StepId>,
+}
+
+impl<'p> Watch<'p> for Repeat<'p> {
+    fn step(&mut self, at: &Visit<'p>, _world: &World<'p>, found: &mut Vec<Violation>) {
+        let step = at.step;
+        if !self.seen.insert(&step.id) {
+            found.push(Violation::error(Invariant::S7, at.id(), format!("two steps are named {}", step.id)));
+        }
+        let probe = step.done.as_ref().map(|done| done.cel.trim()).filter(|cel| !cel.is_empty());
+        if probe.is_none() && !harmless_to_repeat(&step.action) {
+            let text = "has no probe that tells whether it has already happened, and is not harmless to repeat";
+            found.push(Violation::error(Invariant::S7, at.id(), text));
+        }
+    }
+}
+
+/// Whether doing it twice gives the same as doing it once, whatever happened in between.
+fn harmless_to_repeat(action: &Action) -> bool {
+    match action {
+        // Looking and asking change nothing; staging, copying and comparing write the same files again; the ledger pays once.
+        Action::Look
+        | Action::Confirm { .. }
+        | Action::Stage { .. }
+        | Action::Backup { .. }
+        | Action::Verify { .. }
+        | Action::TempPutBack { .. } => true,
+        Action::Call { .. }
+        | Action::TempSet { .. }
+        | Action::Stop { .. }
+        | Action::Swap { .. }
+        | Action::Start { .. }
+        | Action::Restore { .. } => false,
+    }
+}

@@ -1,0 +1,89 @@
+//! S9: an artifact runs only if its digest is the planned one.
+//!
+//! In a plan: every file of a hop's artifact has a digest; it is beside the live one before the first stop; it is swapped in only
+//! between its own member's stop and start; and whatever was set for a time is put back.
+
+use super::{Invariant, Violation};
+use crate::{
+    digest::is_digest,
+    walk::{Visit, Watch, steps_of},
+    world::{Life, World},
+};
+use quorate_model::{Action, ArtifactRef, NodeName, Plan};
+
+/// Follows artifacts and temporary changes.
+pub(crate) struct Artifacts;
+
+impl<'p> Watch<'p> for Artifacts {
+    fn hop_begins(&mut self, plan: &'p Plan, index: usize, _world: &World<'p>, found: &mut Vec<Violation>) {
+        let hop = &plan.hops[index];
+        let ArtifactRef { pack, release, source: _, files } = &hop.artifact;
+        let mut broken = |text| found.push(Violation::error(Invariant::S9, None, text));
+        if *pack != plan.pack || *release != hop.to {
+            broken(format!("the hop to {} {} carries the artifact of {pack} {release}", plan.pack, hop.to));
+        }
+        if files.is_empty() && steps_of(hop).any(|step| matches!(step.action, Action::Swap { .. })) {
+            broken(format!("the artifact of {} has no files", hop.to));
+        }
+        for file in files.iter().filter(|file| !is_digest(&file.sha256)) {
+            broken(format!("file {} of {} has no SHA-256", file.name, hop.to));
+        }
+    }
+
+    fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
+        let mut broken = |text| found.push(Violation::error(Invariant::S9, at.id(), text));
+        match &at.step.action {
+            Action::Stage { artifact, .. } if *artifact != at.hop.artifact => {
+                broken(format!("stages {} {}, which is not the hop's artifact", artifact.pack, artifact.release));
+            }
+            Action::Stop { .. } if !world.any_stop => {
+                for node in unstaged(at, world) {
+                    broken(format!("members begin to stop before the artifact is staged on {node}"));
+                }
+            }
+            Action::Swap { node, to, .. } => {
+                if *to != at.hop.artifact {
+                    broken(format!("swaps in {} {}, which is not the hop's artifact", to.pack, to.release));
+                }
+                if !is_stopped(world, node) {
+                    broken(format!("exchanges the files of {node} while it is not stopped by this plan"));
+                }
+            }
+            Action::Start { node, expect } => {
+                let live = world.member(node).and_then(|member| member.live);
+                if live != Some(expect) {
+                    let files = live.map_or("unseen files".to_owned(), ToString::to_string);
+                    broken(format!("{node} is started as {expect}, its live files are {files}"));
+                }
+            }
+            Action::TempPutBack { key } if !world.owed.contains(&key.as_str()) => {
+                broken(format!("`{key}` is put back and was never set"));
+            }
+            _ => {}
+        }
+    }
+
+    fn hop_ends(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+        if index + 1 == plan.hops.len() {
+            for key in &world.owed {
+                let text = format!("`{key}` is set for a time and never put back");
+                found.push(Violation::error(Invariant::S9, None, text));
+            }
+        }
+    }
+}
+
+/// A member that was found down has no stop of its own to wait for.
+fn is_stopped(world: &World<'_>, node: &NodeName) -> bool {
+    world.member(node).is_some_and(|member| matches!(member.life, Life::Stopped | Life::FoundDown))
+}
+
+/// Nodes that get the hop's artifact later and do not hold it yet.
+fn unstaged<'p>(at: &Visit<'p>, world: &World<'p>) -> Vec<&'p NodeName> {
+    let swaps = steps_of(at.hop).filter_map(|step| match &step.action {
+        Action::Swap { node, to, .. } => Some((node, to)),
+        _ => None,
+    });
+    let holds = |node: &NodeName, to| world.member(node).is_some_and(|member| member.staged.contains(&to));
+    swaps.filter(|(node, to)| !holds(node, to)).map(|(node, _)| node).collect()
+}

@@ -1,0 +1,257 @@
+//! The cluster as it would be after each step, were everything to go as planned.
+//!
+//! Invariant: it starts from the plan's own observation, and what that did not see counts as not healthy.
+
+use crate::walk::{Visit, acts};
+use quorate_model::{
+    Action, ArtifactRef, Backup, Gate, Hop, NodeName, NodeObservation, Plan, Release, Role, Step, StepRole,
+};
+
+/// The conditions that bring a started member back into the count.
+pub(crate) const REJOIN_CONDITIONS: [&str; 4] = ["release", "healthy", "member", "caught-up"];
+
+/// Where a member's process stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It serves.
+    Up,
+    /// It did not serve, or could not be seen, when the plan was made.
+    FoundDown,
+    /// A step of the plan stopped it.
+    Stopped,
+    /// A step of the plan started it and no gate has seen it back yet.
+    Started,
+}
+
+/// One member.
+#[derive(Debug)]
+pub(crate) struct Member<'p> {
+    pub(crate) name: &'p NodeName,
+    pub(crate) voter: bool,
+    pub(crate) group: &'p str,
+    pub(crate) life: Life,
+    /// The release that runs, or ran last.
+    pub(crate) release: Option<&'p Release>,
+    /// The release whose files are live now.
+    pub(crate) live: Option<&'p Release>,
+    /// True between a stop and the next start.
+    pub(crate) swapped: bool,
+    /// Artifacts beside the live one in this hop.
+    pub(crate) staged: Vec<&'p ArtifactRef>,
+    /// Conditions that gates saw since its last start.
+    held: Vec<&'p str>,
+}
+
+/// Who orders writes, as far as the plan lets one know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leader<'p> {
+    /// This member.
+    Known(&'p NodeName),
+    /// The members elect one among themselves; nobody can say which.
+    Elected,
+    /// The product shows no leaders at all.
+    NoSuchThing,
+    /// There should be one, and it was not seen.
+    Unseen,
+}
+
+/// A copy of the data that the plan has taken by now.
+#[derive(Debug)]
+pub(crate) struct Copy<'p> {
+    pub(crate) backup: &'p Backup,
+    pub(crate) verified: bool,
+}
+
+/// The cluster in the mind.
+#[derive(Debug)]
+pub(crate) struct World<'p> {
+    pub(crate) members: Vec<Member<'p>>,
+    pub(crate) leader: Leader<'p>,
+    /// Copies taken in this hop.
+    pub(crate) copies: Vec<Copy<'p>>,
+    /// A person said yes in this hop.
+    pub(crate) confirmed: bool,
+    /// A person said yes anywhere before.
+    pub(crate) ever_confirmed: bool,
+    /// Temporary changes that are owed, by key.
+    pub(crate) owed: Vec<&'p str>,
+    /// A member was stopped in this hop.
+    pub(crate) any_stop: bool,
+}
+
+impl<'p> World<'p> {
+    /// The cluster as the plan's observation shows it.
+    pub(crate) fn observed(plan: &'p Plan) -> Self {
+        let nodes = &plan.observed.nodes;
+        let members = nodes.iter().map(|node| Member::observed(node, nodes)).collect();
+        Self {
+            members,
+            leader: observed_leader(nodes),
+            copies: Vec::new(),
+            confirmed: false,
+            ever_confirmed: false,
+            owed: Vec::new(),
+            any_stop: false,
+        }
+    }
+    /// The member of that name.
+    pub(crate) fn member(&self, name: &NodeName) -> Option<&Member<'p>> {
+        self.members.iter().find(|member| member.name == name)
+    }
+    /// How many voters there are, down or not.
+    pub(crate) fn voters(&self) -> usize {
+        self.members.iter().filter(|member| member.voter).count()
+    }
+    /// The smallest majority.
+    pub(crate) fn quorum(&self) -> usize {
+        self.voters() / 2 + 1
+    }
+    /// Voters that would serve with `gone` gone. A started one counts: that it is back is what its gate proves (S4).
+    pub(crate) fn serving_without(&self, gone: &NodeName) -> usize {
+        let serves = |life| matches!(life, Life::Up | Life::Started);
+        self.members.iter().filter(|m| m.voter && m.name != gone && serves(m.life)).count()
+    }
+
+    /// Forgets what counts for one hop only.
+    pub(crate) fn hop_begins(&mut self, _plan: &'p Plan, _hop: &'p Hop) {
+        self.copies.clear();
+        self.confirmed = false;
+        self.any_stop = false;
+        for member in &mut self.members {
+            member.staged.clear();
+        }
+    }
+
+    /// Changes the world as the step says.
+    pub(crate) fn apply(&mut self, at: &Visit<'p>) {
+        let step = at.step;
+        match &step.action {
+            Action::Look => {}
+            Action::Confirm { .. } => {
+                self.confirmed = true;
+                self.ever_confirmed = true;
+            }
+            Action::Stage { node, artifact } => self.change(node, |m| m.staged.push(artifact)),
+            Action::Backup { backup } => self.copies.push(Copy { backup, verified: false }),
+            Action::Verify { backup } => {
+                for copy in self.copies.iter_mut().filter(|copy| copy.backup.file == backup.file) {
+                    copy.verified = true;
+                }
+            }
+            Action::Call { .. } if step.role == StepRole::Handover => self.hand_over(step),
+            Action::Call { .. } | Action::Restore { .. } => {}
+            Action::TempSet { key, .. } => self.owed.push(key),
+            Action::TempPutBack { key } => self.owed.retain(|owed| owed != key),
+            Action::Stop { node } => self.stop(node),
+            Action::Swap { node, to, .. } => self.change(node, |m| {
+                m.live = Some(&to.release);
+                m.swapped = true;
+            }),
+            Action::Start { node, expect } => self.change(node, |m| {
+                m.life = Life::Started;
+                m.release = Some(expect);
+                m.swapped = false;
+                m.held.clear();
+            }),
+        }
+        if let (Some(gate), Some(node)) = (&step.gate, at.node()) {
+            self.change(node, |m| m.see(gate));
+        }
+    }
+
+    fn stop(&mut self, node: &NodeName) {
+        if self.leader == Leader::Known(node) {
+            self.leader = if self.voters() > 1 { Leader::Elected } else { self.leader };
+        }
+        self.any_stop = true;
+        self.change(node, |m| {
+            m.life = Life::Stopped;
+            m.swapped = false;
+        });
+    }
+
+    fn hand_over(&mut self, step: &'p Step) {
+        self.leader = handover_target(step, self).map_or(Leader::Elected, Leader::Known);
+    }
+
+    fn change(&mut self, node: &NodeName, change: impl FnOnce(&mut Member<'p>)) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.name == node) {
+            change(member);
+        }
+    }
+}
+
+impl<'p> Member<'p> {
+    fn observed(node: &'p NodeObservation, all: &[NodeObservation]) -> Self {
+        Self {
+            name: &node.name,
+            voter: counts_as_voter(node, all),
+            group: node.group.as_str(),
+            life: if node.is_healthy() { Life::Up } else { Life::FoundDown },
+            release: node.release.as_ref(),
+            live: node.disk_release.as_ref().or(node.release.as_ref()),
+            swapped: false,
+            staged: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+    /// The rejoin conditions that no gate has seen since the start.
+    pub(crate) fn not_yet_held(&self) -> impl Iterator<Item = &'static str> {
+        REJOIN_CONDITIONS.into_iter().filter(|name| !self.held.contains(name))
+    }
+    /// Whether a gate saw this condition since the start.
+    pub(crate) fn has_held(&self, name: &str) -> bool {
+        self.held.contains(&name)
+    }
+    fn see(&mut self, gate: &'p Gate) {
+        if self.life != Life::Started {
+            return;
+        }
+        self.held.extend(gate.conditions.iter().map(|condition| condition.name.as_str()));
+        if self.not_yet_held().next().is_none() {
+            self.life = Life::Up;
+        }
+    }
+}
+
+/// A member whose vote was not seen counts as a voter unless its group is known to hold none: that asks for more, never for less.
+fn counts_as_voter(node: &NodeObservation, all: &[NodeObservation]) -> bool {
+    match (node.voter, node.role) {
+        (Some(voter), _) => voter,
+        (None, Role::Learner | Role::Client) => false,
+        (None, Role::Leader | Role::Follower | Role::Candidate | Role::Unknown) => {
+            let mut known = all.iter().filter(|other| other.voter == Some(true)).peekable();
+            known.peek().is_none() || known.any(|other| other.group == node.group)
+        }
+    }
+}
+
+fn observed_leader(nodes: &[NodeObservation]) -> Leader<'_> {
+    if let Some(leader) = nodes.iter().find(|node| node.role == Role::Leader) {
+        return Leader::Known(&leader.name);
+    }
+    let has_leaders = nodes
+        .iter()
+        .any(|node| matches!(node.role, Role::Follower | Role::Learner | Role::Candidate));
+    if has_leaders { Leader::Unseen } else { Leader::NoSuchThing }
+}
+
+/// The member that a handover names: its name or its member id stands, quoted, in the step's `leader` condition.
+pub(crate) fn handover_target<'p>(step: &'p Step, world: &World<'p>) -> Option<&'p NodeName> {
+    let gate = step.gate.iter().flat_map(|gate| &gate.conditions);
+    let named: Vec<&str> =
+        step.done.iter().chain(gate).filter(|c| c.name == "leader").map(|c| c.cel.as_str()).collect();
+    let quoted = |name: &str| {
+        named.iter().any(|cel| cel.contains(&format!("'{name}'")) || cel.contains(&format!("\"{name}\"")))
+    };
+    let mut fits = world.members.iter().map(|member| member.name).filter(|name| quoted(name.as_str()));
+    match (fits.next(), fits.next()) {
+        (Some(target), None) => Some(target),
+        (None, _) | (Some(_), Some(_)) => None,
+    }
+}
+
+/// Whether the step may happen while a started member is not back yet: it changes nothing.
+pub(crate) fn leaves_alone(step: &Step) -> bool {
+    !acts(&step.action)
+}

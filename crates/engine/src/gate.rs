@@ -1,0 +1,109 @@
+//! The clock of one gate: good looks in a row, healthy time, and an end.
+
+use crate::Verdict;
+use jiff::{SignedDuration, Timestamp};
+use quorate_model::{Gate, NodeName, Unsafe, WaitingOn};
+use std::time::Duration;
+
+/// An invariant that breaks because of another member halts the run after this. A single lost answer on a busy host is
+/// no reason to wake anybody; a second member that is really gone is one, and must be told within five seconds.
+pub(crate) const GUARD_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a step may be refused as unsafe or not yet before the run halts: a member that has just rejoined needs
+/// a heartbeat or two to be counted; past this somebody should look.
+pub(crate) const PRECHECK_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Adds without ever leaving the range of time.
+pub(crate) fn after(at: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// Time from one moment to a later one.
+pub(crate) fn since(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+/// What the clock says after a look.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum GateSays {
+    /// It holds.
+    Open,
+    /// Look again at that time.
+    LookAt(Timestamp, Option<WaitingOn>),
+    /// Not in time.
+    TimedOut(String),
+    /// Something else breaks.
+    Broken(Unsafe),
+}
+
+/// One gate under way.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GateClock {
+    gate: Gate,
+    node: Option<NodeName>,
+    began: Timestamp,
+    good_in_row: u32,
+    good_since: Option<Timestamp>,
+    unsafe_since: Option<Timestamp>,
+    last: String,
+}
+
+impl GateClock {
+    pub(crate) fn new(gate: Gate, node: Option<NodeName>, now: Timestamp) -> Self {
+        let last = "nothing has been seen yet".to_owned();
+        Self { gate, node, began: now, good_in_row: 0, good_since: None, unsafe_since: None, last }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.gate.name
+    }
+
+    /// Takes one look into account.
+    pub(crate) fn look(&mut self, verdict: Verdict, now: Timestamp) -> GateSays {
+        let waiting = match verdict {
+            Verdict::Holds => return self.good(now),
+            Verdict::NotYet(on) => {
+                self.unsafe_since = None;
+                on
+            }
+            Verdict::Unseen(what) => WaitingOn::Unseen { node: self.node.clone(), what },
+            Verdict::Differs(differs) => WaitingOn::Unseen { node: self.node.clone(), what: differs.join("; ") },
+            Verdict::Unsafe(reason) => {
+                let from = *self.unsafe_since.get_or_insert(now);
+                self.good_in_row = 0;
+                self.good_since = None;
+                if since(from, now) >= GUARD_PATIENCE {
+                    return GateSays::Broken(reason);
+                }
+                return GateSays::LookAt(after(now, self.gate.look_every), None);
+            }
+        };
+        self.good_in_row = 0;
+        self.good_since = None;
+        self.last = format!("{waiting:?}");
+        if since(self.began, now) >= self.gate.limit {
+            return GateSays::TimedOut(self.last.clone());
+        }
+        GateSays::LookAt(after(now, self.gate.look_every), Some(waiting))
+    }
+
+    fn good(&mut self, now: Timestamp) -> GateSays {
+        self.unsafe_since = None;
+        self.good_in_row += 1;
+        let from = *self.good_since.get_or_insert(now);
+        let left = self.gate.soak.saturating_sub(since(from, now));
+        if self.good_in_row >= self.gate.good_looks && left.is_zero() {
+            return GateSays::Open;
+        }
+        let next = if self.good_in_row >= self.gate.good_looks {
+            left.min(self.gate.look_every)
+        } else {
+            self.gate.look_every
+        };
+        let waiting = (!left.is_zero()).then(|| WaitingOn::Soak {
+            node: self.node.clone(),
+            left_secs: left.as_secs() + u64::from(left.subsec_nanos() > 0),
+        });
+        GateSays::LookAt(after(now, next), waiting)
+    }
+}

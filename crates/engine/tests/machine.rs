@@ -1,0 +1,337 @@
+//! The machine, driven by hand: each test is one conversation.
+
+use jiff::{SignedDuration, Timestamp};
+use quorate_engine::{Effect, Engine, Input, Look, Phase, Verdict};
+use quorate_model::*;
+use std::{sync::Arc, time::Duration};
+
+fn condition(name: &str) -> Condition {
+    Condition { name: name.into(), cel: String::new(), text: name.into() }
+}
+
+fn step(id: &str, role: StepRole, action: Action) -> Step {
+    let acts = !matches!(action, Action::Look | Action::Confirm { .. });
+    Step {
+        id: id.into(),
+        title: id.into(),
+        role,
+        node: Some("n1".into()),
+        action,
+        precheck: Vec::new(),
+        done: acts.then(|| condition("done")),
+        gate: None,
+        undo: Undo::Nothing,
+        limit: Duration::from_secs(5),
+        estimate: Duration::from_secs(1),
+        one_way: false,
+        needs_approval: false,
+    }
+}
+
+fn gate(soak: u64) -> Gate {
+    Gate {
+        name: "rejoin".into(),
+        conditions: vec![condition("healthy")],
+        good_looks: 2,
+        look_every: Duration::from_secs(1),
+        soak: Duration::from_secs(soak),
+        limit: Duration::from_secs(30),
+    }
+}
+
+fn plan(steps: Vec<Step>) -> Arc<Plan> {
+    let release: Release = "3.4.23".parse().unwrap();
+    let at = Timestamp::UNIX_EPOCH;
+    let policy = Policy { look_every: Duration::from_secs(1), ..Policy::default() };
+    Arc::new(Plan {
+        schema: PLAN_SCHEMA,
+        digest: Digest::new("d1"),
+        parent: None,
+        cluster: "c".into(),
+        pack: "p".into(),
+        pack_digest: Digest::new("p"),
+        kind: PlanKind::Upgrade,
+        from: release.clone(),
+        to: release.clone(),
+        observation: ObservationRef { taken_at: at, digest: Digest::new("o") },
+        observed: Observation { cluster: "c".into(), pack: "p".into(), taken_at: at, nodes: vec![], facts: Facts::new(), findings: vec![] },
+        policy,
+        hops: vec![Hop {
+            from: release.clone(),
+            to: release.clone(),
+            kind: HopKind::Rolling,
+            risk: Risk::Low,
+            one_way: Door::None,
+            rules: vec![],
+            edge: Edge { permitted_by: vec![], blocks: vec![], excused: vec![], never_land: vec![] },
+            artifact: ArtifactRef { pack: "p".into(), release, source: ArtifactSource::Folder("/a".into()), files: vec![] },
+            waves: vec![Wave { id: "w".into(), title: "w".into(), node: None, steps }],
+        }],
+        refused: vec![],
+        config_findings: vec![],
+        losses: vec![],
+        estimate: Duration::ZERO,
+        outage: Duration::ZERO,
+    })
+}
+
+/// A driver that keeps the journal and the time.
+struct Driver {
+    engine: Engine,
+    journal: Vec<Recorded>,
+    now: Timestamp,
+    last: Option<Effect>,
+}
+
+impl Driver {
+    fn new(plan: Arc<Plan>) -> Self {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut driver = Self { engine: Engine::new(plan.clone(), now), journal: vec![], now, last: None };
+        driver.record(RunEvent::Began {
+            plan: plan.digest.clone(),
+            cluster: "c".into(),
+            holder: Holder { who: "anna".into(), pid: 1 },
+            generation: Generation(1),
+        });
+        driver.poll();
+        driver
+    }
+    fn record(&mut self, event: RunEvent) {
+        self.journal.push(Recorded { seq: Seq(self.journal.len() as u64 + 1), at: self.now, event });
+    }
+    fn poll(&mut self) {
+        while let Some(turn) = self.engine.poll_action(self.now) {
+            for event in turn.journal {
+                self.record(event);
+            }
+            if let Some(effect) = turn.effect {
+                assert!(self.last.is_none(), "one effect at a time, had {:?}, got {effect:?}", self.last);
+                self.last = Some(effect);
+            }
+        }
+    }
+    fn tell(&mut self, input: Input) {
+        self.engine.handle(input, self.now);
+        self.poll();
+    }
+    fn looked(&mut self, verdict: Verdict) {
+        let Some(Effect::Look { step, look }) = self.last.clone() else { panic!("no look asked: {:?}", self.last) };
+        self.last = None;
+        self.tell(Input::Looked { step, look, verdict });
+    }
+    fn acted(&mut self, outcome: Outcome) {
+        let Some(Effect::Act { step, attempt }) = self.last.clone() else { panic!("no act asked: {:?}", self.last) };
+        self.last = None;
+        self.tell(Input::Acted { step, attempt, outcome, also: vec![] });
+    }
+    /// Time jumps to the next timeout.
+    fn wait(&mut self) {
+        let at = self.engine.poll_timeout().expect("something is waited for");
+        self.now = at.max(self.now);
+        self.tell(Input::Tick);
+    }
+    fn not_yet() -> Verdict {
+        Verdict::NotYet(WaitingOn::Healthy { node: "n1".into() })
+    }
+    fn done() -> Outcome {
+        Outcome::Succeeded { note: None }
+    }
+    fn hold(&self) -> &Hold {
+        match self.engine.phase() {
+            Phase::Over(RunEnd::Halted { hold }) => hold,
+            other => panic!("not halted: {other:?}"),
+        }
+    }
+    fn count(&self, what: impl Fn(&RunEvent) -> bool) -> usize {
+        self.journal.iter().filter(|one| what(&one.event)).count()
+    }
+}
+
+fn stop() -> Step {
+    step("stop", StepRole::Stop, Action::Stop { node: "n1".into() })
+}
+fn start() -> Step {
+    step("start", StepRole::Start, Action::Start { node: "n1".into(), expect: "3.4.23".parse().unwrap() })
+}
+fn rejoin(soak: u64) -> Step {
+    Step { gate: Some(gate(soak)), ..step("rejoin", StepRole::Rejoin, Action::Look) }
+}
+
+#[test]
+fn a_run_goes_probe_act_gate_and_succeeds() {
+    let mut run = Driver::new(plan(vec![stop(), start(), rejoin(0)]));
+    assert_eq!(run.last, Some(Effect::Look { step: Some("stop".into()), look: Look::Done }));
+    run.looked(Driver::not_yet());
+    run.acted(Driver::done());
+    run.looked(Driver::not_yet());
+    run.acted(Driver::done());
+    run.looked(Verdict::Holds);
+    run.wait();
+    run.looked(Verdict::Holds);
+    assert_eq!(run.last, Some(Effect::End(RunEnd::Succeeded)));
+}
+
+#[test]
+fn intent_stands_in_the_journal_before_the_act_is_given_out() {
+    let mut run = Driver::new(plan(vec![stop()]));
+    run.looked(Driver::not_yet());
+    assert!(matches!(run.last, Some(Effect::Act { .. })));
+    assert!(matches!(run.journal.last().unwrap().event, RunEvent::Started { .. }));
+}
+
+#[test]
+fn what_had_already_happened_is_not_done_again() {
+    let mut run = Driver::new(plan(vec![stop()]));
+    run.looked(Verdict::Holds);
+    assert_eq!(run.last, Some(Effect::End(RunEnd::Succeeded)));
+    assert_eq!(run.count(|event| matches!(event, RunEvent::Started { .. })), 0);
+}
+
+#[test]
+fn a_failed_stop_halts_and_touches_nothing_more() {
+    let mut run = Driver::new(plan(vec![stop(), start()]));
+    run.looked(Driver::not_yet());
+    run.acted(Outcome::Failed { because: "permission denied".into() });
+    assert_eq!(run.hold().code, "act-failed");
+    assert_eq!(run.count(|event| matches!(event, RunEvent::Started { .. })), 1);
+}
+
+#[test]
+fn an_unknown_outcome_is_settled_by_the_steps_own_probe() {
+    let mut run = Driver::new(plan(vec![stop(), rejoin(0)]));
+    run.looked(Driver::not_yet());
+    run.acted(Outcome::Unknown { because: "connection lost".into() });
+    assert_eq!(run.last, Some(Effect::Look { step: Some("stop".into()), look: Look::Done }));
+    run.looked(Verdict::Holds);
+    assert_eq!(run.last, Some(Effect::Look { step: Some("rejoin".into()), look: Look::Gate }));
+    assert_eq!(run.count(|event| matches!(event, RunEvent::Started { step, .. } if step.as_str() == "stop")), 1);
+}
+
+#[test]
+fn a_gate_without_data_never_opens() {
+    let mut run = Driver::new(plan(vec![rejoin(0)]));
+    for _ in 0..40 {
+        if !matches!(run.last, Some(Effect::Look { .. })) {
+            break;
+        }
+        run.looked(Verdict::Unseen("no answer".into()));
+        if run.engine.poll_timeout().is_some() {
+            run.wait();
+        }
+    }
+    assert_eq!(run.hold().code, "gate-timeout");
+}
+
+#[test]
+fn good_looks_start_again_after_a_bad_one_and_the_soak_too() {
+    let mut run = Driver::new(plan(vec![rejoin(5)]));
+    let began = run.now;
+    run.looked(Verdict::Holds);
+    run.wait();
+    run.looked(Driver::not_yet());
+    run.wait();
+    while let Some(Effect::Look { .. }) = run.last {
+        run.looked(Verdict::Holds);
+        if run.engine.poll_timeout().is_some() {
+            run.wait();
+        }
+    }
+    assert_eq!(run.last, Some(Effect::End(RunEnd::Succeeded)));
+    assert!(run.now.duration_since(began) >= SignedDuration::from_secs(7), "{}", run.now);
+}
+
+#[test]
+fn another_member_breaking_halts_within_five_seconds() {
+    let mut run = Driver::new(plan(vec![rejoin(0)]));
+    let began = run.now;
+    while let Some(Effect::Look { .. }) = run.last {
+        run.looked(Verdict::Unsafe(Unsafe::NoLeader { node: "n1".into() }));
+        if run.engine.poll_timeout().is_some() {
+            run.wait();
+        }
+    }
+    assert_eq!(run.hold().code, "unsafe");
+    assert!(run.now.duration_since(began) <= SignedDuration::from_secs(5));
+}
+
+#[test]
+fn nobody_pauses_while_a_member_is_down() {
+    let mut run = Driver::new(plan(vec![stop(), start(), rejoin(0)]));
+    run.looked(Driver::not_yet());
+    run.tell(Input::Operator(RunEvent::PauseRequested { by: "anna".into(), reason: String::new() }));
+    run.acted(Driver::done());
+    assert_eq!(run.last, Some(Effect::Look { step: Some("start".into()), look: Look::Done }), "goes on to start it");
+    run.looked(Driver::not_yet());
+    run.acted(Driver::done());
+    run.looked(Driver::not_yet());
+    assert_eq!(run.last, Some(Effect::Rest));
+}
+
+#[test]
+fn an_approval_is_waited_for() {
+    let mut run = Driver::new(plan(vec![Step { needs_approval: true, ..stop() }]));
+    assert_eq!(run.last, None);
+    assert!(matches!(run.engine.phase(), Phase::AwaitingApproval));
+    run.tell(Input::Operator(RunEvent::Approved { step: "stop".into(), by: "anna".into() }));
+    assert_eq!(run.last, Some(Effect::Look { step: Some("stop".into()), look: Look::Done }));
+}
+
+#[test]
+fn temporary_changes_are_put_back_when_a_run_halts() {
+    let call = Call {
+        name: "set".into(),
+        node: "n1".into(),
+        call: CallKind::Native { action: "x".into(), args: Facts::new() },
+        by_hand: String::new(),
+    };
+    let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
+    let mut run = Driver::new(plan(vec![step("set", StepRole::TempSet, set), stop()]));
+    run.looked(Driver::not_yet());
+    assert_eq!(run.count(|event| matches!(event, RunEvent::TempSet { .. })), 1, "owed from the intent on");
+    run.acted(Driver::done());
+    run.looked(Driver::not_yet());
+    run.acted(Outcome::Failed { because: "no".into() });
+    assert_eq!(run.last, Some(Effect::PutBack { key: "noout".into() }));
+    run.tell(Input::PutBack { key: "noout".into(), outcome: Driver::done() });
+    assert_eq!(run.hold().code, "act-failed");
+}
+
+#[test]
+fn a_run_resumed_after_any_event_repeats_no_finished_step() {
+    let steps = || plan(vec![stop(), start(), rejoin(0)]);
+    let whole = {
+        let mut run = Driver::new(steps());
+        drive(&mut run);
+        run.journal
+    };
+    for cut in 1..=whole.len() {
+        let journal = whole[..cut].to_vec();
+        let engine = Engine::replay(steps(), &journal, Timestamp::UNIX_EPOCH).unwrap();
+        let mut run = Driver { engine, journal, now: Timestamp::UNIX_EPOCH, last: None };
+        run.poll();
+        drive(&mut run);
+        assert!(matches!(run.engine.phase(), Phase::Over(RunEnd::Succeeded)), "cut after {cut}: {:?}", run.engine.phase());
+        for id in ["stop", "start"] {
+            let acted = run.count(|event| matches!(event, RunEvent::Acted { step, .. } if step.as_str() == id));
+            let probed = run.count(|event| matches!(event, RunEvent::DoneProbed { step, done: true } if step.as_str() == id));
+            assert!(acted <= 1 && acted + probed >= 1, "cut after {cut}: {id} acted {acted} times");
+        }
+    }
+}
+
+/// Answers like a world in which every act happens at once; what was acted in the journal probes as done.
+fn drive(run: &mut Driver) {
+    for _ in 0..100 {
+        match run.last.clone() {
+            Some(Effect::Look { look: Look::Done, step }) => {
+                let begun = run.count(|event| matches!(event, RunEvent::Started { step: id, .. } if Some(id) == step.as_ref()));
+                run.looked(if begun > 0 { Verdict::Holds } else { Driver::not_yet() });
+            }
+            Some(Effect::Look { .. }) => run.looked(Verdict::Holds),
+            Some(Effect::Act { .. }) => run.acted(Driver::done()),
+            Some(_) => return,
+            None if run.engine.poll_timeout().is_some() => run.wait(),
+            None => return,
+        }
+    }
+}

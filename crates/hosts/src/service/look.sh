@@ -1,0 +1,44 @@
+# Tells what is known of a service: the process that its pid file names, and processes that look like it.
+# Parameters: pid file, live binary. Prints one fact a line; bytes that could hold anything are hexadecimal.
+set -uf
+pid_file=$1 binary=$2
+
+hex() { od -An -v -tx1 | tr -d ' \n'; }
+
+show() {
+    line=
+    { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+    exe=$(readlink "/proc/$1/exe" 2>/dev/null | hex)
+    cwd=$(readlink "/proc/$1/cwd" 2>/dev/null | hex)
+    words=$(hex 2>/dev/null <"/proc/$1/cmdline") 2>/dev/null
+    variables=$(hex 2>/dev/null <"/proc/$1/environ") 2>/dev/null
+    printf 'process %s|%s|%s|%s|%s|%s\n' "$1" "${line##*) }" "$exe" "$words" "$variables" "$cwd"
+}
+
+read -r boot </proc/sys/kernel/random/boot_id
+printf 'boot %s\n' "$boot"
+while read -r key value _; do
+    if [ "$key" = btime ]; then printf 'btime %s\n' "$value"; fi
+done </proc/stat
+printf 'tick %s\n' "$(getconf CLK_TCK 2>/dev/null || echo 100)"
+
+pid= recorded_pid= recorded_start= recorded_boot=
+{ read -r pid _ <"$pid_file"; } 2>/dev/null
+{ read -r recorded_pid recorded_start recorded_boot _ <"$pid_file.identity"; } 2>/dev/null
+case $pid in *[!0-9]*) pid= ;; esac
+printf 'pid %s\n' "$pid"
+printf 'record %s %s %s\n' "$recorded_pid" "$recorded_start" "$recorded_boot"
+if [ -n "$pid" ]; then show "$pid"; fi
+if [ -n "$recorded_pid" ] && [ "$recorded_pid" != "$pid" ]; then
+    case $recorded_pid in *[!0-9]*) ;; *) show "$recorded_pid" ;; esac
+fi
+
+printf 'real %s\n' "$(readlink -f "$binary" 2>/dev/null | hex)"
+printf 'head %s\n' "$(head -c 256 "$binary" 2>/dev/null | hex)"
+set +f
+for found in $(grep -szlxF -e "$binary" /proc/[0-9]*/cmdline 2>/dev/null); do
+    found=${found#/proc/}
+    found=${found%/cmdline}
+    if [ "$found" != "$pid" ] && [ "$found" != "$$" ]; then show "$found"; fi
+done
+exit 0

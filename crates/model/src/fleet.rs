@@ -1,0 +1,137 @@
+//! What is declared: clusters, their nodes, and how Quorate reaches and restarts them.
+
+use crate::{ClusterName, GroupName, NodeName, PackName, Policy, secs};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// Everything that one fleet file declares, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// The fleet's name, for reports.
+    pub name: String,
+    /// Folders to search for artifacts, laid out `DIR/<pack>/<release>/<binary>`.
+    pub artifacts: Vec<PathBuf>,
+    /// The clusters, in the order of the file.
+    pub clusters: Vec<Cluster>,
+}
+
+/// Nodes that replicate together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Unique in the fleet.
+    pub name: ClusterName,
+    /// The product it runs.
+    pub pack: PackName,
+    /// `production`, `staging`, a person's name: free text that selectors and rings use.
+    pub environment: Option<String>,
+    /// Its members and clients.
+    pub nodes: Vec<Node>,
+    /// How clients (Quorate among them) authenticate the servers and themselves.
+    pub tls: Option<TlsSpec>,
+    /// The user that Quorate acts as inside the product.
+    pub auth: Option<AuthSpec>,
+    /// The operator's limits for this cluster.
+    pub policy: Policy,
+}
+
+/// One member or client process on one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Unique in the cluster.
+    pub name: NodeName,
+    /// Its duty, `server` unless said otherwise.
+    pub group: GroupName,
+    /// Where commands run.
+    pub host: Host,
+    /// Addresses by purpose, as the pack names them: `client: http://127.0.0.1:2379`.
+    pub endpoints: BTreeMap<String, String>,
+    /// Folder of the member's data, when it is known.
+    pub data_dir: Option<PathBuf>,
+    /// How the process is stopped and started; without it Quorate can look but not act.
+    pub service: Option<ServiceSpec>,
+}
+
+/// Where a node's commands run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Host {
+    /// This machine.
+    Local,
+}
+
+/// How a service is stopped and started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum ServiceSpec {
+    /// A plain process that Quorate starts itself: no root and no systemd needed.
+    Process {
+        /// The live binary and its arguments. The swap replaces the file that the first word names.
+        argv: Vec<String>,
+        /// Environment variables added to an otherwise almost empty environment.
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+        /// File that holds the process id.
+        pid_file: PathBuf,
+        /// File that standard output and error are appended to.
+        log_file: PathBuf,
+        /// Working folder; `/` when left out.
+        #[serde(default)]
+        work_dir: Option<PathBuf>,
+        /// Time between the polite signal and the kill, in seconds.
+        #[serde(default = "default_grace", with = "secs", rename = "grace_secs")]
+        #[schemars(with = "f64")]
+        grace: Duration,
+    },
+}
+
+/// Thirty seconds: a store that flushes on stop needs a few, and systemd's own default is 90;
+/// past this the member is stuck and a kill is the smaller harm.
+pub const GRACE_DEFAULT: Duration = Duration::from_secs(30);
+
+fn default_grace() -> Duration {
+    GRACE_DEFAULT
+}
+
+impl ServiceSpec {
+    /// The live binary: what a swap replaces.
+    pub fn binary(&self) -> Option<PathBuf> {
+        match self {
+            Self::Process { argv, .. } => argv.first().map(PathBuf::from),
+        }
+    }
+}
+
+/// Files of a TLS client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSpec {
+    /// Certificates (PEM) that sign the servers' certificates.
+    pub ca: PathBuf,
+    /// Client certificate (PEM), when the servers ask for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// Its key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+/// A user inside the product; the secret itself is never in the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSpec {
+    /// User name.
+    pub user: String,
+    /// Where its password is read from at the moment of use.
+    pub password: Secret,
+}
+
+/// A reference to a secret: read when needed, never stored, printed or journaled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Secret {
+    /// The first line of a file.
+    File(PathBuf),
+    /// An environment variable of the controller.
+    Env(String),
+}

@@ -1,0 +1,42 @@
+//! The nouns of Quorate: what is declared, seen, planned, done and reported. Everything else speaks in these.
+//!
+//! Invariant: values only. No clock, no file, no network and no decision lives here.
+//! Read next: `fleet.rs` (declared), `observation.rs` (seen), `plan.rs` (intended), `event.rs` (done).
+
+pub mod artifact;
+pub mod client;
+pub mod event;
+pub mod fleet;
+pub mod ids;
+pub mod observation;
+pub mod plan;
+pub mod policy;
+pub mod range;
+pub mod reason;
+pub mod release;
+pub mod run;
+pub mod secs;
+
+pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
+pub use client::{ClientFigures, ClientGap, ClientSample};
+pub use event::{Outcome, Recorded, RunEvent};
+pub use fleet::{
+    AuthSpec, Cluster, Fleet, Host, Node, Secret, ServiceSpec, TlsSpec,
+};
+pub use ids::{
+    Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
+};
+pub use observation::{
+    Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach, Role, Setting, SettingSource,
+    Severity,
+};
+pub use plan::{
+    Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door, Edge, FileRewrite, Gate, Hop,
+    HopKind, ObservationRef, Plan, PlanKind, Risk, RuleApplied, RuleVerdict, Step, StepRole, Undo,
+    Wave, PLAN_SCHEMA,
+};
+pub use policy::{Approve, OnFailure, Override, Policy};
+pub use range::Range;
+pub use reason::{Blocked, NotNow, Refusal, Refused, Unsafe, WaitingOn};
+pub use release::Release;
+pub use run::{Hold, Holder, Lease, RunEnd, RunHeader, RunState};

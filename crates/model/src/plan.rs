@@ -1,0 +1,436 @@
+//! A plan: everything that will be done to one cluster, complete, readable and immutable.
+//!
+//! Invariant: executing a plan leaves no meaningful choice. A surprise halts the run; a child plan names its parent.
+//! Read next: `event.rs`, what a run writes down while it carries a plan out.
+
+use crate::{
+    ArtifactRef, ClusterName, Digest, Facts, NodeName, Observation, PackName, Policy, Range, Refused,
+    Release, ServiceSpec, StepId, secs,
+};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Version of the plan file. A program refuses a newer one and says so.
+pub const PLAN_SCHEMA: u32 = 1;
+
+/// An immutable, complete intent for one cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_SCHEMA`] of the program that wrote it.
+    pub schema: u32,
+    /// SHA-256 over the plan's canonical JSON with this field empty. Approvals and runs name it.
+    ///
+    /// Canonical JSON is what `serde_json::to_vec` writes of the value: fields in the order of the type,
+    /// maps sorted (they are `BTreeMap`s), no white space. Lower-case hexadecimal.
+    pub digest: Digest,
+    /// The plan that this one continues or reverses.
+    pub parent: Option<Digest>,
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The product.
+    pub pack: PackName,
+    /// Digest of the pack whose rules were applied.
+    pub pack_digest: Digest,
+    /// Upward, back, or the same release again.
+    pub kind: PlanKind,
+    /// The lowest release found running.
+    pub from: Release,
+    /// The release that every member runs at the end.
+    pub to: Release,
+    /// Name of the observation it was made from.
+    pub observation: ObservationRef,
+    /// That observation itself, so that the proof needs nothing else.
+    pub observed: Observation,
+    /// The limits it was made under.
+    pub policy: Policy,
+    /// One entry a hop, in order.
+    pub hops: Vec<Hop>,
+    /// Tempting hops that were not taken.
+    pub refused: Vec<Refused>,
+    /// Settings that the coming releases change, with the rewrite when there is one.
+    pub config_findings: Vec<ConfigFinding>,
+    /// What a rollback will lose; empty for an upgrade.
+    pub losses: Vec<String>,
+    /// Seconds the whole plan is expected to take.
+    #[serde(with = "secs", rename = "estimate_secs")]
+    pub estimate: Duration,
+    /// Seconds of outage that the plan itself causes; zero for a rolling plan.
+    #[serde(with = "secs", rename = "outage_secs")]
+    pub outage: Duration,
+}
+
+/// Which way a plan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanKind {
+    /// To a newer release.
+    Upgrade,
+    /// To the release before, while the cluster is mixed: binaries back, one by one.
+    RollbackBinaries,
+    /// To the release before, after completion: the verified backup is restored with the older tool.
+    RollbackRestore,
+}
+
+/// Names an observation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservationRef {
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// SHA-256 over its canonical JSON.
+    pub digest: Digest,
+}
+
+/// One permitted move of the whole cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hop {
+    /// Where it starts.
+    pub from: Release,
+    /// Where it ends.
+    pub to: Release,
+    /// How members move.
+    pub kind: HopKind,
+    /// The gravest risk of its rules.
+    pub risk: Risk,
+    /// After which the old release cannot run.
+    pub one_way: Door,
+    /// Rules that were looked at for it, those that hold and those that were proved not to apply.
+    pub rules: Vec<RuleApplied>,
+    /// What makes this an edge of the release graph, for the proof.
+    pub edge: Edge,
+    /// What will run.
+    pub artifact: ArtifactRef,
+    /// In order, one after another.
+    pub waves: Vec<Wave>,
+}
+
+/// How the members of a cluster move along a hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HopKind {
+    /// One member at a time, the cluster serves throughout.
+    Rolling,
+    /// All stop, all move, all start: an outage.
+    FullStop,
+    /// Data change form while everything is stopped.
+    Offline,
+}
+
+/// How likely a hop is to hurt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// Routine.
+    Low,
+    /// Needs care with configuration or order.
+    Med,
+    /// Outage or data at stake when something is skipped.
+    High,
+}
+
+/// Where the way back closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Door {
+    /// It stays open.
+    None,
+    /// When the last member runs the new release.
+    LastMember,
+    /// With the first change.
+    Now,
+    /// When the hop is finalized by an explicit command.
+    Finalize,
+}
+
+/// A rule and what it said of this hop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleApplied {
+    /// The pack's id for it.
+    pub id: String,
+    /// What it said.
+    pub verdict: RuleVerdict,
+    /// What it asks, in a sentence.
+    pub text: String,
+    /// Why it holds or was met here: the evidence.
+    pub because: String,
+    /// Its risk.
+    pub risk: Risk,
+    /// Where it comes from.
+    pub sources: Vec<String>,
+    /// Steps that cure what its condition found, by name.
+    pub cures: Vec<String>,
+}
+
+/// What a rule said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuleVerdict {
+    /// The hop is permitted.
+    Allow,
+    /// Never.
+    Block,
+    /// Only when its condition is proved.
+    Condition,
+    /// It was looked at and does not concern this cluster.
+    NotApplicable,
+}
+
+/// The evidence that a hop is an edge: ranges of the permitting rules, and of every blocking rule that was proved not to apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Rules that permit it: id, from-range, to-range.
+    pub permitted_by: Vec<(String, Range, Range)>,
+    /// Blocking rules of the pack: id, from-range, to-range; those matching the hop must be in `excused`.
+    pub blocks: Vec<(String, Range, Range)>,
+    /// Blocking rules that match the ranges but were proved not to apply, with the evidence.
+    pub excused: Vec<(String, String)>,
+    /// Releases never to land on.
+    pub never_land: Vec<Range>,
+}
+
+/// Steps that belong together: a member's way through a hop, or a barrier for the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wave {
+    /// `h1.demo-2`, `h1.begin`, `h1.complete`.
+    pub id: String,
+    /// For people: `demo-2: 3.3.25 -> 3.4.23`.
+    pub title: String,
+    /// The member it moves, when it is one member's.
+    pub node: Option<NodeName>,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+/// The unit of journal and retry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique in the plan.
+    pub id: StepId,
+    /// For people, an imperative: `stop demo-2`.
+    pub title: String,
+    /// What the step is for.
+    pub role: StepRole,
+    /// The node it acts on.
+    pub node: Option<NodeName>,
+    /// Its effect.
+    pub action: Action,
+    /// Must hold before the act; every one is looked at afresh.
+    pub precheck: Vec<Condition>,
+    /// Holds when the step has already happened. Without it an unknown outcome needs a person.
+    pub done: Option<Condition>,
+    /// Must hold after the act before the next step.
+    pub gate: Option<Gate>,
+    /// How it is reversed.
+    pub undo: Undo,
+    /// The act is given up after this.
+    #[serde(with = "secs", rename = "limit_secs")]
+    pub limit: Duration,
+    /// How long it is expected to take, gate included.
+    #[serde(with = "secs", rename = "estimate_secs")]
+    pub estimate: Duration,
+    /// True when the way back closes with this step.
+    pub one_way: bool,
+    /// True when a person must say yes first.
+    pub needs_approval: bool,
+}
+
+/// What a step is for: the proof and the screens go by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepRole {
+    /// Cluster whole and healthy before a hop begins.
+    Precheck,
+    /// Artifacts beside the live ones, digests checked.
+    Stage,
+    /// Copy of the data.
+    Backup,
+    /// The copy restored into a scratch cluster and compared.
+    Verify,
+    /// A person's explicit yes before a one-way door.
+    Go,
+    /// Repairs what a rule's condition found.
+    Cure,
+    /// A temporary change, in the ledger until it is put back.
+    TempSet,
+    /// Puts a temporary change back.
+    TempPutBack,
+    /// Leadership moves to a named member.
+    Handover,
+    /// The member stops.
+    Stop,
+    /// The live files are exchanged.
+    Swap,
+    /// The member starts.
+    Start,
+    /// Back, a member again, caught up, data equal.
+    Rejoin,
+    /// Healthy time passes.
+    Soak,
+    /// The cluster as a whole has taken the release.
+    HopComplete,
+    /// An explicit command that closes the way back.
+    Finalize,
+    /// Data are put back from a backup.
+    Restore,
+}
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Action {
+    /// Nothing is changed: the step is its gate.
+    Look,
+    /// Nothing is changed: a person says yes.
+    Confirm { door: Door, text: String },
+    /// Puts the artifact's files beside the live ones of this node and checks their digests.
+    Stage { node: NodeName, artifact: ArtifactRef },
+    /// Copies the data.
+    Backup { backup: Backup },
+    /// Restores the copy into a scratch cluster and compares.
+    Verify { backup: Backup },
+    /// Speaks to the product.
+    Call { call: Call },
+    /// Speaks to the product, and owes `put_back` from then on.
+    TempSet { key: String, call: Call, put_back: Call },
+    /// Pays what is owed.
+    TempPutBack { key: String },
+    /// Stops the member's service, politely, then by force after its grace.
+    Stop { node: NodeName },
+    /// Makes the staged files live, keeping the old ones under their release.
+    Swap { node: NodeName, from: Release, to: ArtifactRef, config: Option<ConfigChange> },
+    /// Starts the member's service, expecting this release to run.
+    Start { node: NodeName, expect: Release },
+    /// Puts a member's data back from a backup while it is stopped.
+    Restore { node: NodeName, backup: Backup, call: Call },
+}
+
+/// A copy of the data, planned or taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// The pack's name for the way: `v3-snapshot`, `v2-copy`.
+    pub kind: String,
+    /// The member it is taken from.
+    pub node: NodeName,
+    /// The release that it is taken on.
+    pub release: Release,
+    /// File or folder, relative to the state folder: `backups/demo/h1-v3-snapshot.db`.
+    pub file: String,
+    /// How it is taken.
+    pub save: Call,
+    /// How it is proved.
+    pub verify: Call,
+}
+
+/// One thing said to the product, rendered and complete. Secrets are added by the runner at the moment of use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The pack's name for it: `move-leader`.
+    pub name: String,
+    /// The node whose host or endpoint it goes through.
+    pub node: NodeName,
+    /// What is said.
+    pub call: CallKind,
+    /// The shell line or request that a person would use by hand.
+    pub by_hand: String,
+}
+
+/// The ways to speak to a product.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallKind {
+    /// An HTTP request to the node.
+    Http { method: String, url: String, body: Option<String>, expect_status: Vec<u16> },
+    /// A command on the node's host. `{artifact}` in a word stands for the folder of the hop's staged artifact.
+    Command { argv: Vec<String>, env: BTreeMap<String, String> },
+    /// What data cannot say: an action written in Rust, by name.
+    Native { action: String, args: Facts },
+}
+
+/// A change of settings that a hop needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// The service as it shall be, when arguments or environment change.
+    pub service: Option<ServiceSpec>,
+    /// Files as they shall be.
+    pub files: Vec<FileRewrite>,
+    /// The difference as a person reads it, a line a change.
+    pub diff: Vec<String>,
+}
+
+/// One file, rewritten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRewrite {
+    /// Where it is.
+    pub path: String,
+    /// What it must hold before, else somebody changed it meanwhile.
+    pub expect_sha256: Digest,
+    /// What it holds after.
+    pub content: String,
+}
+
+/// A setting that a coming release changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigFinding {
+    /// The member that runs with it.
+    pub node: NodeName,
+    /// The hop's target.
+    pub release: Release,
+    /// The setting as the member runs with it.
+    pub setting: String,
+    /// What the release does with it: `removed`, `renamed`, `default-changed`, `rejected`.
+    pub change: String,
+    /// True when the member would not start.
+    pub fatal: bool,
+    /// In a sentence, with the cure.
+    pub text: String,
+    /// Replacement, when there is one; an empty text means: leave it out.
+    pub rewrite: Option<String>,
+    /// Where that is said.
+    pub source: String,
+}
+
+/// Something that must be seen to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Standard name: `release`, `healthy`, `member`, `caught-up`, `data-equal`, `leader`, `hop-complete`, or the pack's own.
+    pub name: String,
+    /// CEL over the observation (`node`, `nodes`, `cluster`, `from`, `to`).
+    pub cel: String,
+    /// For people.
+    pub text: String,
+}
+
+/// What must hold between one step and the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The name that an override uses.
+    pub name: String,
+    /// All of these.
+    pub conditions: Vec<Condition>,
+    /// Looks in a row that must be good.
+    pub good_looks: u32,
+    /// Time between looks.
+    #[serde(with = "secs", rename = "look_every_secs")]
+    pub look_every: Duration,
+    /// Time that they must stay good.
+    #[serde(with = "secs", rename = "soak_secs")]
+    pub soak: Duration,
+    /// The run halts when the gate has not held by then.
+    #[serde(with = "secs", rename = "limit_secs")]
+    pub limit: Duration,
+}
+
+/// How a step is reversed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "undo")]
+pub enum Undo {
+    /// Nothing to reverse.
+    Nothing,
+    /// `quorate rollback` plans it; this is what it will do.
+    ByPlan { text: String },
+    /// The ledger puts it back.
+    Ledger,
+    /// Cannot be reversed; a verified backup is the way back.
+    BackupOnly,
+}

@@ -1,0 +1,185 @@
+//! What a condition sees: `node`, `nodes`, `cluster`, `from`, `to`. Built once for an observation, cloned for nothing.
+
+use super::values::{self, Fields, Owned};
+use crate::PackFile;
+use cel::{
+    common::{types::CelList, value::{CowVal, Val}},
+    context::VariableResolver,
+};
+use quorate_model::{Facts, NodeName, NodeObservation, Observation, Reach, Release, Role};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The variables of a condition. Cloning shares them.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    vars: BTreeMap<String, Arc<Owned>>,
+    names: Arc<Vec<NodeName>>,
+    node: Option<usize>,
+}
+
+impl Scope {
+    /// A scope over one look at a cluster.
+    pub fn cluster(pack: &PackFile, seen: &Observation, from: Option<&Release>, to: Option<&Release>) -> Self {
+        let nodes = seen.nodes.iter().map(|node| node_value(pack, node)).collect();
+        let mut scope = Self::default();
+        scope.names = Arc::new(seen.nodes.iter().map(|node| node.name.clone()).collect());
+        scope.set("nodes", values::list(nodes));
+        scope.set("cluster", cluster_value(seen));
+        scope.releases(from, to)
+    }
+
+    /// A scope over facts alone, for a path on paper: no node was looked at.
+    pub fn paper(facts: &Facts, from: Option<&Release>, to: Option<&Release>) -> Self {
+        let mut scope = Self::default();
+        let mut fields = Fields::new();
+        add_facts(&mut fields, facts);
+        scope.set("cluster", values::map(fields));
+        scope.releases(from, to)
+    }
+
+    /// A scope over plain variables.
+    pub fn of(vars: &BTreeMap<String, serde_json::Value>) -> Self {
+        let mut scope = Self::default();
+        for (name, value) in vars {
+            scope.set(name, values::from_json(value));
+        }
+        scope
+    }
+
+    /// The same, looking at one of its nodes. A name that is not there leaves `node` unknown.
+    #[must_use]
+    pub fn with_node(&self, node: &NodeName) -> Self {
+        let node = self.names.iter().position(|name| name == node);
+        Self { node, ..self.clone() }
+    }
+
+    /// The same with a variable added or replaced.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &serde_json::Value) -> Self {
+        let mut scope = self.clone();
+        scope.set(name, values::from_json(value));
+        scope
+    }
+
+    /// The same for another hop.
+    #[must_use]
+    pub fn with_releases(&self, from: Option<&Release>, to: Option<&Release>) -> Self {
+        self.clone().releases(from, to)
+    }
+
+    fn releases(mut self, from: Option<&Release>, to: Option<&Release>) -> Self {
+        for (name, release) in [("from", from), ("to", to)] {
+            match release {
+                Some(release) => self.set(name, values::text(release.to_string())),
+                None => drop(self.vars.remove(name)),
+            }
+        }
+        self
+    }
+
+    fn set(&mut self, name: &str, value: Owned) {
+        self.vars.insert(name.to_owned(), Arc::new(value));
+    }
+}
+
+impl VariableResolver for Scope {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        let borrow = |value: &'b Owned| -> CowVal<'b, 'b> { CowVal::Borrowed(value.as_ref()) };
+        match (variable, self.node) {
+            ("node", Some(index)) => {
+                let nodes: &'b dyn Val = self.vars.get("nodes")?.as_ref().as_ref();
+                nodes.downcast_ref::<CelList<'_>>()?.inner().get(index).map(borrow)
+            }
+            _ => self.vars.get(variable).map(|value| borrow(value.as_ref())),
+        }
+    }
+}
+
+fn add_facts(fields: &mut Fields, facts: &Facts) {
+    for (name, value) in facts.iter().filter(|(_, value)| !value.is_null()) {
+        fields.insert(values::key(name), values::from_json(value));
+    }
+}
+
+fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
+    let mut fields = Fields::new();
+    add_facts(&mut fields, &seen.facts);
+    let mut set = |name: &str, value: Option<Owned>| {
+        if let Some(value) = value {
+            fields.insert(values::key(name), value);
+        }
+    };
+    set("name", Some(values::text(seen.name.as_str())));
+    set("group", Some(values::text(seen.group.as_str())));
+    set("reachable", Some(values::boolean(seen.reach == Reach::Reachable)));
+    set("role", Some(values::text(role_name(seen.role))));
+    set("alarms", Some(values::list(seen.alarms.iter().map(values::text).collect())));
+    set("release", seen.release.as_ref().map(|r| values::text(r.to_string())));
+    set("disk_release", seen.disk_release.as_ref().map(|r| values::text(r.to_string())));
+    set("member_id", seen.member_id.as_ref().map(values::text));
+    set("voter", seen.voter.map(values::boolean));
+    set("healthy", seen.healthy.map(values::boolean));
+    set("applied_index", seen.applied_index.map(values::number));
+    set("lag", seen.lag.map(values::number));
+    set("store", seen.store.as_ref().map(values::text));
+    set("tls", seen.tls.map(values::boolean));
+    set("data_hash", seen.data_hash.as_ref().map(values::text));
+    set("hash_revision", seen.hash_revision.map(values::number));
+    set("os", seen.os.as_ref().map(values::text));
+    set("config_digest", seen.config_digest.as_ref().map(|d| values::text(d.as_str())));
+    let settings = seen.settings.iter().map(|s| (values::key(&plain_setting(pack, &s.key)), values::text(&s.value)));
+    set("settings", Some(values::map(settings.collect())));
+    values::map(fields)
+}
+
+/// A setting's plain name: `--log-output`, `ETCD_LOG_OUTPUT` and `log-output` are one.
+fn plain_setting(pack: &PackFile, key: &str) -> String {
+    let prefix = pack.detect.as_ref().and_then(|detect| detect.process.env_prefix.as_deref());
+    let bare = prefix.filter(|p| !p.is_empty()).and_then(|prefix| key.strip_prefix(prefix));
+    match bare {
+        Some(bare) => bare.to_lowercase().replace('_', "-"),
+        None => key.trim_start_matches('-').to_owned(),
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Learner => "learner",
+        Role::Candidate => "candidate",
+        Role::Client => "client",
+        Role::Unknown => "unknown",
+    }
+}
+
+fn cluster_value(seen: &Observation) -> Owned {
+    let mut fields = Fields::new();
+    let voters = seen.nodes.iter().filter(|node| node.is_voter()).count();
+    let healthy = seen.nodes.iter().filter(|node| node.is_voter() && node.is_healthy()).count();
+    let count = |n: usize| values::number(u64::try_from(n).unwrap_or(u64::MAX));
+    let leader = seen.nodes.iter().find(|node| node.role == Role::Leader);
+    let releases: BTreeSet<_> = seen.nodes.iter().filter_map(|node| node.release.as_ref()).collect();
+    for (name, value) in [
+        ("name", values::text(seen.cluster.as_str())),
+        ("size", count(seen.nodes.len())),
+        ("voters", count(voters)),
+        ("healthy_voters", count(healthy)),
+        ("quorum", count(voters / 2 + 1)),
+        ("leader", leader.map_or_else(values::null, |node| values::text(node.name.as_str()))),
+        ("releases", values::list(releases.into_iter().map(|r| values::text(r.to_string())).collect())),
+    ] {
+        fields.insert(values::key(name), value);
+    }
+    let known: Facts = seen
+        .facts
+        .iter()
+        .filter(|(name, _)| !fields.contains_key(&values::key(name)))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    add_facts(&mut fields, &known);
+    values::map(fields)
+}

@@ -1,0 +1,176 @@
+//! How a product is seen: probes that turn answers into facts, and facts into the fields of an observation.
+
+use super::NamedCondition;
+use quorate_model::Range;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How a product is seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// The endpoint (of `endpoints` in the fleet file) that probes go to.
+    pub endpoint: String,
+    /// How its process and settings are found on a host.
+    pub process: ProcessForm,
+    /// Asked of each node, in order; later ones may use facts of earlier ones.
+    pub node: Vec<Probe>,
+    /// Asked once of the cluster, through the first node that answers.
+    #[serde(default)]
+    pub cluster: Vec<Probe>,
+    /// Fields of the observation, by name, as CEL over `facts` (of the node) and `cluster`:
+    /// `release role voter healthy member_id applied_index store tls data_hash hash_revision alarms`.
+    pub fields: BTreeMap<String, String>,
+    /// How a user logs in, when the cluster asks for one.
+    #[serde(default)]
+    pub auth: Vec<Login>,
+    /// CEL over `cluster` that gives the members, for adoption: a list of `{name, id, client_urls, peer_urls, learner}`.
+    #[serde(default)]
+    pub members: Option<String>,
+    /// Things worth telling: conditions that, when true, become findings.
+    #[serde(default)]
+    pub findings: Vec<FindingRule>,
+}
+
+/// How the process is found and its settings are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessForm {
+    /// Names of the binary.
+    pub names: Vec<String>,
+    /// Prefix of its environment variables, `ETCD_`.
+    #[serde(default)]
+    pub env_prefix: Option<String>,
+    /// The setting that names a YAML configuration file; with it, flags and variables are ignored by the product.
+    #[serde(default)]
+    pub file_setting: Option<String>,
+    /// The setting that names the data folder.
+    #[serde(default)]
+    pub data_setting: Option<String>,
+    /// The setting that names the member.
+    #[serde(default)]
+    pub name_setting: Option<String>,
+    /// Settings whose values must not be shown or stored.
+    #[serde(default)]
+    pub secret_settings: Vec<String>,
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Unique in the pack.
+    pub id: String,
+    /// Asked only on these releases (as far as known by then).
+    #[serde(default)]
+    pub releases: Option<Range>,
+    /// CEL over `facts` and `cluster`: asked only when true.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// What is asked.
+    pub ask: CallTemplate,
+    /// Facts from the answer: name to CEL over `status` (number), `body` (parsed JSON), `text`, `facts`.
+    /// An expression that cannot be evaluated gives no fact.
+    pub facts: BTreeMap<String, String>,
+    /// Without an answer the node still counts as reachable.
+    #[serde(default)]
+    pub optional: bool,
+    /// Only asked in a full look (detect, plan), not at every gate.
+    #[serde(default)]
+    pub costly: bool,
+}
+
+/// Something said to the product, as a template (Jinja: `node`, `endpoints`, `vars`, `facts`, `cluster`, `from`, `to`, plus what the recipe says).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum CallTemplate {
+    /// An HTTP request.
+    Http {
+        /// `GET`, `POST`, `PUT`.
+        method: String,
+        /// Whole address.
+        url: String,
+        /// Body, sent as JSON unless `form` is set.
+        #[serde(default)]
+        body: Option<String>,
+        /// Sends the body as a form.
+        #[serde(default)]
+        form: bool,
+        /// Status codes that count as done; 200 when left out.
+        #[serde(default)]
+        expect_status: Vec<u16>,
+    },
+    /// A command on the node's host. `{artifact}` stands for the folder of the staged artifact of the release named by `tool`.
+    Command {
+        /// Words.
+        argv: Vec<String>,
+        /// Environment.
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+    },
+    /// A file on the node's host.
+    File {
+        /// Path or glob; the newest match is read, `body` is null, `text` holds the names found, one a line.
+        path: String,
+    },
+    /// An action written in Rust.
+    Native {
+        /// Its name.
+        action: String,
+        /// Its arguments.
+        #[serde(default)]
+        args: BTreeMap<String, String>,
+    },
+}
+
+/// How a user logs in for a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// On these releases.
+    pub releases: Range,
+    /// The request; `{{ user }}` and `{{ password }}` stand in the body and are filled in at the moment of use.
+    pub ask: CallTemplate,
+    /// JSON pointer to the token in the answer, `/token`.
+    pub token: String,
+    /// The header that carries it.
+    pub header: String,
+    /// Also send user and password as HTTP basic authentication to addresses that contain this.
+    #[serde(default)]
+    pub basic_for: Option<String>,
+}
+
+/// A condition that is worth telling when it is true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FindingRule {
+    /// Stable name.
+    pub code: String,
+    /// CEL over `node` and `cluster`.
+    pub when: String,
+    /// How bad.
+    pub severity: quorate_model::Severity,
+    /// Template: one sentence.
+    pub text: String,
+    /// What next.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// When a member may stop, and when it is back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Safety {
+    /// Entries that another member may be behind while one is stopped.
+    pub max_lag: u64,
+    /// Why that number.
+    pub max_lag_because: String,
+    /// More conditions over `node`, `nodes`, `cluster` that must hold before a stop; the typed oracle runs in any case.
+    #[serde(default)]
+    pub may_stop: Vec<NamedCondition>,
+    /// The member is back: over `node`, `nodes`, `cluster`, `to`. Must name `release`, `healthy`, `member`, `caught-up`.
+    pub rejoined: Vec<NamedCondition>,
+    /// The cluster has taken the release: over `cluster`, `nodes`, `to`.
+    pub hop_complete: Vec<NamedCondition>,
+}

@@ -1,0 +1,131 @@
+//! How things are done to a product: handover, cures, backup and its proof, restore, finalize, rollback.
+
+use super::{CallTemplate, NamedCondition};
+use quorate_model::Range;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How things are done.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipes {
+    /// Moves leadership to `{{ target }}`; the first whose `releases` holds the leader's release is used.
+    pub handover: Vec<Recipe>,
+    /// Why there is no handover on other releases, for the plan.
+    pub no_handover_because: Option<String>,
+    /// Steps that rules name to make a condition true.
+    pub cures: BTreeMap<String, Recipe>,
+    /// Copies of the data; every one whose `releases` and `when` hold is taken.
+    pub backups: Vec<BackupRecipe>,
+    /// Explicit commands after the last member, when a product needs them.
+    pub finalize: Vec<Recipe>,
+    /// Ways back.
+    pub rollback: Vec<RollbackRule>,
+    /// Checks that the staged binary accepts a node's configuration, without starting to serve; `{artifact}` in words.
+    pub accepts_config: Option<CallTemplate>,
+    /// Expected seconds, until something was measured: `stop`, `start`, `rejoin`, `handover`, `backup`, `verify`, `complete`.
+    pub estimates_secs: BTreeMap<String, f64>,
+}
+
+/// One thing that is done, as a step of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// For people, a template: an imperative.
+    pub title: String,
+    /// On these releases.
+    #[serde(default = "any")]
+    pub releases: Range,
+    /// What is said to the product.
+    pub call: CallTemplate,
+    /// The same for a person's hands, a template.
+    pub by_hand: String,
+    /// Done on every voter, not once.
+    #[serde(default)]
+    pub each_node: bool,
+    /// CEL: it has already happened.
+    #[serde(default)]
+    pub done: Option<String>,
+    /// Must hold afterwards.
+    #[serde(default)]
+    pub gate: Vec<NamedCondition>,
+    /// Given up after this many seconds.
+    pub limit_secs: f64,
+    /// How it is reversed, in a sentence; nothing when it leaves no trace.
+    #[serde(default)]
+    pub undo: Option<String>,
+    /// Why, and where that is said.
+    pub because: String,
+    /// Sources.
+    #[serde(default)]
+    pub sources: Vec<String>,
+}
+
+fn any() -> Range {
+    "any".parse().expect("`any` is a range")
+}
+
+/// A way to copy the data, to prove the copy, and to put it back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRecipe {
+    /// `v3-snapshot`.
+    pub kind: String,
+    /// Taken on these releases.
+    pub releases: Range,
+    /// CEL over `cluster` and `nodes`: taken only when true.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// Taken from the leader; otherwise from the first healthy follower.
+    #[serde(default)]
+    pub from_leader: bool,
+    /// Ending of the file's name; none for a folder.
+    #[serde(default)]
+    pub extension: Option<String>,
+    /// Saves to `{{ file }}`.
+    pub save: CallTemplate,
+    /// Restores `{{ file }}` into a scratch cluster and compares.
+    pub verify: CallTemplate,
+    /// Puts `{{ file }}` back on one stopped member.
+    pub restore: CallTemplate,
+    /// The save as a person types it, a template.
+    pub by_hand: String,
+    /// The restore as a person types it, a template.
+    pub restore_by_hand: String,
+    /// Given up after this many seconds.
+    pub limit_secs: f64,
+    /// What it does not hold.
+    #[serde(default)]
+    pub lacks: Option<String>,
+    /// Sources.
+    pub sources: Vec<String>,
+}
+
+/// A way back, per hop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackRule {
+    /// The release to leave.
+    pub from: Range,
+    /// The release to go back to.
+    pub to: Range,
+    /// While members are mixed: whether the old binary may be put back.
+    pub mixed: bool,
+    /// After completion: `none`, `restore`.
+    pub complete: CompleteRollback,
+    /// One sentence.
+    pub text: String,
+    /// Sources.
+    pub sources: Vec<String>,
+}
+
+/// What goes back after completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompleteRollback {
+    /// Nothing.
+    None,
+    /// A backup, restored with the older tool on every member.
+    Restore,
+}

@@ -1,0 +1,61 @@
+//! Templates: Jinja syntax, filters that products need, and no silent blanks: an unknown name is an error.
+
+use base64::Engine as _;
+pub use minijinja::{Value as TemplateValue, context};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use std::sync::LazyLock;
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+/// Fills in a template: `render("{{ endpoints.client }}/version", &context! { endpoints })`.
+pub fn render(template: &str, context: &TemplateValue) -> Result<String, String> {
+    ENVIRONMENT.render_str(template, context.clone()).map_err(|error| explain(&error))
+}
+
+/// Turns anything that serde can write into a value for templates.
+pub fn template_value<T: serde::Serialize>(value: &T) -> TemplateValue {
+    TemplateValue::from_serialize(value)
+}
+
+/// Makes the environment that every template is parsed and rendered in.
+pub(crate) fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Templates become commands, requests and JSON, never HTML.
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_filter("b64", |text: String| base64::engine::general_purpose::STANDARD.encode(text));
+    environment.add_filter("b64d", b64d);
+    environment.add_filter("urlencode", |text: String| urlencode(&text));
+    environment.add_filter("json", json);
+    environment
+}
+
+fn b64d(text: String) -> Result<String, Error> {
+    let bad = |cause: String| Error::new(ErrorKind::InvalidOperation, cause);
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(text.trim())
+        .map_err(|error| bad(format!("b64d: {error}")))?;
+    String::from_utf8(bytes).map_err(|_| bad("b64d: the bytes are no UTF-8 text".into()))
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
+fn urlencode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn json(value: TemplateValue) -> Result<String, Error> {
+    serde_json::to_string(&value)
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("json: {error}")))
+}
+
+pub(crate) fn explain(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}

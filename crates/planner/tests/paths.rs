@@ -1,0 +1,2 @@
+//! Stand-in until the golden tests are written.
+fn main() {}

@@ -1,0 +1,249 @@
+//! Carries a run: joins the machine, the journal, the lease, the hands that touch the world, and what clients see.
+//!
+//! Invariant: a turn's events are durable before its effect is begun.
+//! Invariant: the lease is checked before every act, and an act is not begun when it cannot be renewed.
+
+use crate::{clock::Clock, journal::Journal};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use quorate_engine::{Effect, Engine, Input, Look, Verdict};
+use quorate_model::{Attempt, Outcome, RunEnd, RunEvent, Step, StepId};
+use quorate_store::{Store, StoreError};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// A lease lives this long without renewal: long enough to outlast a stalled disk, short enough that a dead controller's
+/// cluster is free again before anybody loses patience.
+pub const LEASE_TTL: Duration = Duration::from_secs(15);
+/// Renewed at a third of its life, so that two renewals may fail.
+const LEASE_EVERY: Duration = Duration::from_secs(5);
+/// How often the journal is read for what people wrote. A person notices a fifth of a second only just.
+const LISTEN_EVERY: Duration = Duration::from_millis(200);
+/// Added to a step's own limit before the driver gives an act up: the act's own time-outs come first and say more.
+const ACT_MARGIN: Duration = Duration::from_secs(2);
+
+/// What touches the world.
+#[async_trait]
+pub trait Hands: Send + Sync {
+    /// Looks, and says what was seen; `news` are events about what changed in the view of members.
+    async fn look(&self, engine: &View, look: Look, now: Timestamp) -> Seen;
+    /// Carries out a step's action once.
+    async fn act(&self, step: &Step, attempt: Attempt) -> Done;
+    /// Puts a temporary change back.
+    async fn put_back(&self, key: &str) -> Outcome;
+}
+
+/// What hands may know of the machine.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The step that is asked about.
+    pub step: Option<Step>,
+    /// Ids of finished steps, in order.
+    pub finished: Vec<StepId>,
+}
+
+/// What a look gave.
+#[derive(Debug)]
+pub struct Seen {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Changes in the view of members.
+    pub news: Vec<RunEvent>,
+}
+
+/// What an act gave.
+#[derive(Debug)]
+pub struct Done {
+    /// How it went.
+    pub outcome: Outcome,
+    /// Events that it produced.
+    pub also: Vec<RunEvent>,
+}
+
+/// How a controller's work on a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// The run is over.
+    Over(RunEnd),
+    /// A person paused it.
+    Resting,
+}
+
+/// Why a run could not be carried on by this controller.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The journal or the lease could not be written.
+    #[error("the run stands still: its journal cannot be written")]
+    Store(#[from] StoreError),
+}
+
+/// A run at work.
+pub struct Driver {
+    /// The machine.
+    pub engine: Engine,
+    /// The pen.
+    pub journal: Journal,
+    /// Where the lease lives.
+    pub store: Arc<dyn Store>,
+    /// The hands.
+    pub hands: Arc<dyn Hands>,
+    /// The run's time.
+    pub clock: Clock,
+    /// What clients see, as events; the sender may be gone.
+    pub client: UnboundedReceiver<RunEvent>,
+    /// A person at this terminal asked for a pause (Ctrl-C) or approved something.
+    pub person: UnboundedReceiver<RunEvent>,
+}
+
+type InFlight = Pin<Box<dyn Future<Output = (Input, Vec<RunEvent>)> + Send>>;
+
+impl Driver {
+    /// Carries the run on until it is over or rests.
+    pub async fn drive(mut self) -> Result<Ending, DriveError> {
+        let mut in_flight: Option<InFlight> = None;
+        let mut renew = tokio::time::interval(LEASE_EVERY);
+        let mut listen = tokio::time::interval(LISTEN_EVERY);
+        listen.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            if let Some(ending) = self.turn(&mut in_flight)? {
+                self.give_lease_back();
+                return Ok(ending);
+            }
+            let due = self.engine.poll_timeout().map_or(Duration::from_secs(3600), |at| self.clock.until(at));
+            tokio::select! {
+                biased;
+                answer = answer_of(&mut in_flight) => {
+                    in_flight = None;
+                    let (input, news) = answer;
+                    self.journal.append(self.clock.now(), &news)?;
+                    self.engine.handle(input, self.clock.now());
+                }
+                Some(event) = self.person.recv() => {
+                    self.journal.append(self.clock.now(), std::slice::from_ref(&event))?;
+                    self.engine.handle(Input::Operator(event), self.clock.now());
+                }
+                Some(event) = self.client.recv() => self.client_event(event)?,
+                _ = renew.tick() => self.renew_lease(),
+                _ = listen.tick() => self.hear_people()?,
+                () = tokio::time::sleep(due) => self.engine.handle(Input::Tick, self.clock.now()),
+            }
+        }
+    }
+
+    /// Takes turns until the machine waits; gives the ending when there is one.
+    fn turn(&mut self, in_flight: &mut Option<InFlight>) -> Result<Option<Ending>, DriveError> {
+        while let Some(turn) = self.engine.poll_action(self.clock.now()) {
+            match self.journal.append(self.clock.now(), &turn.journal) {
+                Ok(()) => {}
+                Err(StoreError::Fenced { .. }) => {
+                    self.engine.handle(Input::LeaseLost { because: "a newer controller holds this cluster".into() }, self.clock.now());
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            match turn.effect {
+                None => {}
+                Some(Effect::Rest) => return Ok(Some(Ending::Resting)),
+                Some(Effect::End(end)) => return Ok(Some(Ending::Over(end))),
+                Some(Effect::Act { .. }) if !self.holds_lease() => {
+                    let because = "the lease could not be renewed, so nothing more is touched".into();
+                    self.engine.handle(Input::LeaseLost { because }, self.clock.now());
+                }
+                Some(effect) => *in_flight = self.begin(effect),
+            }
+        }
+        Ok(None)
+    }
+
+    fn begin(&self, effect: Effect) -> Option<InFlight> {
+        let hands = self.hands.clone();
+        match effect {
+            Effect::Look { step, look } => {
+                let view = View {
+                    step: self.engine.current().cloned(),
+                    finished: self.engine.finished().map(|(step, _)| step.id.clone()).collect(),
+                };
+                let clock = self.clock;
+                Some(Box::pin(async move {
+                    let seen = hands.look(&view, look, clock.now()).await;
+                    (Input::Looked { step, look, verdict: seen.verdict }, seen.news)
+                }))
+            }
+            Effect::Act { step, attempt } => {
+                let whole = self.engine.step(&step)?.clone();
+                Some(Box::pin(async move {
+                    let limit = whole.limit + ACT_MARGIN;
+                    let done = match tokio::time::timeout(limit, hands.act(&whole, attempt)).await {
+                        Ok(done) => done,
+                        Err(_) => Done {
+                            outcome: Outcome::Unknown { because: format!("no answer within {} s", limit.as_secs()) },
+                            also: Vec::new(),
+                        },
+                    };
+                    (Input::Acted { step, attempt, outcome: done.outcome, also: done.also }, Vec::new())
+                }))
+            }
+            Effect::PutBack { key } => Some(Box::pin(async move {
+                let outcome = hands.put_back(&key).await;
+                (Input::PutBack { key, outcome }, Vec::new())
+            })),
+            Effect::Rest | Effect::End(_) => None,
+        }
+    }
+
+    fn client_event(&mut self, event: RunEvent) -> Result<(), DriveError> {
+        let now = self.clock.now();
+        let max_ms = self.engine.plan().policy.client_gap_max_ms;
+        let event = match event {
+            RunEvent::ClientGap { mut gap } => {
+                gap.step = self.engine.current().map(|step| step.id.clone());
+                if let Some(max_ms) = max_ms.filter(|max| gap.gap_ms > *max) {
+                    self.engine.handle(Input::ClientGap { gap_ms: gap.gap_ms, max_ms }, now);
+                }
+                RunEvent::ClientGap { gap }
+            }
+            other => other,
+        };
+        self.journal.append(now, &[event])?;
+        Ok(())
+    }
+
+    fn hear_people(&mut self) -> Result<(), DriveError> {
+        for recorded in self.journal.take_foreign()? {
+            self.engine.handle(Input::Operator(recorded.event), self.clock.now());
+        }
+        Ok(())
+    }
+
+    fn holds_lease(&self) -> bool {
+        self.journal.lease().is_some_and(|lease| lease.expires_at > self.clock.now())
+    }
+
+    fn renew_lease(&mut self) {
+        let Some(lease) = self.journal.lease().cloned() else { return };
+        match self.store.renew_lease(&lease, self.clock.now(), LEASE_TTL) {
+            Ok(lease) => self.journal.set_lease(lease),
+            Err(error @ (StoreError::Fenced { .. } | StoreError::Held(_))) => {
+                self.engine.handle(Input::LeaseLost { because: error.to_string() }, self.clock.now());
+            }
+            // A passing fault: the lease still runs, and `holds_lease` stops the run when it no longer does.
+            Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+        }
+    }
+
+    fn give_lease_back(&self) {
+        if let Some(lease) = self.journal.lease() {
+            if let Err(error) = self.store.release_lease(lease) {
+                tracing::warn!(%error, "the lease could not be given back; it ends by itself");
+            }
+        }
+    }
+}
+
+async fn answer_of(in_flight: &mut Option<InFlight>) -> (Input, Vec<RunEvent>) {
+    match in_flight {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

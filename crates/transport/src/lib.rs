@@ -1,0 +1,35 @@
+//! Reaches hosts: runs a command, moves a file, speaks HTTP. Every answer is Done, Failed or Unknown.
+//!
+//! Invariant: a connection lost in mid-command is Unknown, never Failed; the step's own probe decides what happened.
+//! Invariant: no password, token or header value reaches a log, an error or a `Debug` text (`redact.rs`).
+
+pub mod answer;
+pub mod command;
+pub mod fake;
+pub mod http;
+pub mod local;
+pub mod redact;
+pub mod secret;
+
+pub use answer::Answer;
+pub use command::{Command, Output};
+pub use fake::{Asked, FakeTransport};
+pub use local::LocalTransport;
+
+use async_trait::async_trait;
+use std::{path::Path, time::Duration};
+
+/// A way to one host.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Runs a command to its end and gives its output. `Done` means that it ran, whatever its exit status.
+    async fn run(&self, command: &Command, limit: Duration) -> Answer<Output>;
+    /// Reads a whole file.
+    async fn read(&self, path: &Path) -> Answer<Vec<u8>>;
+    /// Writes a whole file so that a crash leaves the old or the new one: temporary name, sync, rename.
+    async fn write(&self, path: &Path, content: &[u8], mode: u32) -> Answer<()>;
+    /// Copies a local file to the host, in the same safe way.
+    async fn put(&self, local: &Path, remote: &Path, mode: u32) -> Answer<()>;
+    /// For people: `this machine`, `anna@db-1`.
+    fn name(&self) -> String;
+}

@@ -1,0 +1,59 @@
+//! The quick loop and the whole of CI.
+
+use crate::{
+    shell::{cargo, command, has},
+    tidy,
+};
+
+/// Seeds that CI simulates: enough to meet every fault several times, few enough for a minute on two cores.
+const SIM_SEEDS_CI: &str = "2000";
+
+/// Debian packages that the tests need and a bare machine may lack: apt's own tools are always there.
+const PACKAGES: [(&str, &str); 3] = [("setsid", "util-linux"), ("dpkg-deb", "dpkg"), ("cc", "gcc")];
+
+pub(crate) fn check() -> Result<(), String> {
+    cargo(["fmt", "--all", "--check"]).run()?;
+    cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
+    tidy::run()?;
+    cargo(["nextest", "run", "--workspace", "--exclude", "quorate-e2e"]).run()
+}
+
+pub(crate) fn test() -> Result<(), String> {
+    install()?;
+    check()?;
+    cargo(["test", "--workspace", "--doc"]).run()?;
+    deny()?;
+    cargo(["build", "--release", "-p", "quorate-cli", "-p", "quorate-sim"]).run()?;
+    cargo(["run", "--release", "-q", "-p", "quorate-sim", "--", "--seeds", SIM_SEEDS_CI]).run()?;
+    // Real processes: the release binary, real etcd, one test at a time where they need the machine for themselves.
+    cargo(["nextest", "run", "-p", "quorate-e2e"]).run()
+}
+
+pub(crate) fn bless() -> Result<(), String> {
+    cargo(["fmt", "--all"]).run()?;
+    cargo(["nextest", "run", "--workspace", "--exclude", "quorate-e2e"])
+        .env("INSTA_UPDATE", "always")
+        .env("QUORATE_BLESS", "1")
+        .run()
+}
+
+fn install() -> Result<(), String> {
+    let missing: Vec<&str> = PACKAGES.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    if !missing.is_empty() {
+        command("apt-get", ["update"]).run()?;
+        command("apt-get", ["install", "-y", "--no-install-recommends"]).args(missing).run()?;
+    }
+    if !has("cargo-nextest") {
+        cargo(["install", "--locked", "cargo-nextest"]).run()?;
+    }
+    Ok(())
+}
+
+/// Licences, duplicate crates and sources. The advisory database is not asked: it needs the network at every run.
+fn deny() -> Result<(), String> {
+    if has("cargo-deny") {
+        return cargo(["deny", "check", "bans", "licenses", "sources"]).run();
+    }
+    eprintln!("=== cargo-deny is not installed: `tidy` has checked licences and sources of the lock file in its place");
+    Ok(())
+}
