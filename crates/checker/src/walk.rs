@@ -1,8 +1,8 @@
 //! Goes through the plan step by step: first every watcher looks at the step, then the world changes as the step says.
 
 use crate::invariants::{
-    Violation, s1_quorum::Quorum, s2_one_at_a_time::OneAtATime, s3_leader_last::LeaderLast, s4_gates::Gates,
-    s5_hops::Hops, s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts,
+    Violation, s1_quorum::Quorum, s2_one_at_a_time::OneAtATime, s3_leader_last::LeaderLast,
+    s4_gates::Gates, s5_hops::Hops, s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts,
 };
 use crate::world::World;
 use quorate_model::{Action, Hop, HopKind, NodeName, Plan, PlanKind, Step, StepId};
@@ -11,10 +11,6 @@ use quorate_model::{Action, Hop, HopKind, NodeName, Plan, PlanKind, Step, StepId
 pub(crate) struct Visit<'p> {
     pub(crate) plan: &'p Plan,
     pub(crate) hop: &'p Hop,
-    /// The hop's place in the plan, from 0.
-    pub(crate) hop_index: usize,
-    /// The step's place in its hop, from 0.
-    pub(crate) step_index: usize,
     pub(crate) step: &'p Step,
 }
 
@@ -65,34 +61,52 @@ pub(crate) fn steps_of(hop: &Hop) -> impl DoubleEndedIterator<Item = &Step> {
 /// Looks on while the plan is executed in the mind.
 pub(crate) trait Watch<'p> {
     /// A hop begins.
-    fn hop_begins(&mut self, _plan: &'p Plan, _index: usize, _world: &World<'p>, _found: &mut Vec<Violation>) {}
+    fn hop_begins(
+        &mut self,
+        _plan: &'p Plan,
+        _index: usize,
+        _world: &World<'p>,
+        _found: &mut Vec<Violation>,
+    ) {
+    }
     /// A step is about to happen.
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>);
     /// A hop is over.
-    fn hop_ends(&mut self, _plan: &'p Plan, _index: usize, _world: &World<'p>, _found: &mut Vec<Violation>) {}
+    fn hop_ends(
+        &mut self,
+        _plan: &'p Plan,
+        _index: usize,
+        _world: &World<'p>,
+        _found: &mut Vec<Violation>,
+    ) {
+    }
 }
 
 /// Executes the plan in the mind and collects what the watchers found.
 pub(crate) fn walk(plan: &Plan) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut world = World::observed(plan);
+    let mut repeat = Repeat::default();
     let watchers: &mut [&mut dyn Watch<'_>] = &mut [
         &mut Quorum,
         &mut OneAtATime,
         &mut LeaderLast::default(),
-        &mut Gates,
+        &mut Gates::default(),
         &mut Hops,
         &mut OneWay::default(),
-        &mut Repeat::default(),
         &mut Artifacts,
     ];
     for (hop_index, hop) in plan.hops.iter().enumerate() {
-        world.hop_begins(plan, hop);
+        world.hop_begins();
         for watcher in watchers.iter_mut() {
             watcher.hop_begins(plan, hop_index, &world, &mut found);
         }
-        for (step_index, step) in steps_of(hop).enumerate() {
-            let at = Visit { plan, hop, hop_index, step_index, step };
+        for step in steps_of(hop) {
+            let at = Visit { plan, hop, step };
+            repeat.step(&at, &world, &mut found);
+            if world.has_happened(step) {
+                continue;
+            }
             for watcher in watchers.iter_mut() {
                 watcher.step(&at, &world, &mut found);
             }

@@ -2,9 +2,10 @@
 //!
 //! Invariant: it starts from the plan's own observation, and what that did not see counts as not healthy.
 
-use crate::walk::{Visit, acts};
+use crate::walk::{Visit, acted_on};
 use quorate_model::{
-    Action, ArtifactRef, Backup, Gate, Hop, NodeName, NodeObservation, Plan, Release, Role, Step, StepRole,
+    Action, ArtifactRef, Backup, Gate, NodeName, NodeObservation, Plan, Release, Role, Step,
+    StepRole,
 };
 
 /// The conditions that bring a started member back into the count.
@@ -34,25 +35,47 @@ pub(crate) struct Member<'p> {
     pub(crate) release: Option<&'p Release>,
     /// The release whose files are live now.
     pub(crate) live: Option<&'p Release>,
-    /// True between a stop and the next start.
-    pub(crate) swapped: bool,
+    /// The plan started it in this hop.
+    pub(crate) started: bool,
     /// Artifacts beside the live one in this hop.
     pub(crate) staged: Vec<&'p ArtifactRef>,
     /// Conditions that gates saw since its last start.
     held: Vec<&'p str>,
 }
 
-/// Who orders writes, as far as the plan lets one know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leader<'p> {
-    /// This member.
-    Known(&'p NodeName),
-    /// The members elect one among themselves; nobody can say which.
-    Elected,
-    /// The product shows no leaders at all.
-    NoSuchThing,
-    /// There should be one, and it was not seen.
-    Unseen,
+/// Who may order writes, as far as the plan lets one know.
+#[derive(Debug)]
+pub(crate) struct Leadership<'p> {
+    /// Exactly one in the beginning; several after an election that no plan can foresee; none when the product has no leaders.
+    may_lead: Vec<&'p NodeName>,
+    /// There should be a leader, and none was seen.
+    pub(crate) unseen: bool,
+}
+
+impl<'p> Leadership<'p> {
+    /// The leader, when only one member can be it.
+    pub(crate) fn only(&self) -> Option<&'p NodeName> {
+        match self.may_lead.as_slice() {
+            [only] => Some(only),
+            [] | [_, _, ..] => None,
+        }
+    }
+    /// Whether this member may be the leader.
+    pub(crate) fn may_be(&self, node: &NodeName) -> bool {
+        self.may_lead.contains(&node)
+    }
+    /// It leads no more, if it did: one of the others does.
+    fn passes(&mut self, from: &NodeName, to: impl Iterator<Item = &'p NodeName>) {
+        if !self.may_be(from) {
+            return;
+        }
+        self.may_lead.retain(|leader| *leader != from);
+        for other in to.filter(|other| *other != from) {
+            if !self.may_lead.contains(&other) {
+                self.may_lead.push(other);
+            }
+        }
+    }
 }
 
 /// A copy of the data that the plan has taken by now.
@@ -66,7 +89,7 @@ pub(crate) struct Copy<'p> {
 #[derive(Debug)]
 pub(crate) struct World<'p> {
     pub(crate) members: Vec<Member<'p>>,
-    pub(crate) leader: Leader<'p>,
+    pub(crate) leadership: Leadership<'p>,
     /// Copies taken in this hop.
     pub(crate) copies: Vec<Copy<'p>>,
     /// A person said yes in this hop.
@@ -86,7 +109,7 @@ impl<'p> World<'p> {
         let members = nodes.iter().map(|node| Member::observed(node, nodes)).collect();
         Self {
             members,
-            leader: observed_leader(nodes),
+            leadership: observed_leadership(nodes),
             copies: Vec::new(),
             confirmed: false,
             ever_confirmed: false,
@@ -106,19 +129,33 @@ impl<'p> World<'p> {
     pub(crate) fn quorum(&self) -> usize {
         self.voters() / 2 + 1
     }
-    /// Voters that would serve with `gone` gone. A started one counts: that it is back is what its gate proves (S4).
+    /// Voters that would serve with `gone` gone.
     pub(crate) fn serving_without(&self, gone: &NodeName) -> usize {
-        let serves = |life| matches!(life, Life::Up | Life::Started);
-        self.members.iter().filter(|m| m.voter && m.name != gone && serves(m.life)).count()
+        self.members.iter().filter(|m| m.voter && m.name != gone && m.serves()).count()
     }
 
     /// Forgets what counts for one hop only.
-    pub(crate) fn hop_begins(&mut self, _plan: &'p Plan, _hop: &'p Hop) {
+    pub(crate) fn hop_begins(&mut self) {
         self.copies.clear();
         self.confirmed = false;
         self.any_stop = false;
         for member in &mut self.members {
             member.staged.clear();
+            member.started = false;
+        }
+    }
+
+    /// Whether the step's own probe says that it has already happened: a member that was found at the hop's target is
+    /// left alone by steps that ask `node.release == '<that release>'`.
+    pub(crate) fn has_happened(&self, step: &Step) -> bool {
+        let (Some(done), Some(node)) = (&step.done, acted_on(&step.action)) else { return false };
+        let asked = done.cel.trim().strip_prefix("node.release ==").map(str::trim);
+        let quoted = asked.map(|asked| asked.trim_matches(['\'', '"']));
+        let runs =
+            self.member(node).filter(|m| m.life == Life::Up && !m.started).and_then(|m| m.release);
+        match (quoted.map(str::parse::<Release>), runs) {
+            (Some(Ok(asked)), Some(runs)) => asked == *runs,
+            _ => false,
         }
     }
 
@@ -138,19 +175,18 @@ impl<'p> World<'p> {
                     copy.verified = true;
                 }
             }
-            Action::Call { .. } if step.role == StepRole::Handover => self.hand_over(step),
+            Action::Call { call } if step.role == StepRole::Handover => {
+                self.hand_over(&call.node, step)
+            }
             Action::Call { .. } | Action::Restore { .. } => {}
             Action::TempSet { key, .. } => self.owed.push(key),
             Action::TempPutBack { key } => self.owed.retain(|owed| owed != key),
             Action::Stop { node } => self.stop(node),
-            Action::Swap { node, to, .. } => self.change(node, |m| {
-                m.live = Some(&to.release);
-                m.swapped = true;
-            }),
+            Action::Swap { node, to, .. } => self.change(node, |m| m.live = Some(&to.release)),
             Action::Start { node, expect } => self.change(node, |m| {
                 m.life = Life::Started;
                 m.release = Some(expect);
-                m.swapped = false;
+                m.started = true;
                 m.held.clear();
             }),
         }
@@ -160,18 +196,22 @@ impl<'p> World<'p> {
     }
 
     fn stop(&mut self, node: &NodeName) {
-        if self.leader == Leader::Known(node) {
-            self.leader = if self.voters() > 1 { Leader::Elected } else { self.leader };
-        }
+        let others: Vec<_> =
+            self.members.iter().filter(|m| m.voter && m.serves()).map(|m| m.name).collect();
+        self.leadership.passes(node, others.into_iter());
         self.any_stop = true;
-        self.change(node, |m| {
-            m.life = Life::Stopped;
-            m.swapped = false;
-        });
+        self.change(node, |m| m.life = Life::Stopped);
     }
 
-    fn hand_over(&mut self, step: &'p Step) {
-        self.leader = handover_target(step, self).map_or(Leader::Elected, Leader::Known);
+    /// Only the leader hands over; from anybody else the step finds that it has already happened.
+    fn hand_over(&mut self, from: &NodeName, step: &'p Step) {
+        match handover_target(step, self) {
+            Some(target) => self.leadership.passes(from, std::iter::once(target)),
+            None => {
+                let all: Vec<_> = self.members.iter().filter(|m| m.voter).map(|m| m.name).collect();
+                self.leadership.passes(from, all.into_iter());
+            }
+        }
     }
 
     fn change(&mut self, node: &NodeName, change: impl FnOnce(&mut Member<'p>)) {
@@ -188,12 +228,16 @@ impl<'p> Member<'p> {
             voter: counts_as_voter(node, all),
             group: node.group.as_str(),
             life: if node.is_healthy() { Life::Up } else { Life::FoundDown },
-            release: node.release.as_ref(),
+            release: node.release.as_ref().or(node.disk_release.as_ref()),
             live: node.disk_release.as_ref().or(node.release.as_ref()),
-            swapped: false,
+            started: false,
             staged: Vec::new(),
             held: Vec::new(),
         }
+    }
+    /// Whether it serves. A started one counts: that it is really back is what its gate proves (S4).
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self.life, Life::Up | Life::Started)
     }
     /// The rejoin conditions that no gate has seen since the start.
     pub(crate) fn not_yet_held(&self) -> impl Iterator<Item = &'static str> {
@@ -226,32 +270,34 @@ fn counts_as_voter(node: &NodeObservation, all: &[NodeObservation]) -> bool {
     }
 }
 
-fn observed_leader(nodes: &[NodeObservation]) -> Leader<'_> {
-    if let Some(leader) = nodes.iter().find(|node| node.role == Role::Leader) {
-        return Leader::Known(&leader.name);
-    }
+fn observed_leadership(nodes: &[NodeObservation]) -> Leadership<'_> {
+    let leader = nodes.iter().find(|node| node.role == Role::Leader);
     let has_leaders = nodes
         .iter()
         .any(|node| matches!(node.role, Role::Follower | Role::Learner | Role::Candidate));
-    if has_leaders { Leader::Unseen } else { Leader::NoSuchThing }
+    let may_lead = leader.map(|leader| &leader.name).into_iter().collect();
+    Leadership { may_lead, unseen: leader.is_none() && has_leaders }
 }
 
 /// The member that a handover names: its name or its member id stands, quoted, in the step's `leader` condition.
 pub(crate) fn handover_target<'p>(step: &'p Step, world: &World<'p>) -> Option<&'p NodeName> {
     let gate = step.gate.iter().flat_map(|gate| &gate.conditions);
-    let named: Vec<&str> =
-        step.done.iter().chain(gate).filter(|c| c.name == "leader").map(|c| c.cel.as_str()).collect();
+    let named: Vec<&str> = step
+        .done
+        .iter()
+        .chain(gate)
+        .filter(|c| c.name == "leader")
+        .map(|c| c.cel.as_str())
+        .collect();
     let quoted = |name: &str| {
-        named.iter().any(|cel| cel.contains(&format!("'{name}'")) || cel.contains(&format!("\"{name}\"")))
+        named
+            .iter()
+            .any(|cel| cel.contains(&format!("'{name}'")) || cel.contains(&format!("\"{name}\"")))
     };
-    let mut fits = world.members.iter().map(|member| member.name).filter(|name| quoted(name.as_str()));
+    let mut fits =
+        world.members.iter().map(|member| member.name).filter(|name| quoted(name.as_str()));
     match (fits.next(), fits.next()) {
         (Some(target), None) => Some(target),
         (None, _) | (Some(_), Some(_)) => None,
     }
-}
-
-/// Whether the step may happen while a started member is not back yet: it changes nothing.
-pub(crate) fn leaves_alone(step: &Step) -> bool {
-    !acts(&step.action)
 }

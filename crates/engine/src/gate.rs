@@ -80,7 +80,7 @@ impl GateClock {
         };
         self.good_in_row = 0;
         self.good_since = None;
-        self.last = format!("{waiting:?}");
+        self.last = format!("{waiting}");
         if since(self.began, now) >= self.gate.limit {
             return GateSays::TimedOut(self.last.clone());
         }

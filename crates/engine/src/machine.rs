@@ -133,6 +133,17 @@ impl Engine {
             _ => None,
         })
     }
+    /// Ids of steps that were at least begun, finished ones included.
+    pub fn touched(&self) -> impl Iterator<Item = &StepId> {
+        (0..self.steps.len()).filter_map(|index| match self.steps.status.get(index) {
+            None | Some(StepStatus::Pending) => None,
+            Some(_) => self.steps.get(&self.plan, index).map(|step| &step.id),
+        })
+    }
+    /// A person looked and resumes: tries count afresh.
+    pub fn give_steps_their_tries_back(&mut self) {
+        self.tries = 0;
+    }
     /// Whether the run is over for good.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over(_))
@@ -412,8 +423,8 @@ impl Engine {
         let differs = match verdict {
             Verdict::Holds => Vec::new(),
             Verdict::Differs(differs) => differs,
-            Verdict::NotYet(on) => vec![format!("not settled: {on:?}")],
-            Verdict::Unsafe(reason) => vec![format!("not safe: {reason:?}")],
+            Verdict::NotYet(on) => vec![format!("not settled: {on}")],
+            Verdict::Unsafe(reason) => vec![format!("not safe: {reason}")],
             Verdict::Unseen(what) => vec![format!("cannot be seen: {what}")],
         };
         self.say(RunEvent::WorldSeen { differs: differs.clone() });
@@ -468,7 +479,7 @@ impl Engine {
         if since(since_when, now) >= PRECHECK_PATIENCE {
             return match verdict {
                 Verdict::Unsafe(reason) => self.halt_unsafe(&reason),
-                Verdict::NotYet(on) => self.halt("precheck", format!("not ready: {on:?}"), None),
+                Verdict::NotYet(on) => self.halt("precheck", format!("not ready: {on}"), None),
                 Verdict::Unseen(what) => self.halt("precheck", format!("cannot be seen: {what}"), None),
                 Verdict::Differs(differs) => self.halt("world-differs", differs.join("; "), None),
                 Verdict::Holds => {}
@@ -579,7 +590,7 @@ impl Engine {
     }
 
     fn halt_unsafe(&mut self, reason: &Unsafe) {
-        let text = format!("going on would not be safe: {reason:?}");
+        let text = format!("going on would not be safe: {reason}");
         self.halt("unsafe", text, Some("mend the member that is named, then `quorate run resume`"));
     }
 

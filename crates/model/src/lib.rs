@@ -16,6 +16,7 @@ pub mod reason;
 pub mod release;
 pub mod run;
 pub mod secs;
+mod words;
 
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
 pub use client::{ClientFigures, ClientGap, ClientSample};

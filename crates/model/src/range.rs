@@ -52,7 +52,7 @@ impl Bound {
         match self {
             Self::AtLeast(bound) => release >= bound,
             Self::Above(bound) => release > bound,
-            Self::Below(bound) => release < bound && !(release.pre().is_some() && release.numbers() == bound.numbers()),
+            Self::Below(bound) => release < bound && !release.is_pre_of(bound),
             Self::AtMost(bound) => release <= bound,
             Self::Exactly(bound) => release == bound,
             Self::Line(numbers) => {

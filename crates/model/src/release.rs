@@ -38,6 +38,10 @@ impl Release {
         let padded = self.numbers.iter().copied().chain(std::iter::repeat(0)).take(parts);
         padded.map(|n| n.to_string()).collect::<Vec<_>>().join(".")
     }
+    /// Whether this is a pre-release of the other: 3.6.0-rc.1 of 3.6.
+    pub fn is_pre_of(&self, other: &Self) -> bool {
+        self.pre.is_some() && other.pre.is_none() && Self { pre: None, ..self.clone() } == *other
+    }
     fn number(&self, index: usize) -> u32 {
         self.numbers.get(index).copied().unwrap_or(0)
     }

@@ -1,1 +1,35 @@
-//! TODO head
+//! Sees clusters: asks members, hosts and processes, and puts what they say into one `Observation`.
+//!
+//! Invariant: looking changes nothing. Every wait has an end, an unreachable node is listed and never dropped, and what
+//! was not seen stays `None`.
+//! Read next: `observer.rs` (one look), `node.rs` (one node), `compare.rs` (what only shows across nodes), `adopt.rs`.
+
+mod adopt;
+mod ask;
+mod certificates;
+mod clients;
+mod compare;
+mod depth;
+mod fields;
+mod findings;
+mod host;
+mod members;
+mod memory;
+mod node;
+mod observer;
+pub mod process;
+mod tools;
+
+pub use adopt::{Adopted, AdoptError, AdoptOptions, adopt};
+pub use clients::Clients;
+pub use depth::Depth;
+pub use members::{Member, members_of};
+pub use observer::{ObserveError, Observer, Transports};
+pub use tools::Tools;
+
+use quorate_model::{Finding, Severity};
+
+/// Makes a finding; one place, so that none lacks a part.
+fn finding(severity: Severity, code: &str, text: String, hint: Option<String>) -> Finding {
+    Finding { severity, code: code.to_owned(), text, hint }
+}

@@ -5,12 +5,15 @@
 
 pub mod eval;
 pub mod format;
+mod lint;
 mod load;
+mod merge;
 mod pack;
+mod spots;
 mod template;
 
 pub use format::*;
-pub use load::{Packs, lint};
+pub use load::{Packs, builtin_files, lint};
 pub use pack::Pack;
 pub use template::{TemplateValue, context, render, template_value};
 

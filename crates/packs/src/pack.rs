@@ -1,10 +1,15 @@
 //! A pack, ready for use: its file, its digest, and every expression and template parsed.
 
 use crate::{
-    PackFile, TemplateValue,
+    PackFile, PerRelease, TemplateValue,
     eval::{Programs, Scope, Truth},
+    spots::{Kind, spots},
+    template,
 };
+use minijinja::Environment;
 use quorate_model::{Digest, Release};
+use regex::Regex;
+use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, ops::Deref};
 
 /// Everything Quorate knows of one product, ready for use.
@@ -13,6 +18,8 @@ pub struct Pack {
     file: PackFile,
     digest: Digest,
     programs: Programs,
+    templates: Environment<'static>,
+    upstream: Option<Regex>,
 }
 
 impl Deref for Pack {
@@ -23,13 +30,29 @@ impl Deref for Pack {
 }
 
 impl Pack {
+    /// Parses everything that the file holds. What does not parse is left out here and named by the linter.
     pub(crate) fn new(file: PackFile) -> Self {
-        let programs = Programs::new(file.scheme.line_parts, []);
-        Self { file, digest: Digest::new(""), programs }
+        let mut templates = template::environment();
+        let mut cel = Vec::new();
+        for spot in spots(&file) {
+            match spot.kind {
+                Kind::Cel(_) => cel.push(spot.text),
+                Kind::Template => drop(templates.add_template_owned(spot.text.to_owned(), spot.text.to_owned())),
+                Kind::Regex => {}
+            }
+        }
+        let programs = Programs::new(file.scheme.line_parts, cel);
+        let upstream = file.scheme.upstream.as_deref().and_then(|text| Regex::new(text).ok());
+        let digest = digest(&file);
+        Self { file, digest, programs, templates, upstream }
     }
-    /// SHA-256 over the pack's canonical JSON.
+    /// SHA-256 over the pack's canonical JSON: the same knowledge has the same digest, however it is spread over files.
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+    /// The pack as it was written.
+    pub fn file(&self) -> &PackFile {
+        &self.file
     }
     /// Evaluates a condition; whatever cannot be evaluated is unknown.
     pub fn holds(&self, cel: &str, scope: &Scope) -> Truth {
@@ -43,27 +66,45 @@ impl Pack {
     ) -> Result<serde_json::Value, String> {
         self.programs.value(cel, &Scope::of(vars))
     }
-    /// Evaluates an expression over a scope.
+    /// Evaluates an expression over a scope that is already there: cheaper for many expressions over one answer.
     pub fn value_in(&self, cel: &str, scope: &Scope) -> Result<serde_json::Value, String> {
         self.programs.value(cel, scope)
     }
     /// Fills in a template of this pack.
     pub fn render(&self, template: &str, context: &TemplateValue) -> Result<String, String> {
-        crate::render(template, context)
+        match self.templates.get_template(template) {
+            Ok(parsed) => parsed.render(context.clone()).map_err(|error| template::explain(&error)),
+            Err(_) => template::render(template, context),
+        }
     }
-    /// The words that differ by release, for one release.
+    /// The words that differ by release, for one release; the first entry that fits counts.
     pub fn vars_for(&self, release: &Release) -> BTreeMap<String, String> {
-        let word = |words: &[crate::PerRelease]| {
+        let word = |words: &[PerRelease]| {
             words.iter().find(|word| word.releases.contains(release)).map(|word| word.value.clone())
         };
         self.vars.iter().filter_map(|(name, words)| Some((name.clone(), word(words)?))).collect()
     }
-    /// The upstream release in a version text, distribution suffixes mapped away.
+    /// The upstream release in a version text, as a distribution or the product itself writes it.
     pub fn upstream(&self, version: &str) -> Option<Release> {
-        version.trim().parse().ok()
+        let version = version.trim();
+        match &self.upstream {
+            Some(pattern) => pattern.captures(version)?.name("release")?.as_str().parse().ok(),
+            None => version.parse().ok(),
+        }
     }
     /// The release line of a release: `3.4`.
     pub fn line(&self, release: &Release) -> String {
         release.line(self.scheme.line_parts)
     }
+    /// The position of a release's line in `lines`, oldest first.
+    pub fn line_index(&self, release: &Release) -> Option<usize> {
+        let line = self.line(release);
+        self.lines.iter().position(|known| known.line == line)
+    }
+}
+
+/// Struct fields keep their order and maps are sorted, so that the JSON of equal packs is equal.
+fn digest(file: &PackFile) -> Digest {
+    let canonical = serde_json::to_vec(file).unwrap_or_default();
+    Digest::new(hex::encode(Sha256::digest(&canonical)))
 }

@@ -14,7 +14,7 @@ pub fn render(template: &str, context: &TemplateValue) -> Result<String, String>
 
 /// Turns anything that serde can write into a value for templates.
 pub fn template_value<T: serde::Serialize>(value: &T) -> TemplateValue {
-    TemplateValue::from_serialize(value)
+    TemplateValue::from(minijinja::value::Serde(value))
 }
 
 /// Makes the environment that every template is parsed and rendered in.

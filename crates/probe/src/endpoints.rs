@@ -8,7 +8,7 @@ const SHUN: Duration = Duration::from_millis(250);
 
 /// Where clients talk to one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// The member's name.
     pub name: String,
     /// Its address.
@@ -17,7 +17,7 @@ pub struct Endpoint {
 
 /// All endpoints of a cluster.
 #[derive(Debug)]
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     all: Vec<Endpoint>,
     shunned_until: Vec<Duration>,
     cursor: usize,
@@ -25,13 +25,13 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// Endpoints in the order of the fleet file.
-    pub fn new(all: Vec<Endpoint>) -> Self {
+    pub(crate) fn new(all: Vec<Endpoint>) -> Self {
         let shunned_until = vec![Duration::ZERO; all.len()];
         Self { all, shunned_until, cursor: 0 }
     }
 
     /// The next one in turn. `not` is the one that the last try went to: another is better.
-    pub fn next(&mut self, now: Duration, not: Option<usize>) -> Option<usize> {
+    pub(crate) fn next(&mut self, now: Duration, not: Option<usize>) -> Option<usize> {
         let count = self.all.len();
         let turn = |step: usize| (self.cursor + step) % count;
         let fresh = |index: &usize| self.shunned_until[*index] <= now;
@@ -45,26 +45,26 @@ impl Endpoints {
     }
 
     /// Passes an endpoint over for a moment.
-    pub fn shun(&mut self, index: usize, now: Duration) {
+    pub(crate) fn shun(&mut self, index: usize, now: Duration) {
         if let Some(until) = self.shunned_until.get_mut(index) {
             *until = now + SHUN;
         }
     }
 
     /// It answered.
-    pub fn trust(&mut self, index: usize) {
+    pub(crate) fn trust(&mut self, index: usize) {
         if let Some(until) = self.shunned_until.get_mut(index) {
             *until = Duration::ZERO;
         }
     }
 
     /// One of them.
-    pub fn get(&self, index: usize) -> Option<&Endpoint> {
+    pub(crate) fn get(&self, index: usize) -> Option<&Endpoint> {
         self.all.get(index)
     }
 
     /// All of them.
-    pub fn all(&self) -> &[Endpoint] {
+    pub(crate) fn all(&self) -> &[Endpoint] {
         &self.all
     }
 }

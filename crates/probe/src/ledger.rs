@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Registers in rotation. At a write every 10 ms each one rests for five seconds between two writes, longer than any
 /// election, so that a reader has seen each value before it is overwritten.
-pub const REGISTERS: usize = 512;
+pub(crate) const REGISTERS: usize = 512;
 
 /// Retired keys kept in memory, about a megabyte. Older ones are read back at once and then forgotten.
-pub const RETIRED_MAX: usize = 10_000;
+pub(crate) const RETIRED_MAX: usize = 10_000;
 
 /// One write that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// Place of the register.
     pub register: usize,
     /// Its key.
@@ -32,7 +32,7 @@ pub struct Ticket {
 
 /// How a write ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WriteEnd {
+pub(crate) struct WriteEnd {
     /// The cluster acknowledged it.
     pub acked: bool,
     /// At least one try has an unknown fate: it may have happened, or may happen later.
@@ -41,7 +41,7 @@ pub struct WriteEnd {
 
 /// One read that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadTicket {
+pub(crate) struct ReadTicket {
     /// Place of the register, or none when a retired key is read back.
     pub register: Option<usize>,
     /// Its key.
@@ -84,7 +84,7 @@ struct Retired {
 
 /// The account.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     prefix: String,
     registers: Vec<Register>,
     cursor: usize,
@@ -98,7 +98,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// An empty account over keys that begin with `prefix`.
-    pub fn new(prefix: impl Into<String>, registers: usize, retired_max: usize) -> Self {
+    pub(crate) fn new(prefix: impl Into<String>, registers: usize, retired_max: usize) -> Self {
         let fresh =
             Register { generation: 0, acked: None, confirmed: None, busy: false, doubted: false };
         let registers = vec![fresh; registers.max(1)];
@@ -118,7 +118,7 @@ impl Ledger {
     }
 
     /// The text that stands for a number.
-    pub fn value(seq: u64) -> String {
+    pub(crate) fn value(seq: u64) -> String {
         seq.to_string()
     }
 
@@ -127,7 +127,7 @@ impl Ledger {
     }
 
     /// Begins the next write, or none when every register has one under way.
-    pub fn begin_write(&mut self) -> Option<Ticket> {
+    pub(crate) fn begin_write(&mut self) -> Option<Ticket> {
         let count = self.registers.len();
         let register = (0..count)
             .map(|step| (self.cursor + step) % count)
@@ -144,7 +144,7 @@ impl Ledger {
     }
 
     /// Ends a write.
-    pub fn end_write(&mut self, ticket: &Ticket, end: WriteEnd) {
+    pub(crate) fn end_write(&mut self, ticket: &Ticket, end: WriteEnd) {
         let slot = &mut self.registers[ticket.register];
         slot.busy = false;
         let before = slot.acked;
@@ -172,7 +172,7 @@ impl Ledger {
     }
 
     /// Begins the next read: a retired key that memory has no room for, else the next register that holds anything.
-    pub fn begin_read(&mut self) -> Option<ReadTicket> {
+    pub(crate) fn begin_read(&mut self) -> Option<ReadTicket> {
         if self.retired.len() > self.retired_max {
             let Retired { key, acked, maybe } = self.retired.pop_front()?;
             return Some(ReadTicket { register: None, key, floor: acked, maybe });
@@ -188,7 +188,7 @@ impl Ledger {
     }
 
     /// Ends a read that was answered with `text`. True when the value is as young as it must be.
-    pub fn end_read(&mut self, ticket: &ReadTicket, text: Option<&str>, endpoint: &str) -> bool {
+    pub(crate) fn end_read(&mut self, ticket: &ReadTicket, text: Option<&str>, endpoint: &str) -> bool {
         let seen = text.and_then(|text| text.parse::<u64>().ok());
         match ticket.register {
             None => {
@@ -219,7 +219,7 @@ impl Ledger {
     }
 
     /// A retired key whose read was not answered goes back on the list.
-    pub fn give_back(&mut self, ticket: ReadTicket) {
+    pub(crate) fn give_back(&mut self, ticket: ReadTicket) {
         if ticket.register.is_none() {
             let ReadTicket { key, floor, maybe, .. } = ticket;
             self.retired.push_back(Retired { key, acked: floor, maybe });
@@ -227,12 +227,12 @@ impl Ledger {
     }
 
     /// Compares with everything that one endpoint shows; remembers and gives what is missing there.
-    pub fn compare(&mut self, pairs: &BTreeMap<String, String>, endpoint: &str) -> usize {
+    pub(crate) fn compare(&mut self, pairs: &BTreeMap<String, String>, endpoint: &str) -> usize {
         let mut found = Vec::new();
         let mut check = |key: &str, acked: Option<u64>, maybe: Option<u64>| {
             let text = pairs.get(key).map(String::as_str);
             let seen = text.and_then(|text| text.parse::<u64>().ok());
-            if let (Some(acked), false) = (acked, fits(Some(acked), maybe, seen)) {
+            if let (Some(acked), false) = (acked, fits(acked, maybe, seen)) {
                 found.push(lost(key, acked, text, endpoint));
             }
         };
@@ -248,17 +248,17 @@ impl Ledger {
     }
 
     /// What is missing, as far as it was looked for. One key may stand there once for each endpoint.
-    pub fn lost(&self) -> &[LostWrite] {
+    pub(crate) fn lost(&self) -> &[LostWrite] {
         &self.lost
     }
 
     /// Acknowledged values that were overwritten before any read had shown them.
-    pub fn overwritten_unread(&self) -> u64 {
+    pub(crate) fn overwritten_unread(&self) -> u64 {
         self.overwritten_unread
     }
 
     /// Numbers given out so far.
-    pub fn begun(&self) -> u64 {
+    pub(crate) fn begun(&self) -> u64 {
         self.next_seq - 1
     }
 }

@@ -9,7 +9,7 @@ const LATENCIES_MAX: usize = 4096;
 
 /// One second, before it is given a wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Second {
+pub(crate) struct Second {
     /// Writes acknowledged.
     pub acked: u64,
     /// Requests that failed after all retries.
@@ -24,7 +24,7 @@ pub struct Second {
 
 /// A time without an acknowledgement that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// When the write before it was acknowledged.
     pub began: Duration,
     /// Its length.
@@ -33,7 +33,7 @@ pub struct Gap {
 
 /// What was measured over a stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stretch {
+pub(crate) struct Stretch {
     /// Writes acknowledged.
     pub acked: u64,
     /// The longest gap that touched the stretch.
@@ -46,7 +46,7 @@ pub struct Stretch {
 
 /// The pulse of one writer.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     last_ack: Option<Duration>,
     began: Duration,
     second: Bucket,
@@ -54,6 +54,7 @@ pub struct Pulse {
     gap_max: Duration,
     acked: u64,
     failed: u64,
+    closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -85,13 +86,13 @@ impl Bucket {
 
 impl Pulse {
     /// Starts to count gaps now: what came before the first write is no gap.
-    pub fn begin(&mut self, now: Duration) {
+    pub(crate) fn begin(&mut self, now: Duration) {
         self.began = now;
         self.last_ack = None;
     }
 
     /// A write was acknowledged. Gives the gap that ended with it.
-    pub fn acked(&mut self, now: Duration, latency: Duration) -> Gap {
+    pub(crate) fn acked(&mut self, now: Duration, latency: Duration) -> Gap {
         let gap = Gap { began: self.since(), length: self.gap_now(now) };
         self.last_ack = Some(now.max(self.since()));
         self.gap_max = self.gap_max.max(gap.length);
@@ -104,9 +105,16 @@ impl Pulse {
     }
 
     /// A request failed after all retries.
-    pub fn failed(&mut self) {
+    pub(crate) fn failed(&mut self) {
         self.failed += 1;
         self.second.failed += 1;
+    }
+
+    /// The writer stops on purpose: time from its last acknowledgement on is no gap.
+    pub(crate) fn close(&mut self, now: Duration) {
+        // A gap that was open when the writer was told to stop was real, as long as it had lasted by then.
+        self.gap_max = self.gap_max.max(self.gap_now(now));
+        self.closed = true;
     }
 
     fn since(&self) -> Duration {
@@ -114,34 +122,34 @@ impl Pulse {
     }
 
     /// Time since the last acknowledgement.
-    pub fn gap_now(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.since())
+    pub(crate) fn gap_now(&self, now: Duration) -> Duration {
+        if self.closed { Duration::ZERO } else { now.saturating_sub(self.since()) }
     }
 
     /// Ends a second.
-    pub fn end_second(&mut self) -> Second {
+    pub(crate) fn end_second(&mut self) -> Second {
         std::mem::take(&mut self.second).figures()
     }
 
     /// Begins to measure a stretch, the baseline.
-    pub fn begin_stretch(&mut self) {
+    pub(crate) fn begin_stretch(&mut self) {
         self.stretch = Some(Bucket::default());
     }
 
     /// Ends it. A gap that is still open counts: it is at least as long as it is now.
-    pub fn end_stretch(&mut self, now: Duration) -> Stretch {
+    pub(crate) fn end_stretch(&mut self, now: Duration) -> Stretch {
         let figures = self.stretch.take().unwrap_or_default().figures();
         let Second { acked, failed: _, p50, max, gap } = figures;
         Stretch { acked, gap_max: gap.max(self.gap_now(now)), p50, max }
     }
 
     /// The longest gap so far, an open one included.
-    pub fn gap_max(&self, now: Duration) -> Duration {
+    pub(crate) fn gap_max(&self, now: Duration) -> Duration {
         self.gap_max.max(self.gap_now(now))
     }
 
     /// Writes acknowledged and requests failed so far.
-    pub fn totals(&self) -> (u64, u64) {
+    pub(crate) fn totals(&self) -> (u64, u64) {
         (self.acked, self.failed)
     }
 }
@@ -181,6 +189,16 @@ mod tests {
         let mut pulse = beaten(&[150]);
         assert_eq!(pulse.acked(ms(149), ms(1)).length, Duration::ZERO);
         assert_eq!(pulse.gap_now(ms(160)), ms(10));
+    }
+
+    #[test]
+    fn a_writer_that_stopped_on_purpose_makes_no_gap() {
+        let mut pulse = beaten(&[110, 120]);
+        pulse.close(ms(125));
+        assert_eq!((pulse.gap_now(ms(900)), pulse.gap_max(ms(900))), (Duration::ZERO, ms(10)));
+        let mut stuck = beaten(&[110]);
+        stuck.close(ms(700));
+        assert_eq!(stuck.gap_max(ms(900)), ms(590), "but what was open then was real");
     }
 
     #[test]

@@ -11,7 +11,7 @@ const WAITING_MAX: usize = 65_536;
 
 /// The account of one watch.
 #[derive(Debug, Default)]
-pub struct Sightings {
+pub(crate) struct Sightings {
     /// Numbers from here on must be seen; none until a watch stands.
     armed_from: Option<u64>,
     acked_unseen: BTreeSet<u64>,
@@ -23,17 +23,12 @@ pub struct Sightings {
 impl Sightings {
     /// A watch stands: writes numbered `from` or more must be seen by it. Does nothing when one stood before, for then
     /// the new watch goes on where the old one ended.
-    pub fn arm(&mut self, from: u64) {
+    pub(crate) fn arm(&mut self, from: u64) {
         self.armed_from.get_or_insert(from);
     }
 
-    /// Whether a watch has stood yet.
-    pub fn armed(&self) -> bool {
-        self.armed_from.is_some()
-    }
-
     /// A write was acknowledged.
-    pub fn acked(&mut self, seq: u64) {
+    pub(crate) fn acked(&mut self, seq: u64) {
         if self.armed_from.is_none_or(|from| seq < from) || self.seen_unacked.remove(&seq) {
             return;
         }
@@ -45,7 +40,7 @@ impl Sightings {
     }
 
     /// An event came.
-    pub fn seen(&mut self, seq: u64) {
+    pub(crate) fn seen(&mut self, seq: u64) {
         self.events += 1;
         if !self.acked_unseen.remove(&seq) {
             self.seen_unacked.insert(seq);
@@ -58,19 +53,19 @@ impl Sightings {
 
     /// The watch could not go on where it ended (the history was compacted): what it did not tell is missed, and a
     /// new account begins at `from`.
-    pub fn broken(&mut self, from: u64) {
+    pub(crate) fn broken(&mut self, from: u64) {
         self.missed += self.waiting();
         self.acked_unseen.clear();
         self.armed_from = Some(from);
     }
 
     /// Acknowledged writes whose event has not come yet.
-    pub fn waiting(&self) -> u64 {
+    pub(crate) fn waiting(&self) -> u64 {
         u64::try_from(self.acked_unseen.len()).unwrap_or(u64::MAX)
     }
 
     /// Events received, and events that never came when nothing more is waited for.
-    pub fn totals(&self) -> (u64, u64) {
+    pub(crate) fn totals(&self) -> (u64, u64) {
         (self.events, self.missed + self.waiting())
     }
 }

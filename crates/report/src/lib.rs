@@ -15,6 +15,8 @@ pub mod markdown;
 pub mod report;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod words;
 

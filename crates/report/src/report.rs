@@ -116,7 +116,7 @@ pub struct HopReport {
     /// From its first step's begin to its last step's end, or to now while it lasts.
     #[serde(with = "secs", rename = "wall_secs")]
     pub wall: Duration,
-    /// From the first handover or stop to the last member back: the rolling part of the wall time.
+    /// From the first handover or stop to the last member's soak: the rolling part of the wall time.
     #[serde(with = "secs", rename = "rolling_secs")]
     pub rolling: Duration,
     /// Healthy time that the plan made it wait inside the rolling part.
@@ -550,9 +550,8 @@ impl Report {
 
     /// From the begin to the end, or to now.
     pub fn elapsed(&self) -> Duration {
-        self.began_at.map_or(Duration::ZERO, |began| {
-            since(began, self.ended_at.unwrap_or(self.as_of))
-        })
+        self.began_at
+            .map_or(Duration::ZERO, |began| since(began, self.ended_at.unwrap_or(self.as_of)))
     }
 
     /// In one word: `succeeded`, `halted`, `aborted`, `running`, `paused`, `awaiting-approval`, `not-begun`.

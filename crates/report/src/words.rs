@@ -100,7 +100,11 @@ pub fn waiting(on: &WaitingOn) -> String {
         }
         WaitingOn::Condition { node, text, .. } => format!("{}{text}", who(node)),
         WaitingOn::Soak { node, left_secs } => {
-            format!("{}{} more of healthy time", who(node), duration(Duration::from_secs(*left_secs)))
+            format!(
+                "{}{} more of healthy time",
+                who(node),
+                duration(Duration::from_secs(*left_secs))
+            )
         }
         WaitingOn::Unseen { node, what } => format!("{}an answer about {what}", who(node)),
     }
@@ -230,6 +234,9 @@ mod tests {
     fn quantities_read_as_people_say_them() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([12, 20_480].map(bytes), ["12 B", "20.0 KiB"]);
-        assert_eq!([850, 1_200, 45_300, 1_400_000].map(micros), ["850 µs", "1.2 ms", "45 ms", "1.4 s"]);
+        assert_eq!(
+            [850, 1_200, 45_300, 1_400_000].map(micros),
+            ["850 µs", "1.2 ms", "45 ms", "1.4 s"]
+        );
     }
 }

@@ -40,6 +40,8 @@ pub struct View {
     pub step: Option<Step>,
     /// Ids of finished steps, in order.
     pub finished: Vec<StepId>,
+    /// Ids of steps that were at least begun.
+    pub touched: Vec<StepId>,
 }
 
 /// What a look gave.
@@ -98,8 +100,8 @@ pub struct Driver {
 type InFlight = Pin<Box<dyn Future<Output = (Input, Vec<RunEvent>)> + Send>>;
 
 impl Driver {
-    /// Carries the run on until it is over or rests.
-    pub async fn drive(mut self) -> Result<Ending, DriveError> {
+    /// Carries the run on until it is over or rests. The lease is still held: whoever called gives it back.
+    pub async fn drive(mut self) -> Result<(Ending, Journal), DriveError> {
         let mut in_flight: Option<InFlight> = None;
         let mut renew = tokio::time::interval(LEASE_EVERY);
         let mut listen = tokio::time::interval(LISTEN_EVERY);
@@ -107,8 +109,7 @@ impl Driver {
         renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             if let Some(ending) = self.turn(&mut in_flight)? {
-                self.give_lease_back();
-                return Ok(ending);
+                return Ok((ending, self.journal));
             }
             let due = self.engine.poll_timeout().map_or(Duration::from_secs(3600), |at| self.clock.until(at));
             tokio::select! {
@@ -163,6 +164,7 @@ impl Driver {
                 let view = View {
                     step: self.engine.current().cloned(),
                     finished: self.engine.finished().map(|(step, _)| step.id.clone()).collect(),
+                    touched: self.engine.touched().cloned().collect(),
                 };
                 let clock = self.clock;
                 Some(Box::pin(async move {
@@ -229,14 +231,6 @@ impl Driver {
             }
             // A passing fault: the lease still runs, and `holds_lease` stops the run when it no longer does.
             Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
-        }
-    }
-
-    fn give_lease_back(&self) {
-        if let Some(lease) = self.journal.lease() {
-            if let Err(error) = self.store.release_lease(lease) {
-                tracing::warn!(%error, "the lease could not be given back; it ends by itself");
-            }
         }
     }
 }

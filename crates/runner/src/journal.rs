@@ -65,6 +65,15 @@ impl Journal {
         Err(StoreError::Conflict { run: self.run.clone(), expected: self.seq, actual: self.seq })
     }
 
+    /// Appends the client's account, then gives the lease back: after that the cluster is free.
+    pub fn close(&mut self, at: Timestamp, events: &[RunEvent]) -> Result<(), StoreError> {
+        self.append(at, events)?;
+        if let Some(lease) = self.lease.take() {
+            self.store.release_lease(&lease)?;
+        }
+        Ok(())
+    }
+
     /// Events that others wrote since the last call.
     pub fn take_foreign(&mut self) -> Result<Vec<Recorded>, StoreError> {
         self.read_new()?;

@@ -1,1 +1,13 @@
-//! TODO head
+//! Joins everything: the only home of tasks and timers.
+//!
+//! Read next: `drive.rs` (how a run is carried), `hands/` (what touches the world), `ops/` (what commands call).
+
+pub mod clock;
+pub mod drive;
+pub mod hands;
+pub mod journal;
+pub mod ops;
+pub mod problem;
+pub mod setup;
+pub mod verdict;
+pub mod watch;

@@ -11,6 +11,6 @@ mod tree;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use read::{read_tree, read_yaml};
-pub use render::render;
+pub use render::{Look, render, render_as};
 pub use suggest::nearest;
 pub use tree::{Content, Entry, Key, Place, Scalar, Step, Tree, locate, locate_key, parse};

@@ -24,7 +24,7 @@ pub fn read_yaml<T: DeserializeOwned>(file_name: &str, text: &str) -> Result<T, 
 }
 
 /// Reads a tree into a type.
-pub fn read_tree<'t, T: Deserialize<'t>>(tree: &'t Tree) -> Result<T, Vec<Diagnostic>> {
+pub fn read_tree<'de, T: Deserialize<'de>>(tree: &'de Tree) -> Result<T, Vec<Diagnostic>> {
     T::deserialize(Reader(tree)).map_err(|wrong| {
         let Wrong { message, hint, code, place, unknown: _ } = wrong.at(tree);
         let place = place.unwrap_or_else(|| tree.place.clone());
@@ -85,10 +85,10 @@ impl de::Error for Wrong {
         Self::new("wrong-value", message.to_string())
     }
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("wrong-type", format!("expected {expected}, found {}", describe(found)))
+        Self::new("wrong-type", format!("expected {}, found {}", in_words(expected), describe(found)))
     }
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new("wrong-value", format!("expected {expected}, found {}", describe(found)))
+        Self::new("wrong-value", format!("expected {}, found {}", in_words(expected), describe(found)))
     }
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
         let hint = meant(found, known);
@@ -101,6 +101,21 @@ impl de::Error for Wrong {
     }
     fn missing_field(name: &'static str) -> Self {
         Self::new("missing-key", format!("the key `{name}` is missing"))
+    }
+}
+
+/// What serde expects, in the words of people who write YAML.
+fn in_words(expected: &dyn Expected) -> String {
+    let expected = expected.to_string();
+    match expected.as_str() {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0 up".into(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".into(),
+        "f32" | "f64" => "a number".into(),
+        "a string" | "a borrowed string" => "a text".into(),
+        "a boolean" => "`true` or `false`".into(),
+        "a sequence" => "a list".into(),
+        text if text.starts_with("struct ") => "a map".into(),
+        _ => expected,
     }
 }
 
@@ -119,13 +134,13 @@ fn describe(found: Unexpected<'_>) -> String {
 }
 
 /// What a plain scalar can be besides a text.
-enum Plain<'t> {
+enum Plain<'de> {
     Nothing,
     Bool(bool),
     Unsigned(u64),
     Signed(i64),
     Float(f64),
-    Text(&'t str),
+    Text(&'de str),
 }
 
 fn plain(scalar: &Scalar) -> Plain<'_> {
@@ -161,10 +176,10 @@ fn plain(scalar: &Scalar) -> Plain<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'t>(&'t Tree);
+struct Reader<'de>(&'de Tree);
 
-impl<'t> Reader<'t> {
-    fn unexpected(self) -> Unexpected<'t> {
+impl<'de> Reader<'de> {
+    fn unexpected(self) -> Unexpected<'de> {
         match &self.0.content {
             Content::Scalar(scalar) => match plain(scalar) {
                 Plain::Nothing => Unexpected::Unit,
@@ -178,7 +193,7 @@ impl<'t> Reader<'t> {
             Content::Map(_) => Unexpected::Map,
         }
     }
-    fn misfit<'de, V: Visitor<'de>>(self, visitor: &V) -> Wrong {
+    fn misfit<'v, V: Visitor<'v>>(self, visitor: &V) -> Wrong {
         <Wrong as de::Error>::invalid_type(self.unexpected(), visitor).at(self.0)
     }
     fn is_nothing(self) -> bool {
@@ -188,7 +203,7 @@ impl<'t> Reader<'t> {
 
 macro_rules! numbers {
     ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
             let Content::Scalar(scalar) = &self.0.content else { return Err(self.misfit(&visitor)) };
             match plain(scalar) {
                 Plain::Unsigned(value) => visitor.visit_u64(value),
@@ -201,10 +216,10 @@ macro_rules! numbers {
     };
 }
 
-impl<'t> Deserializer<'t> for Reader<'t> {
+impl<'de> Deserializer<'de> for Reader<'de> {
     type Error = Wrong;
 
-    fn deserialize_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.0.content {
             Content::Scalar(scalar) => match plain(scalar) {
                 Plain::Nothing => visitor.visit_unit(),
@@ -220,7 +235,7 @@ impl<'t> Deserializer<'t> for Reader<'t> {
         }
     }
 
-    fn deserialize_str<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.0.content {
             Content::Scalar(scalar) if !self.is_nothing() => {
                 visitor.visit_borrowed_str(&scalar.text).map_err(|wrong: Wrong| wrong.at(self.0))
@@ -228,16 +243,16 @@ impl<'t> Deserializer<'t> for Reader<'t> {
             _ => Err(self.misfit(&visitor)),
         }
     }
-    fn deserialize_string<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         self.deserialize_str(visitor)
     }
-    fn deserialize_char<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         self.deserialize_str(visitor)
     }
-    fn deserialize_identifier<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         self.deserialize_str(visitor)
     }
-    fn deserialize_bool<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.0.content {
             Content::Scalar(scalar) => match plain(scalar) {
                 Plain::Bool(value) => visitor.visit_bool(value).map_err(|wrong: Wrong| wrong.at(self.0)),
@@ -251,25 +266,25 @@ impl<'t> Deserializer<'t> for Reader<'t> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
         deserialize_f32 deserialize_f64
     }
-    fn deserialize_option<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         if self.is_nothing() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
-    fn deserialize_unit<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         if self.is_nothing() { visitor.visit_unit() } else { Err(self.misfit(&visitor)) }
     }
-    fn deserialize_newtype_struct<V: Visitor<'t>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_newtype_struct(self).map_err(|wrong: Wrong| wrong.at(self.0))
     }
-    fn deserialize_seq<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let Content::List(items) = &self.0.content else { return Err(self.misfit(&visitor)) };
         visitor.visit_seq(Items(items.iter())).map_err(|wrong: Wrong| wrong.at(self.0))
     }
-    fn deserialize_map<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         let Content::Map(entries) = &self.0.content else { return Err(self.misfit(&visitor)) };
         let entries = Entries { entries: entries.iter(), value: None };
         visitor.visit_map(entries).map_err(|wrong: Wrong| wrong.at(self.0))
     }
-    fn deserialize_struct<V: Visitor<'t>>(
+    fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
@@ -277,7 +292,7 @@ impl<'t> Deserializer<'t> for Reader<'t> {
     ) -> Result<V::Value, Wrong> {
         self.deserialize_map(visitor)
     }
-    fn deserialize_enum<V: Visitor<'t>>(
+    fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         variants: &'static [&'static str],
@@ -302,18 +317,18 @@ impl<'t> Deserializer<'t> for Reader<'t> {
         }
         .map_err(|wrong: Wrong| wrong.at(self.0))
     }
-    fn deserialize_ignored_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_unit()
     }
 
     forward_to_deserialize_any! { i128 u128 bytes byte_buf unit_struct tuple tuple_struct }
 }
 
-struct Items<'t>(std::slice::Iter<'t, Tree>);
+struct Items<'de>(std::slice::Iter<'de, Tree>);
 
-impl<'t> SeqAccess<'t> for Items<'t> {
+impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Wrong;
-    fn next_element_seed<T: DeserializeSeed<'t>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
         let Some(tree) = self.0.next() else { return Ok(None) };
         seed.deserialize(Reader(tree)).map(Some).map_err(|wrong| wrong.at(tree))
     }
@@ -322,19 +337,19 @@ impl<'t> SeqAccess<'t> for Items<'t> {
     }
 }
 
-struct Entries<'t> {
-    entries: std::slice::Iter<'t, Entry>,
-    value: Option<&'t Tree>,
+struct Entries<'de> {
+    entries: std::slice::Iter<'de, Entry>,
+    value: Option<&'de Tree>,
 }
 
-impl<'t> MapAccess<'t> for Entries<'t> {
+impl<'de> MapAccess<'de> for Entries<'de> {
     type Error = Wrong;
-    fn next_key_seed<K: DeserializeSeed<'t>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
         let Some(Entry { key, value }) = self.entries.next() else { return Ok(None) };
         self.value = Some(value);
         seed.deserialize(KeyReader(key)).map(Some).map_err(|wrong| at_key(wrong, key))
     }
-    fn next_value_seed<V: DeserializeSeed<'t>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
         let Some(tree) = self.value.take() else {
             return Err(<Wrong as de::Error>::custom("a value was asked for before its key"));
         };
@@ -346,17 +361,17 @@ fn at_key(wrong: Wrong, key: &Key) -> Wrong {
     Wrong { place: wrong.place.or_else(|| Some(key.place.clone())), ..wrong }
 }
 
-struct KeyReader<'t>(&'t Key);
+struct KeyReader<'de>(&'de Key);
 
-impl<'t> Deserializer<'t> for KeyReader<'t> {
+impl<'de> Deserializer<'de> for KeyReader<'de> {
     type Error = Wrong;
-    fn deserialize_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_borrowed_str(&self.0.text)
     }
-    fn deserialize_newtype_struct<V: Visitor<'t>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_newtype_struct(self)
     }
-    fn deserialize_enum<V: Visitor<'t>>(
+    fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         _: &'static [&'static str],
@@ -364,7 +379,7 @@ impl<'t> Deserializer<'t> for KeyReader<'t> {
     ) -> Result<V::Value, Wrong> {
         visitor.visit_enum(self.0.text.as_str().into_deserializer())
     }
-    fn deserialize_u64<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.0.text.parse() {
             Ok(number) => visitor.visit_u64(number),
             Err(_) => Err(<Wrong as de::Error>::invalid_type(Unexpected::Str(&self.0.text), &visitor)),
@@ -376,32 +391,32 @@ impl<'t> Deserializer<'t> for KeyReader<'t> {
     }
 }
 
-struct Variant<'t>(&'t Entry);
+struct Variant<'de>(&'de Entry);
 
-impl<'t> EnumAccess<'t> for Variant<'t> {
+impl<'de> EnumAccess<'de> for Variant<'de> {
     type Error = Wrong;
-    type Variant = VariantBody<'t>;
-    fn variant_seed<V: DeserializeSeed<'t>>(self, seed: V) -> Result<(V::Value, VariantBody<'t>), Wrong> {
+    type Variant = VariantBody<'de>;
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, VariantBody<'de>), Wrong> {
         let Entry { key, value } = self.0;
         let name = seed.deserialize(KeyReader(key)).map_err(|wrong| at_key(wrong, key))?;
         Ok((name, VariantBody(value)))
     }
 }
 
-struct VariantBody<'t>(&'t Tree);
+struct VariantBody<'de>(&'de Tree);
 
-impl<'t> VariantAccess<'t> for VariantBody<'t> {
+impl<'de> VariantAccess<'de> for VariantBody<'de> {
     type Error = Wrong;
     fn unit_variant(self) -> Result<(), Wrong> {
         <()>::deserialize(Reader(self.0))
     }
-    fn newtype_variant_seed<T: DeserializeSeed<'t>>(self, seed: T) -> Result<T::Value, Wrong> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Wrong> {
         seed.deserialize(Reader(self.0)).map_err(|wrong| wrong.at(self.0))
     }
-    fn tuple_variant<V: Visitor<'t>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
         Reader(self.0).deserialize_seq(visitor)
     }
-    fn struct_variant<V: Visitor<'t>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
         Reader(self.0).deserialize_map(visitor)
     }
 }

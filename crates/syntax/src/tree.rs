@@ -240,6 +240,7 @@ impl Builder {
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
         let place = self.place(span.start);
+        let tag_place = span.tag_start().map_or_else(|| place.clone(), |marker| self.place(marker));
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
                 let message = "the file holds more than one YAML document";
@@ -247,17 +248,17 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let text_tag = tag.as_deref().and_then(granit_parser::Tag::core_suffix) == Some("str");
-                self.refuse_tag(&place, tag.as_deref())?;
+                self.refuse_tag(&tag_place, tag.as_deref())?;
                 let plain = style == ScalarStyle::Plain && !text_tag;
                 let scalar = Scalar { text: text.into_owned(), plain };
                 self.put(Tree { place, content: Content::Scalar(scalar) }, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.refuse_tag(&place, tag.as_deref())?;
+                self.refuse_tag(&tag_place, tag.as_deref())?;
                 self.open(place, anchor, Items::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.refuse_tag(&place, tag.as_deref())?;
+                self.refuse_tag(&tag_place, tag.as_deref())?;
                 self.open(place, anchor, Items::Map { entries: Vec::new(), names: HashSet::new(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),

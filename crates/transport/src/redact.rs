@@ -21,9 +21,7 @@ const SECRET_NAMES: [&str; 8] =
 /// Whether a value under this name (flag, header, variable, query key) must not be shown.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
-    name == "cookie"
-        || name == "set-cookie"
-        || SECRET_NAMES.iter().any(|part| name.contains(part))
+    name == "cookie" || name == "set-cookie" || SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
 /// Shows an address without user, password and secret query values.

@@ -44,7 +44,10 @@ impl SecretError {
     pub fn hint(&self) -> String {
         match self {
             Self::File { path, .. } | Self::EmptyFile { path } => {
-                format!("write the password as the first line of {} and make it readable only to yourself", path.display())
+                format!(
+                    "write the password as the first line of {} and make it readable only to yourself",
+                    path.display()
+                )
             }
             Self::Env { name, .. } => format!("set {name} in the environment that quorate runs in"),
         }
@@ -69,7 +72,9 @@ pub fn read(secret: &Secret) -> Result<SecretText, SecretError> {
                 Ok(value) if value.is_empty() => Err(fault("is empty")),
                 Ok(value) => Ok(SecretText::new(value)),
                 Err(std::env::VarError::NotPresent) => Err(fault("is not set")),
-                Err(std::env::VarError::NotUnicode(_)) => Err(fault("holds bytes that are no text")),
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    Err(fault("holds bytes that are no text"))
+                }
             }
         }
     }

@@ -30,7 +30,7 @@ const ROOMS: [Room; 18] = [
     room(
         "runner",
         &[
-            "model", "packs", "inventory", "planner", "checker", "engine", "report", "store", "transport", "hosts",
+            "model", "syntax", "packs", "inventory", "planner", "checker", "engine", "report", "store", "transport", "hosts",
             "observe", "probe",
         ],
         false,

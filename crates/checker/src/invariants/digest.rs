@@ -11,6 +11,9 @@ pub(crate) fn check(plan: &Plan) -> Vec<Violation> {
         return Vec::new();
     }
     let own = own.map_or("nothing".to_owned(), |digest| digest.short().to_owned());
-    let text = format!("the plan says that it is {}, its content gives {own}: it was changed after it was made", plan.digest.short());
+    let text = format!(
+        "the plan says that it is {}, its content gives {own}: it was changed after it was made",
+        plan.digest.short()
+    );
     vec![Violation::error(Invariant::Digest, None, text)]
 }

@@ -77,7 +77,11 @@ pub struct Violation {
 
 impl Violation {
     /// A violation that keeps the plan from running.
-    pub(crate) fn error(invariant: Invariant, step: Option<StepId>, text: impl Into<String>) -> Self {
+    pub(crate) fn error(
+        invariant: Invariant,
+        step: Option<StepId>,
+        text: impl Into<String>,
+    ) -> Self {
         Self { invariant, severity: Severity::Error, step, text: text.into() }
     }
 }

@@ -28,7 +28,9 @@ impl<'p> Watch<'p> for Quorum {
             (true, true, true) => "the plan does not say that it causes an outage",
             (true, true, false) => return,
         };
-        let text = format!("with {node} stopped {left} healthy voters remain, {need} are needed, and {because}");
+        let text = format!(
+            "with {node} stopped {left} healthy voters remain, {need} are needed, and {because}"
+        );
         found.push(Violation::error(Invariant::S1, at.id(), text));
     }
 }

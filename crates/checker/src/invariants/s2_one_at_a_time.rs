@@ -25,19 +25,32 @@ impl<'p> Watch<'p> for OneAtATime {
         }
         let down = || world.members.iter().filter(|m| m.life == Life::Stopped);
         if let Some(other) = down().find(|other| other.voter && member.voter) {
-            return broken(format!("{node} is stopped while {} is still stopped: voters go one at a time", other.name));
+            return broken(format!(
+                "{node} is stopped while {} is still stopped: voters go one at a time",
+                other.name
+            ));
         }
         let in_group = down().filter(|other| other.group == member.group).count();
         let max = usize::try_from(at.plan.policy.max_unavailable).unwrap_or(usize::MAX);
         if in_group + 1 > max {
-            broken(format!("{node} would be number {} of its group that is down, {max} may be", in_group + 1));
+            broken(format!(
+                "{node} would be number {} of its group that is down, {max} may be",
+                in_group + 1
+            ));
         }
     }
 
-    fn hop_ends(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+    fn hop_ends(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        world: &World<'p>,
+        found: &mut Vec<Violation>,
+    ) {
         for member in world.members.iter().filter(|member| member.life == Life::Stopped) {
             let hop = &plan.hops[index];
-            let text = format!("{} is not started again before the hop to {} ends", member.name, hop.to);
+            let text =
+                format!("{} is not started again before the hop to {} ends", member.name, hop.to);
             found.push(Violation::error(Invariant::S2, None, text));
         }
     }

@@ -6,75 +6,96 @@
 
 use super::{Invariant, Violation};
 use crate::{
-    walk::{Visit, Watch, steps_of},
-    world::{Life, World, leaves_alone},
+    walk::{Visit, Watch, acts, steps_of},
+    world::{Life, Member, World},
 };
-use quorate_model::{Action, Gate, Plan, StepRole};
+use quorate_model::{Action, Gate, Hop, NodeName, Plan, Step, StepRole};
 
 /// Sees that no gate is missing, empty or endless.
-pub(crate) struct Gates;
+#[derive(Default)]
+pub(crate) struct Gates<'p> {
+    /// Members that were named once since their start; more would only repeat it.
+    named: Vec<&'p NodeName>,
+}
 
-impl<'p> Watch<'p> for Gates {
+impl<'p> Watch<'p> for Gates<'p> {
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
+        let mut broken = |text| found.push(Violation::error(Invariant::S4, at.id(), text));
         if let Some(because) = at.step.gate.as_ref().and_then(toothless) {
-            found.push(Violation::error(Invariant::S4, at.id(), because));
+            broken(because);
         }
-        if leaves_alone(at.step) {
+        if !acts(&at.step.action) {
             return;
         }
-        for member in world.members.iter().filter(|member| member.life == Life::Started) {
-            // With the whole cluster down nobody can be back before the others are started too.
-            let starts_another = at.is_outage()
-                && matches!(at.step.action, Action::Swap { .. } | Action::Start { .. } | Action::Restore { .. })
-                && at.node() != Some(member.name);
-            if starts_another {
-                continue;
+        for member in &world.members {
+            if member.life != Life::Started {
+                self.named.retain(|named| *named != member.name);
+            } else if !starts_another(at, member) && !self.named.contains(&member.name) {
+                self.named.push(member.name);
+                broken(format!("goes on although {}", unproved(member)));
             }
-            let missing: Vec<_> = member.not_yet_held().collect();
-            let text = format!(
-                "goes on although no gate has seen {} back since its start: {} not looked at",
-                member.name,
-                missing.join(", ")
-            );
-            found.push(Violation::error(Invariant::S4, at.id(), text));
         }
     }
 
-    fn hop_ends(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+    fn hop_ends(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        world: &World<'p>,
+        found: &mut Vec<Violation>,
+    ) {
         let hop = &plan.hops[index];
-        let mut broken = |text| found.push(Violation::error(Invariant::S4, None, text));
-        for member in &world.members {
-            if member.life == Life::Started {
-                let missing: Vec<_> = member.not_yet_held().collect();
+        let mut broken = |step, text| found.push(Violation::error(Invariant::S4, step, text));
+        let started = world.members.iter().filter(|member| member.life == Life::Started);
+        for member in started.filter(|member| !self.named.contains(&member.name)) {
+            broken(None, format!("the hop to {} ends although {}", hop.to, unproved(member)));
+        }
+        if plan.observed.nodes.iter().any(|node| node.data_hash.is_some()) {
+            for (member, start) in uncompared(hop, world) {
+                let name = member.name;
                 let text = format!(
-                    "the hop to {} ends although no gate has seen {} back: {} not looked at",
-                    hop.to,
-                    member.name,
-                    missing.join(", ")
+                    "data can be compared, and no gate compares those of {name} after its start"
                 );
-                broken(text);
+                broken(Some(start.id.clone()), text);
             }
         }
-        let hash_seen = plan.observed.nodes.iter().any(|node| node.data_hash.is_some());
-        for (member, step) in world.members.iter().filter_map(|member| {
-            let start = steps_of(hop).find(|s| matches!(&s.action, Action::Start { node, .. } if node == member.name))?;
-            Some((member, start))
-        }) {
-            if hash_seen && member.life == Life::Up && !member.has_held("data-equal") {
-                found.push(Violation::error(
-                    Invariant::S4,
-                    Some(step.id.clone()),
-                    format!("data of the members can be compared, and no gate compares those of {} after its start", member.name),
-                ));
-            }
-        }
-        let after_last_start = steps_of(hop).rev().take_while(|s| !matches!(s.action, Action::Start { .. }));
-        let closes = after_last_start.into_iter().any(|s| s.role == StepRole::HopComplete && s.gate.is_some());
-        if world.any_stop && !closes {
+        let after_last_start =
+            steps_of(hop).rev().take_while(|step| !matches!(step.action, Action::Start { .. }));
+        let mut ends = after_last_start.filter(|step| step.role == StepRole::HopComplete);
+        if world.any_stop && !ends.any(|step| step.gate.is_some()) {
             let text = format!("the hop to {} ends without a gate on the whole cluster", hop.to);
-            found.push(Violation::error(Invariant::S4, None, text));
+            broken(None, text);
         }
     }
+}
+
+/// With the whole cluster down nobody can be back before the others are started too.
+fn starts_another(at: &Visit<'_>, member: &Member<'_>) -> bool {
+    let starts = matches!(
+        at.step.action,
+        Action::Swap { .. } | Action::Start { .. } | Action::Restore { .. }
+    );
+    at.is_outage() && starts && at.node() != Some(member.name)
+}
+
+fn unproved(member: &Member<'_>) -> String {
+    let missing = member.not_yet_held().collect::<Vec<_>>().join(", ");
+    format!("no gate has seen {} back since its start: {missing} not looked at", member.name)
+}
+
+/// Members that are back without a look at their data, each with the step that started it.
+fn uncompared<'w, 'p>(
+    hop: &'p Hop,
+    world: &'w World<'p>,
+) -> impl Iterator<Item = (&'w Member<'p>, &'p Step)> {
+    let back = world
+        .members
+        .iter()
+        .filter(|m| m.started && m.life == Life::Up && !m.has_held("data-equal"));
+    back.filter_map(|member| {
+        let starts = |step: &&Step| matches!(&step.action, Action::Start { node, .. } if node == member.name);
+        Some((member, steps_of(hop).find(starts)?))
+    })
 }
 
 /// Why a gate could not stop anything, or would wait for ever.
@@ -89,6 +110,9 @@ fn toothless(gate: &Gate) -> Option<String> {
     if gate.good_looks == 0 {
         return Some(format!("gate `{name}` opens without one good look"));
     }
-    let blind = gate.conditions.iter().find(|c| !["node", "cluster"].iter().any(|word| c.cel.contains(word)));
+    let blind = gate
+        .conditions
+        .iter()
+        .find(|c| !["node", "cluster"].iter().any(|word| c.cel.contains(word)));
     blind.map(|c| format!("condition `{}` of gate `{name}` looks at nothing: `{}`", c.name, c.cel))
 }

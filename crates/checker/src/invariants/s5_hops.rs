@@ -18,12 +18,21 @@ const ROLLBACK: &str = "rollback";
 pub(crate) struct Hops;
 
 impl<'p> Watch<'p> for Hops {
-    fn hop_begins(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+    fn hop_begins(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        world: &World<'p>,
+        found: &mut Vec<Violation>,
+    ) {
         let hop = &plan.hops[index];
         let mut broken = |text| found.push(Violation::error(Invariant::S5, None, text));
         let before = index.checked_sub(1).map_or(&plan.from, |i| &plan.hops[i].to);
         if hop.from != *before {
-            broken(format!("the hop to {} starts at {}, but the cluster is at {before}", hop.to, hop.from));
+            broken(format!(
+                "the hop to {} starts at {}, but the cluster is at {before}",
+                hop.to, hop.from
+            ));
         }
         if index + 1 == plan.hops.len() && hop.to != plan.to {
             broken(format!("the last hop ends at {}, the plan at {}", hop.to, plan.to));
@@ -52,16 +61,20 @@ impl<'p> Watch<'p> for Hops {
                     broken(format!("{node} runs {runs} then, the step takes it for {from}"));
                 }
             }
-            Action::Start { node, expect } => {
-                if *expect != at.hop.to {
-                    broken(format!("{node} is started as {expect} on a hop to {}", at.hop.to));
-                }
+            Action::Start { node, expect } if *expect != at.hop.to => {
+                broken(format!("{node} is started as {expect} on a hop to {}", at.hop.to));
             }
             _ => {}
         }
     }
 
-    fn hop_ends(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+    fn hop_ends(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        world: &World<'p>,
+        found: &mut Vec<Violation>,
+    ) {
         let hop = &plan.hops[index];
         for member in &world.members {
             // A member that nobody could see may be left out of the last hop, never out of one that others follow.
@@ -70,8 +83,10 @@ impl<'p> Watch<'p> for Hops {
                 None => index + 1 < plan.hops.len(),
             };
             if left {
-                let runs = member.release.map_or("an unseen release".to_owned(), Release::to_string);
-                let text = format!("the hop to {} ends with {} still at {runs}", hop.to, member.name);
+                let runs =
+                    member.release.map_or("an unseen release".to_owned(), Release::to_string);
+                let text =
+                    format!("the hop to {} ends with {} still at {runs}", hop.to, member.name);
                 found.push(Violation::error(Invariant::S5, None, text));
             }
         }
@@ -90,9 +105,12 @@ fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {
         return wrong;
     }
     for (id, _, _) in blocks.iter().filter(|(_, f, t)| f.contains(from) && t.contains(to)) {
-        let evidence = excused.iter().find(|(excused, _)| excused == id).map_or("", |(_, evidence)| evidence);
+        let evidence =
+            excused.iter().find(|(excused, _)| excused == id).map_or("", |(_, evidence)| evidence);
         if evidence.trim().is_empty() {
-            wrong.push(format!("rule {id} forbids {from} -> {to}, and nothing proves that it does not apply"));
+            wrong.push(format!(
+                "rule {id} forbids {from} -> {to}, and nothing proves that it does not apply"
+            ));
         }
     }
     if let Some(range) = never_land.iter().find(|range| range.contains(to)) {
@@ -103,16 +121,24 @@ fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {
 
 fn unproved_rules(hop: &Hop) -> Vec<String> {
     let mut wrong = Vec::new();
-    let before_first_stop = || steps_of(hop).take_while(|step| !matches!(step.action, Action::Stop { .. }));
+    let before_first_stop =
+        || steps_of(hop).take_while(|step| !matches!(step.action, Action::Stop { .. }));
     for rule in &hop.rules {
         match rule.verdict {
-            RuleVerdict::Block => wrong.push(format!("rule {} forbids the hop to {}", rule.id, hop.to)),
+            RuleVerdict::Block => {
+                wrong.push(format!("rule {} forbids the hop to {}", rule.id, hop.to))
+            }
             RuleVerdict::Condition => {
                 if rule.because.trim().is_empty() {
                     wrong.push(format!("the condition of rule {} has no evidence", rule.id));
                 }
-                if !rule.cures.is_empty() && !before_first_stop().any(|step| step.role == StepRole::Cure) {
-                    wrong.push(format!("rule {} needs a cure, and none runs before the first stop", rule.id));
+                if !rule.cures.is_empty()
+                    && !before_first_stop().any(|step| step.role == StepRole::Cure)
+                {
+                    wrong.push(format!(
+                        "rule {} needs a cure, and none runs before the first stop",
+                        rule.id
+                    ));
                 }
             }
             RuleVerdict::Allow | RuleVerdict::NotApplicable => {}
@@ -129,7 +155,10 @@ fn too_far_apart(hop: &Hop, index: usize, world: &World<'_>) -> Vec<String> {
     members
         .filter_map(|member| Some((member, member.release.filter(|release| outside(release))?)))
         .map(|(member, release)| {
-            format!("{} runs {release}, which lies outside the hop {} -> {}", member.name, hop.from, hop.to)
+            format!(
+                "{} runs {release}, which lies outside the hop {} -> {}",
+                member.name, hop.from, hop.to
+            )
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use crate::{
     walk::{Visit, Watch, acts, is_outage, steps_of},
     world::World,
 };
-use quorate_model::{Action, Door, Hop, Plan, PlanKind, StepId, StepRole};
+use quorate_model::{Action, Door, Hop, Plan, PlanKind, Step, StepId, StepRole};
 
 /// Knows where the way back closes in this hop.
 #[derive(Default)]
@@ -16,8 +16,14 @@ pub(crate) struct OneWay {
 }
 
 impl<'p> Watch<'p> for OneWay {
-    fn hop_begins(&mut self, plan: &'p Plan, index: usize, _world: &World<'p>, _found: &mut Vec<Violation>) {
-        self.closes_at = closing_step(plan, &plan.hops[index]);
+    fn hop_begins(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        world: &World<'p>,
+        _found: &mut Vec<Violation>,
+    ) {
+        self.closes_at = closing_step(plan, &plan.hops[index], world);
     }
 
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
@@ -28,34 +34,52 @@ impl<'p> Watch<'p> for OneWay {
         // A rollback goes back to a copy that an earlier run took; a new one would hold what is to be left behind.
         if at.plan.kind == PlanKind::Upgrade {
             if world.copies.is_empty() {
-                broken(format!("the way back to {} closes here, and no backup was taken in this hop", at.hop.from));
+                broken(format!(
+                    "the way back to {} closes here, and no backup was taken in this hop",
+                    at.hop.from
+                ));
             } else if let Some(copy) = world.copies.iter().find(|copy| !copy.verified) {
-                broken(format!("the way back closes here, and backup {} was never verified", copy.backup.file));
+                broken(format!(
+                    "the way back closes here, and backup {} was never verified",
+                    copy.backup.file
+                ));
             }
         }
         if !world.confirmed {
-            broken(format!("the way back to {} closes here, and nobody is asked first", at.hop.from));
+            broken(format!(
+                "the way back to {} closes here, and nobody is asked first",
+                at.hop.from
+            ));
         }
     }
 }
 
 /// The first step after which the old release cannot run.
-fn closing_step(plan: &Plan, hop: &Hop) -> Option<StepId> {
-    let stops = |action: &Action| matches!(action, Action::Stop { .. });
-    let harms = |action: &Action| {
-        acts(action) && !matches!(action, Action::Stage { .. } | Action::Backup { .. } | Action::Verify { .. })
-    };
+fn closing_step(plan: &Plan, hop: &Hop, world: &World<'_>) -> Option<StepId> {
+    let steps: Vec<&Step> = steps_of(hop).filter(|step| !world.has_happened(step)).collect();
+    let first_stop = || steps.iter().position(|step| stops(step));
     let by_door = match hop.one_way {
-        _ if plan.kind == PlanKind::RollbackRestore => steps_of(hop).position(|s| stops(&s.action)),
+        _ if plan.kind == PlanKind::RollbackRestore => first_stop(),
         Door::None => None,
         // With everything stopped at once there is no last member: the first stop begins what cannot be half undone.
-        Door::LastMember if is_outage(plan, hop) => steps_of(hop).position(|s| stops(&s.action)),
-        Door::LastMember => steps_of(hop).rev().find(|s| stops(&s.action)).and_then(|last| steps_of(hop).position(|s| s.id == last.id)),
-        Door::Now => steps_of(hop).position(|s| harms(&s.action)),
-        Door::Finalize => steps_of(hop).position(|s| s.role == StepRole::Finalize),
+        Door::LastMember if is_outage(plan, hop) => first_stop(),
+        Door::LastMember => steps.iter().rposition(|step| stops(step)),
+        Door::Now => steps.iter().position(|step| changes(step)),
+        Door::Finalize => steps.iter().position(|step| step.role == StepRole::Finalize),
     };
     // The question itself and the copy may carry the mark; they close nothing.
-    let by_mark = steps_of(hop).position(|s| s.one_way && harms(&s.action));
+    let by_mark = steps.iter().position(|step| step.one_way && changes(step));
     let first = by_door.into_iter().chain(by_mark).min()?;
-    steps_of(hop).nth(first).map(|step| step.id.clone())
+    steps.get(first).map(|step| step.id.clone())
+}
+
+fn stops(step: &Step) -> bool {
+    matches!(step.action, Action::Stop { .. })
+}
+
+/// Whether the step changes a member or its data: staging, copying, comparing and a change of leader do not.
+fn changes(step: &Step) -> bool {
+    let beside =
+        matches!(step.action, Action::Stage { .. } | Action::Backup { .. } | Action::Verify { .. });
+    acts(&step.action) && !beside && step.role != StepRole::Handover
 }

@@ -7,7 +7,7 @@ use crate::{
     walk::{Visit, Watch},
     world::World,
 };
-use quorate_model::{Action, StepId};
+use quorate_model::{Action, Condition, StepId};
 use std::collections::BTreeSet;
 
 /// Remembers the ids seen so far.
@@ -20,14 +20,30 @@ impl<'p> Watch<'p> for Repeat<'p> {
     fn step(&mut self, at: &Visit<'p>, _world: &World<'p>, found: &mut Vec<Violation>) {
         let step = at.step;
         if !self.seen.insert(&step.id) {
-            found.push(Violation::error(Invariant::S7, at.id(), format!("two steps are named {}", step.id)));
+            found.push(Violation::error(
+                Invariant::S7,
+                at.id(),
+                format!("two steps are named {}", step.id),
+            ));
         }
-        let probe = step.done.as_ref().map(|done| done.cel.trim()).filter(|cel| !cel.is_empty());
+        let probe = step.done.as_ref().filter(|done| can_tell(done, &step.action));
         if probe.is_none() && !harmless_to_repeat(&step.action) {
             let text = "has no probe that tells whether it has already happened, and is not harmless to repeat";
             found.push(Violation::error(Invariant::S7, at.id(), text));
         }
     }
+}
+
+/// Whether the probe can tell: by its expression, or by looking at the host itself for what this very action leaves there.
+fn can_tell(done: &Condition, action: &Action) -> bool {
+    let on_host = match action {
+        Action::Stop { .. } => "stopped",
+        Action::Swap { .. } => "swapped",
+        Action::Start { .. } => "started",
+        Action::Restore { .. } => "restored",
+        _ => return !done.cel.trim().is_empty(),
+    };
+    !done.cel.trim().is_empty() || done.name == on_host
 }
 
 /// Whether doing it twice gives the same as doing it once, whatever happened in between.

@@ -17,10 +17,16 @@ pub(crate) fn check(plan: &Plan) -> Vec<Violation> {
     }
     if seen.taken_at != plan.observation.taken_at {
         let named = plan.observation.taken_at;
-        broken(format!("the observation inside was taken at {}, the plan names one of {named}", seen.taken_at));
+        broken(format!(
+            "the observation inside was taken at {}, the plan names one of {named}",
+            seen.taken_at
+        ));
     }
     if seen.cluster != plan.cluster || seen.pack != plan.pack {
-        broken(format!("the observation shows {} {}, the plan is for {} {}", seen.pack, seen.cluster, plan.pack, plan.cluster));
+        broken(format!(
+            "the observation shows {} {}, the plan is for {} {}",
+            seen.pack, seen.cluster, plan.pack, plan.cluster
+        ));
     }
     if let Some(parent) = &plan.parent
         && (*parent == plan.digest || !is_digest(parent))

@@ -15,14 +15,24 @@ use quorate_model::{Action, ArtifactRef, NodeName, Plan};
 pub(crate) struct Artifacts;
 
 impl<'p> Watch<'p> for Artifacts {
-    fn hop_begins(&mut self, plan: &'p Plan, index: usize, _world: &World<'p>, found: &mut Vec<Violation>) {
+    fn hop_begins(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        _world: &World<'p>,
+        found: &mut Vec<Violation>,
+    ) {
         let hop = &plan.hops[index];
         let ArtifactRef { pack, release, source: _, files } = &hop.artifact;
         let mut broken = |text| found.push(Violation::error(Invariant::S9, None, text));
         if *pack != plan.pack || *release != hop.to {
-            broken(format!("the hop to {} {} carries the artifact of {pack} {release}", plan.pack, hop.to));
+            broken(format!(
+                "the hop to {} {} carries the artifact of {pack} {release}",
+                plan.pack, hop.to
+            ));
         }
-        if files.is_empty() && steps_of(hop).any(|step| matches!(step.action, Action::Swap { .. })) {
+        if files.is_empty() && steps_of(hop).any(|step| matches!(step.action, Action::Swap { .. }))
+        {
             broken(format!("the artifact of {} has no files", hop.to));
         }
         for file in files.iter().filter(|file| !is_digest(&file.sha256)) {
@@ -34,19 +44,29 @@ impl<'p> Watch<'p> for Artifacts {
         let mut broken = |text| found.push(Violation::error(Invariant::S9, at.id(), text));
         match &at.step.action {
             Action::Stage { artifact, .. } if *artifact != at.hop.artifact => {
-                broken(format!("stages {} {}, which is not the hop's artifact", artifact.pack, artifact.release));
+                broken(format!(
+                    "stages {} {}, which is not the hop's artifact",
+                    artifact.pack, artifact.release
+                ));
             }
             Action::Stop { .. } if !world.any_stop => {
                 for node in unstaged(at, world) {
-                    broken(format!("members begin to stop before the artifact is staged on {node}"));
+                    broken(format!(
+                        "members begin to stop before the artifact is staged on {node}"
+                    ));
                 }
             }
             Action::Swap { node, to, .. } => {
                 if *to != at.hop.artifact {
-                    broken(format!("swaps in {} {}, which is not the hop's artifact", to.pack, to.release));
+                    broken(format!(
+                        "swaps in {} {}, which is not the hop's artifact",
+                        to.pack, to.release
+                    ));
                 }
                 if !is_stopped(world, node) {
-                    broken(format!("exchanges the files of {node} while it is not stopped by this plan"));
+                    broken(format!(
+                        "exchanges the files of {node} while it is not stopped by this plan"
+                    ));
                 }
             }
             Action::Start { node, expect } => {
@@ -63,7 +83,13 @@ impl<'p> Watch<'p> for Artifacts {
         }
     }
 
-    fn hop_ends(&mut self, plan: &'p Plan, index: usize, world: &World<'p>, found: &mut Vec<Violation>) {
+    fn hop_ends(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        world: &World<'p>,
+        found: &mut Vec<Violation>,
+    ) {
         if index + 1 == plan.hops.len() {
             for key in &world.owed {
                 let text = format!("`{key}` is set for a time and never put back");
@@ -84,6 +110,7 @@ fn unstaged<'p>(at: &Visit<'p>, world: &World<'p>) -> Vec<&'p NodeName> {
         Action::Swap { node, to, .. } => Some((node, to)),
         _ => None,
     });
-    let holds = |node: &NodeName, to| world.member(node).is_some_and(|member| member.staged.contains(&to));
+    let holds =
+        |node: &NodeName, to| world.member(node).is_some_and(|member| member.staged.contains(&to));
     swaps.filter(|(node, to)| !holds(node, to)).map(|(node, _)| node).collect()
 }

@@ -23,10 +23,10 @@ pub(crate) fn check(plan: &Plan) -> Vec<Violation> {
     let known = |name: &NodeName| plan.observed.nodes.iter().any(|node| node.name == *name);
     for step in plan.hops.iter().flat_map(steps_of) {
         let acted = acted_on(&step.action);
-        for node in acted.into_iter().chain(&step.node).filter(|node| !known(node)) {
-            let text = format!("{node} is no member of the observed cluster");
+        let mut named = acted.into_iter().chain(&step.node);
+        if let Some(stranger) = named.find(|node| !known(node)) {
+            let text = format!("{stranger} is no member of the observed cluster");
             found.push(Violation::error(Invariant::Schema, Some(step.id.clone()), text));
-            break;
         }
     }
     found

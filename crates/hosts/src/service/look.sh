@@ -33,8 +33,12 @@ if [ -n "$recorded_pid" ] && [ "$recorded_pid" != "$pid" ]; then
     case $recorded_pid in *[!0-9]*) ;; *) show "$recorded_pid" ;; esac
 fi
 
-printf 'real %s\n' "$(readlink -f "$binary" 2>/dev/null | hex)"
-printf 'head %s\n' "$(head -c 256 "$binary" 2>/dev/null | hex)"
+case $binary in
+*/*) file=$binary ;;
+*) file=$(command -v "$binary" 2>/dev/null || echo "$binary") ;;
+esac
+printf 'real %s\n' "$(readlink -f "$file" 2>/dev/null | hex)"
+printf 'head %s\n' "$(head -c 256 "$file" 2>/dev/null | hex)"
 set +f
 for found in $(grep -szlxF -e "$binary" /proc/[0-9]*/cmdline 2>/dev/null); do
     found=${found#/proc/}

@@ -161,6 +161,10 @@ fn is_binary_name(name: &str, known: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        io::{Read, Write},
+        process::{Child, Command, Stdio},
+    };
 
     fn form(name: &str) -> ProcessForm {
         ProcessForm {
@@ -183,37 +187,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn reads_a_process_and_notices_its_end() {
-        let mut child = std::process::Command::new("sleep").arg("60").env("Q_X", "1").spawn().unwrap();
-        let found = Found::read(child.id()).unwrap();
-        let listed = scan(&form("sleep")).iter().any(|one| one.pid == child.id());
-        let named = by_pid_file(&format!("{}\n", child.id()), &form("sleep")).is_some();
-        let other = by_pid_file(&child.id().to_string(), &form("etcd"));
+    /// A `cat` that has answered once, so that it certainly runs its own program.
+    fn running_cat(binary: &Path) -> Child {
+        let mut command = Command::new(binary);
+        command.arg("-u").env("Q_X", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    }
+
+    fn end(mut child: Child) {
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(found.argv.ends_with(&["60".into()]) && found.env.get("Q_X").is_some_and(|x| x == "1"));
-        assert!(found.started_at.is_some());
-        assert!(named && other.is_none(), "a pid file that names a foreign process names nothing");
-        assert!(listed || !is_product(&found, &form("sleep")), "a multi-call binary may hide its name");
-        assert!(!found.still_runs());
-        assert!(Found::read(child.id()).is_none());
+    }
+
+    #[test]
+    fn reads_a_process_and_notices_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let binary = folder.path().join("cat");
+        std::fs::copy("/bin/cat", &binary).unwrap();
+        let child = running_cat(&binary);
+        let pid = child.id();
+        let found = Found::read(pid).unwrap();
+        let listed = scan(&form("cat")).iter().any(|one| one.pid == pid);
+        let named = by_pid_file(&format!("{pid}\n"), &form("cat")).is_some();
+        let other = by_pid_file(&pid.to_string(), &form("etcd"));
+        let ran = found.still_runs();
+        end(child);
+        assert_eq!(found.argv, [binary.to_string_lossy().into_owned(), "-u".into()]);
+        assert_eq!(found.env.get("Q_X").map(String::as_str), Some("1"));
+        assert_eq!(found.exe, binary);
+        assert!(found.started_at.is_some() && ran && listed && named);
+        assert!(other.is_none(), "a pid file that names a foreign process names nothing");
+        assert!(!found.still_runs() && Found::read(pid).is_none());
     }
 
     #[test]
     fn sees_that_the_binary_was_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        let live = folder.path().join("sleep");
-        std::fs::copy("/bin/sleep", &live).unwrap();
-        let mut child = std::process::Command::new(&live).arg("60").spawn().unwrap();
+        let live = folder.path().join("cat");
+        std::fs::copy("/bin/cat", &live).unwrap();
+        let child = running_cat(&live);
         let found = Found::read(child.id()).unwrap();
         let before = found.replaced(&live);
-        std::fs::rename(&live, folder.path().join("sleep-1.0")).unwrap();
+        std::fs::rename(&live, folder.path().join("cat-1.0")).unwrap();
         let moved = found.replaced(&live);
         std::fs::copy("/bin/true", &live).unwrap();
         let after = found.replaced(&live);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        end(child);
         assert_eq!((before, moved, after), (false, true, true));
     }
 }

@@ -6,10 +6,13 @@
 mod functions;
 mod programs;
 mod scope;
+mod uses;
 mod values;
 
+pub(crate) use functions::known_functions;
 pub use programs::Programs;
 pub use scope::Scope;
+pub(crate) use uses::{CLUSTER_FIELDS, Env, NODE_FIELDS, Owner, Uses};
 
 /// What a condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,23 @@
 //! CEL programs by their text, parsed once when a pack is loaded.
 
-use super::{Scope, Truth, functions};
+use super::{Scope, Truth, functions, uses::first_error};
 use cel::{Context, Env, ExecutionError, Program, Value};
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, RwLock},
+};
+
+/// Programs kept that are not the pack's own. Planners add a dozen texts; a caller that makes new ones without end
+/// shall not fill the memory, and pays for parsing each time beyond this.
+const ADDED_MAX: usize = 512;
 
 /// The programs of one pack and the functions they can call.
 pub struct Programs {
     env: Arc<Env>,
     root: Context<'static, 'static>,
     by_text: HashMap<String, Program>,
+    added: RwLock<HashMap<String, Arc<Program>>>,
 }
 
 impl fmt::Debug for Programs {
@@ -20,14 +29,14 @@ impl fmt::Debug for Programs {
 impl Programs {
     /// Parses every text; those that do not parse are left out (the linter names them).
     pub(crate) fn new<'a>(line_parts: usize, texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let env = Arc::new(Env::stdlib());
+        let env = Arc::new(functions::env());
         let mut root = Context::with_env(Arc::clone(&env));
         functions::declare(&mut root, line_parts);
         let by_text = texts
             .into_iter()
             .filter_map(|text| env.compile(text).ok().map(|program| (text.to_owned(), program)))
             .collect();
-        Self { env, root, by_text }
+        Self { env, root, by_text, added: RwLock::default() }
     }
 
     /// Evaluates a condition.
@@ -47,15 +56,28 @@ impl Programs {
         value.json().map_err(|_| format!("`{text}` gives a value that JSON cannot hold"))
     }
 
+    /// A program that is not the pack's own, parsed at its first use.
+    fn added(&self, text: &str) -> Result<Arc<Program>, String> {
+        // A poisoned lock only means that another thread died while adding: what is there is whole.
+        let known = self.added.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(text).cloned();
+        if let Some(program) = known {
+            return Ok(program);
+        }
+        let parsed = self.env.compile(text);
+        let program = Arc::new(parsed.map_err(|error| format!("`{text}` does not parse: {}", first_error(&error)))?);
+        let mut added = self.added.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if added.len() < ADDED_MAX {
+            added.insert(text.to_owned(), Arc::clone(&program));
+        }
+        Ok(program)
+    }
+
     fn run(&self, text: &str, scope: &Scope) -> Result<Value, String> {
         let mut context = self.root.new_inner_scope();
         context.set_variable_resolver(scope);
         let answer = match self.by_text.get(text) {
             Some(program) => program.execute(&context),
-            None => {
-                let program = self.env.compile(text).map_err(|error| format!("`{text}` does not parse: {error}"))?;
-                program.execute(&context)
-            }
+            None => self.added(text)?.execute(&context),
         };
         answer.map_err(|error| explain(text, &error))
     }

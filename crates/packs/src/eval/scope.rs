@@ -15,7 +15,7 @@ use std::{
 /// The variables of a condition. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    vars: BTreeMap<String, Arc<Owned>>,
+    vars: Arc<BTreeMap<String, Arc<Owned>>>,
     names: Arc<Vec<NodeName>>,
     node: Option<usize>,
 }
@@ -24,8 +24,8 @@ impl Scope {
     /// A scope over one look at a cluster.
     pub fn cluster(pack: &PackFile, seen: &Observation, from: Option<&Release>, to: Option<&Release>) -> Self {
         let nodes = seen.nodes.iter().map(|node| node_value(pack, node)).collect();
-        let mut scope = Self::default();
-        scope.names = Arc::new(seen.nodes.iter().map(|node| node.name.clone()).collect());
+        let names = seen.nodes.iter().map(|node| node.name.clone()).collect();
+        let mut scope = Self { names: Arc::new(names), ..Self::default() };
         scope.set("nodes", values::list(nodes));
         scope.set("cluster", cluster_value(seen));
         scope.releases(from, to)
@@ -74,28 +74,32 @@ impl Scope {
         for (name, release) in [("from", from), ("to", to)] {
             match release {
                 Some(release) => self.set(name, values::text(release.to_string())),
-                None => drop(self.vars.remove(name)),
+                None => drop(Arc::make_mut(&mut self.vars).remove(name)),
             }
         }
         self
     }
 
     fn set(&mut self, name: &str, value: Owned) {
-        self.vars.insert(name.to_owned(), Arc::new(value));
+        Arc::make_mut(&mut self.vars).insert(name.to_owned(), Arc::new(value));
     }
 }
 
 impl VariableResolver for Scope {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        let borrow = |value: &'b Owned| -> CowVal<'b, 'b> { CowVal::Borrowed(value.as_ref()) };
         match (variable, self.node) {
             ("node", Some(index)) => {
-                let nodes: &'b dyn Val = self.vars.get("nodes")?.as_ref().as_ref();
+                let nodes = self.vars.get("nodes")?;
                 nodes.downcast_ref::<CelList<'_>>()?.inner().get(index).map(borrow)
             }
-            _ => self.vars.get(variable).map(|value| borrow(value.as_ref())),
+            _ => self.vars.get(variable).map(|value| borrow(value)),
         }
     }
+}
+
+fn borrow<'b>(value: &'b Owned) -> CowVal<'b, 'b> {
+    let value: &'b (dyn Val + 'static) = &**value;
+    CowVal::Borrowed(value)
 }
 
 fn add_facts(fields: &mut Fields, facts: &Facts) {

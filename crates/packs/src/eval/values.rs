@@ -60,3 +60,8 @@ pub(super) fn from_json(value: &Value) -> Owned {
             .collect()),
     }
 }
+
+/// Converts JSON to the value that a function gives back.
+pub(super) fn to_value(value: &Value) -> Result<cel::Value, cel::ExecutionError> {
+    from_json(value).as_ref().try_into()
+}

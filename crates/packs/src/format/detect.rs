@@ -25,6 +25,9 @@ pub struct Detect {
     /// How a user logs in, when the cluster asks for one.
     #[serde(default)]
     pub auth: Vec<Login>,
+    /// Environment variable in which the product's own tools read `user:password`; never given as words, which show in `ps`.
+    #[serde(default)]
+    pub tool_user_env: Option<String>,
     /// CEL over `cluster` that gives the members, for adoption: a list of `{name, id, client_urls, peer_urls, learner}`.
     #[serde(default)]
     pub members: Option<String>,

@@ -1,0 +1,126 @@
+//! What a lab must know of etcd: flags, health, users, old keys. The only product knowledge in this room.
+//!
+//! Only flags that every release from 2.2 to the newest accepts are given, so that a lab can go through all of them;
+//! the exception is `enable-v2`, which old keys need.
+
+use super::{LabError, LabSpec, certs::Certs};
+use quorate_model::Release;
+use quorate_transport::{
+    Answer,
+    http::{HttpClient, HttpRequest},
+};
+use std::{path::Path, time::Duration};
+
+/// One member to be.
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) client_url: String,
+    pub(super) peer_url: String,
+}
+
+/// One request of the setup; etcd answers in milliseconds once it has a leader.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Refuses what the release cannot do, before anything is made.
+pub(super) fn suits(spec: &LabSpec) -> Result<(), LabError> {
+    let release = &spec.artifact.release;
+    if spec.auth && at_least(release, "3.0") == Some(false) {
+        return Err(LabError::Input(format!("a lab with a user needs etcd 3.0 or newer, not {release}")));
+    }
+    if spec.v2_keys > 0 && at_least(release, "3.6") == Some(true) {
+        return Err(LabError::Input(format!("etcd {release} has no v2 API any more: v2 keys need 3.5 or older")));
+    }
+    Ok(())
+}
+
+fn at_least(release: &Release, bound: &str) -> Option<bool> {
+    bound.parse::<Release>().ok().map(|bound| *release >= bound)
+}
+
+/// The arguments of one member.
+pub(super) fn args(spec: &LabSpec, member: &Member, all: &[Member], data_dir: &Path, certs: Option<&Certs>) -> Vec<String> {
+    let cluster: Vec<String> = all.iter().map(|m| format!("{}={}", m.name, m.peer_url)).collect();
+    let mut args = vec![
+        format!("--name={}", member.name),
+        format!("--data-dir={}", data_dir.display()),
+        format!("--listen-client-urls={}", member.client_url),
+        format!("--advertise-client-urls={}", member.client_url),
+        format!("--listen-peer-urls={}", member.peer_url),
+        format!("--initial-advertise-peer-urls={}", member.peer_url),
+        format!("--initial-cluster={}", cluster.join(",")),
+        "--initial-cluster-state=new".to_owned(),
+        format!("--initial-cluster-token=lab-{}", spec.name),
+    ];
+    if let Some(certs) = certs {
+        let (ca, cert, key) = (certs.ca.display(), certs.server.display(), certs.server_key.display());
+        for prefix in ["", "peer-"] {
+            args.push(format!("--{prefix}cert-file={cert}"));
+            args.push(format!("--{prefix}key-file={key}"));
+            args.push(format!("--{prefix}trusted-ca-file={ca}"));
+            args.push(format!("--{prefix}client-cert-auth=true"));
+        }
+    }
+    // From 3.4 on the v2 API is off unless asked for; 3.2 and older have no such flag and always serve it.
+    if spec.v2_keys > 0 && at_least(&spec.artifact.release, "3.3") == Some(true) {
+        args.push("--enable-v2=true".to_owned());
+    }
+    args
+}
+
+/// Asks a member once whether it serves; the error says what it answered.
+pub(super) async fn serves(http: &HttpClient, url: &str) -> Result<(), String> {
+    match http.send(&HttpRequest::get(format!("{url}/health")), REQUEST_LIMIT).await {
+        Answer::Done(response) => {
+            let health = response.json().and_then(|json| json.get("health").cloned());
+            let healthy = health.is_some_and(|value| value == "true" || value == true);
+            if response.ok() && healthy { Ok(()) } else { Err(format!("{url}/health answers {}: {}", response.status, response.text().trim())) }
+        }
+        Answer::Failed(because) | Answer::Unknown(because) => Err(because),
+    }
+}
+
+/// Makes the user `root` and turns authentication on, through the JSON gateway.
+pub(super) async fn enable_auth(http: &HttpClient, url: &str, release: &Release, password: &str) -> Result<(), LabError> {
+    let gateway = gateway(release);
+    let steps = [
+        ("user/add", serde_json::json!({"name": "root", "password": password})),
+        ("role/add", serde_json::json!({"name": "root"})),
+        ("user/grant", serde_json::json!({"user": "root", "role": "root"})),
+        ("enable", serde_json::json!({})),
+    ];
+    for (path, body) in steps {
+        let request = HttpRequest::post_json(format!("{url}/{gateway}/auth/{path}"), body.to_string());
+        let because = match http.send(&request, REQUEST_LIMIT).await {
+            Answer::Done(response) if response.ok() || response.text().contains("role name already exists") => continue,
+            Answer::Done(response) => format!("it answered {}: {}", response.status, response.text().trim()),
+            Answer::Failed(because) | Answer::Unknown(because) => because,
+        };
+        return Err(LabError::Setup { what: format!("turn on authentication with auth/{path}"), because });
+    }
+    Ok(())
+}
+
+/// The prefix of the JSON gateway, which moved three times.
+fn gateway(release: &Release) -> &'static str {
+    if at_least(release, "3.4") == Some(true) {
+        "v3"
+    } else if at_least(release, "3.3") == Some(true) {
+        "v3beta"
+    } else {
+        "v3alpha"
+    }
+}
+
+/// Writes keys through the v2 API.
+pub(super) async fn write_v2_keys(http: &HttpClient, url: &str, count: u32) -> Result<(), LabError> {
+    for number in 1..=count {
+        let request = HttpRequest::new("PUT", format!("{url}/v2/keys/lab/key-{number}")).form(format!("value=value-{number}"));
+        let because = match http.send(&request, REQUEST_LIMIT).await {
+            Answer::Done(response) if response.ok() => continue,
+            Answer::Done(response) => format!("it answered {}: {}", response.status, response.text().trim()),
+            Answer::Failed(because) | Answer::Unknown(because) => because,
+        };
+        return Err(LabError::Setup { what: format!("write v2 key {number} of {count}"), because });
+    }
+    Ok(())
+}

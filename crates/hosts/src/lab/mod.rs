@@ -1,0 +1,53 @@
+//! Sets up clusters of plain processes on this machine, breaks them on purpose, and takes them away again.
+//!
+//! A lab is a folder: `lab.json` says what stands there, `members/<node>/` has each member's binaries, data, log and
+//! pid file. Invariants: only folders with the lab's own mark are removed, only processes that are proved to be the
+//! lab's members are signalled, and ports stay reserved while their members are stopped.
+//! Product knowledge is in `etcd.rs` alone. Read next: `up.rs`, `down.rs`, `fault.rs`.
+
+mod certs;
+mod down;
+mod error;
+pub mod etcd;
+mod fault;
+mod place;
+mod registry;
+mod up;
+
+pub use down::{Down, LabSeen, down, list};
+pub use error::LabError;
+pub use fault::{Damage, Fault, fault};
+pub use place::{LabState, state};
+pub use registry::Registry;
+pub use up::up;
+
+use quorate_model::{ArtifactRef, Fleet};
+use std::path::PathBuf;
+
+/// A lab to set up. The release is the artifact's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabSpec {
+    /// The cluster's name; nodes are `<name>-1`, `<name>-2` and so on.
+    pub name: String,
+    /// The folder to make.
+    pub dir: PathBuf,
+    /// Number of members.
+    pub members: u32,
+    /// Server, peer and client certificates, and clients must show theirs.
+    pub tls: bool,
+    /// A user `root` with a password.
+    pub auth: bool,
+    /// Keys to write through the v2 API.
+    pub v2_keys: u32,
+    /// The programs to run; each member gets its own copy.
+    pub artifact: ArtifactRef,
+}
+
+/// A lab that serves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lab {
+    /// Its declaration, for the caller to write down.
+    pub fleet: Fleet,
+    /// Its folder.
+    pub dir: PathBuf,
+}

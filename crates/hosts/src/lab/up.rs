@@ -1,0 +1,314 @@
+//! Sets a lab up: folder, certificates, ports, binaries, processes, users, keys. What fails half-way is taken away again.
+
+use super::{
+    Lab, LabError, LabSpec, LabState, Registry,
+    certs::{self, Certs},
+    down,
+    etcd::{self, Member},
+    place,
+};
+use crate::{
+    artifacts::{Cache, OnProgress, Progress},
+    service::{self, ServiceState},
+    shell,
+    swap::{self, paths::NodePaths},
+};
+use futures::future::try_join_all;
+use quorate_model::{
+    AuthSpec, Cluster, ClusterName, Fleet, GroupName, Host, Node, NodeName, Policy, Secret, ServiceSpec,
+    fleet::GRACE_DEFAULT,
+};
+use quorate_transport::{Answer, Transport, http::HttpClient};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A new cluster elects a leader within a few seconds; a loaded machine gets ten times that.
+const SERVE_LIMIT: Duration = Duration::from_secs(60);
+/// Often enough that a person sees no wait, seldom enough to cost nothing.
+const SERVE_POLL: Duration = Duration::from_millis(50);
+/// More members than any consensus cluster should have.
+const MEMBERS_MAX: u32 = 9;
+/// Keys are written one by one, some thousand a second.
+const V2_KEYS_MAX: u32 = 100_000;
+/// Lines of a member's log that a message may carry.
+const LOG_LINES: usize = 5;
+
+/// Sets up a lab and waits until every member serves.
+pub async fn up(
+    transport: &dyn Transport,
+    cache: &Cache,
+    registry: &Registry,
+    spec: &LabSpec,
+    progress: OnProgress<'_>,
+) -> Result<Lab, LabError> {
+    sound(spec)?;
+    let dir = std::path::absolute(&spec.dir).map_err(LabError::disk("find", &spec.dir))?;
+    let made_folder = claim(&dir)?;
+    let set_up = async {
+        let mut state = lay_out(registry, spec, &dir)?;
+        state.made_folder = made_folder;
+        state.save(&dir)?;
+        progress(Progress::step(format!("copying {} {}", spec.artifact.pack, spec.artifact.release)));
+        try_join_all(state.services().into_iter().map(|(node, service)| install(transport, cache, spec, node, service)))
+            .await?;
+        progress(Progress::step(format!("starting {} members", spec.members)));
+        try_join_all(state.services().into_iter().map(|(node, service)| start(transport, node, service))).await?;
+        prepare(transport, spec, &state, progress).await?;
+        Ok(Lab { fleet: state.fleet, dir: dir.clone() })
+    };
+    match set_up.await {
+        Ok(lab) => Ok(lab),
+        Err(error) => {
+            // The first error is the one to tell; what cannot be taken away stays visible in the folder.
+            let _ = down::sweep(transport, registry, &dir, made_folder).await;
+            Err(error)
+        }
+    }
+}
+
+fn sound(spec: &LabSpec) -> Result<(), LabError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let named = spec.name.bytes().all(plain) && spec.name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if !named {
+        return Err(LabError::Input(format!(
+            "`{}` cannot be a lab's name: use letters, digits, `-`, `_` and `.`, a letter or digit first",
+            spec.name
+        )));
+    }
+    if spec.members == 0 || spec.members > MEMBERS_MAX {
+        return Err(LabError::Input(format!("a lab has 1 to {MEMBERS_MAX} members, not {}", spec.members)));
+    }
+    if spec.v2_keys > V2_KEYS_MAX {
+        return Err(LabError::Input(format!("a lab writes at most {V2_KEYS_MAX} v2 keys, not {}", spec.v2_keys)));
+    }
+    if spec.artifact.pack.as_str() != "etcd" {
+        return Err(LabError::Input(format!("labs of {} cannot be made yet, only of etcd", spec.artifact.pack)));
+    }
+    etcd::suits(spec)
+}
+
+/// Makes the folder and marks it; true when it did not exist before.
+fn claim(dir: &Path) -> Result<bool, LabError> {
+    let made = !dir.exists();
+    if !made && fs::read_dir(dir).map_err(LabError::disk("read", dir))?.next().is_some() {
+        return Err(LabError::Taken(dir.to_owned()));
+    }
+    place::write(&dir.join(place::MARK), b"made by quorate lab up; removed by quorate lab down\n", 0o644)?;
+    Ok(made)
+}
+
+/// Decides names, ports and arguments, and writes certificates and secrets.
+fn lay_out(registry: &Registry, spec: &LabSpec, dir: &Path) -> Result<LabState, LabError> {
+    let certs = if spec.tls { Some(certs::write(&dir.join("certs"))?) } else { None };
+    let members = usize::try_from(spec.members).unwrap_or_default();
+    let ports = registry.reserve(dir, members * 2)?;
+    let scheme = if spec.tls { "https" } else { "http" };
+    let all: Vec<Member> = ports
+        .chunks_exact(2)
+        .zip(1..)
+        .map(|(ports, number)| Member {
+            name: format!("{}-{number}", spec.name),
+            client_url: format!("{scheme}://127.0.0.1:{}", ports.first().copied().unwrap_or_default()),
+            peer_url: format!("{scheme}://127.0.0.1:{}", ports.last().copied().unwrap_or_default()),
+        })
+        .collect();
+    let auth = if spec.auth {
+        let file = dir.join("secrets").join("root.password");
+        place::write(&file, password()?.as_bytes(), 0o600)?;
+        Some(AuthSpec { user: "root".to_owned(), password: Secret::File(file) })
+    } else {
+        None
+    };
+    let cluster = Cluster {
+        name: ClusterName::new(&*spec.name),
+        pack: spec.artifact.pack.clone(),
+        environment: Some("lab".to_owned()),
+        nodes: all.iter().map(|member| node(spec, member, &all, dir, certs.as_ref())).collect(),
+        tls: certs.as_ref().map(Certs::client_spec),
+        auth,
+        policy: Policy::default(),
+    };
+    let fleet = Fleet { name: spec.name.clone(), artifacts: Vec::new(), clusters: vec![cluster] };
+    let mut state = LabState::new(&spec.name, &spec.artifact.pack, &spec.artifact.release, fleet);
+    state.ports = ports;
+    Ok(state)
+}
+
+fn node(spec: &LabSpec, member: &Member, all: &[Member], dir: &Path, certs: Option<&Certs>) -> Node {
+    let own = dir.join("members").join(&member.name);
+    let data_dir = own.join("data");
+    let mut argv = vec![own.join("bin").join("etcd").to_string_lossy().into_owned()];
+    argv.extend(etcd::args(spec, member, all, &data_dir, certs));
+    let service = ServiceSpec::Process {
+        argv,
+        env: BTreeMap::new(),
+        pid_file: own.join("etcd.pid"),
+        log_file: own.join("etcd.log"),
+        work_dir: Some(own),
+        grace: GRACE_DEFAULT,
+    };
+    let endpoints = [("client", &member.client_url), ("peer", &member.peer_url)];
+    Node {
+        name: NodeName::new(&*member.name),
+        group: GroupName::new("server"),
+        host: Host::Local,
+        endpoints: endpoints.map(|(purpose, url)| (purpose.to_owned(), url.clone())).into(),
+        data_dir: Some(data_dir),
+        service: Some(service),
+    }
+}
+
+/// Sixteen random bytes: nobody guesses them, and a person can still paste them.
+fn password() -> Result<String, LabError> {
+    let path = Path::new("/dev/urandom");
+    let mut bytes = [0; 16];
+    let mut file = fs::File::open(path).map_err(LabError::disk("read", path))?;
+    file.read_exact(&mut bytes).map_err(LabError::disk("read", path))?;
+    Ok(hex::encode(bytes))
+}
+
+/// Puts the member's own copy of the programs in place, so that later swaps touch nothing else.
+async fn install(
+    transport: &dyn Transport,
+    cache: &Cache,
+    spec: &LabSpec,
+    node: &NodeName,
+    service: &ServiceSpec,
+) -> Result<(), LabError> {
+    let failed = |because: String| LabError::Member { node: node.clone(), because };
+    let paths = NodePaths::of_service(service).ok_or_else(|| failed("it has no binary".to_owned()))?;
+    let staged = swap::stage(transport, &paths, &spec.artifact, cache).await.into_result().map_err(failed)?;
+    let words = [staged.binary.to_string_lossy(), paths.live().to_string_lossy()];
+    let command = shell::script(include_str!("../swap/link.sh"), &[&words[0], &words[1]]);
+    let linked = shell::run(transport, "placing the binary", &command, SERVE_LIMIT).await.into_result();
+    linked.map(drop).map_err(failed)
+}
+
+async fn start(transport: &dyn Transport, node: &NodeName, service: &ServiceSpec) -> Result<u32, LabError> {
+    let started = service::start(transport, service).await.into_result();
+    started.map_err(|because| LabError::Member { node: node.clone(), because })
+}
+
+/// Waits until all serve, then makes users and keys.
+async fn prepare(
+    transport: &dyn Transport,
+    spec: &LabSpec,
+    state: &LabState,
+    progress: OnProgress<'_>,
+) -> Result<(), LabError> {
+    let Some(cluster) = state.fleet.clusters.first() else { return Ok(()) };
+    let http = HttpClient::new(cluster.tls.as_ref(), None).map_err(|error| LabError::Setup {
+        what: "use the lab's certificates".to_owned(),
+        because: error.to_string(),
+    })?;
+    progress(Progress::step("waiting until every member serves"));
+    try_join_all(cluster.nodes.iter().map(|node| serve(transport, &http, node))).await?;
+    let url = cluster.nodes.first().and_then(|node| node.endpoints.get("client")).cloned().unwrap_or_default();
+    if spec.v2_keys > 0 {
+        progress(Progress::step(format!("writing {} v2 keys", spec.v2_keys)));
+        etcd::write_v2_keys(&http, &url, spec.v2_keys).await?;
+    }
+    if let Some(AuthSpec { password, .. }) = &cluster.auth {
+        progress(Progress::step("turning on authentication"));
+        let password = quorate_transport::secret::read(password).map_err(|error| LabError::Setup {
+            what: "read the password that was just written".to_owned(),
+            because: error.to_string(),
+        })?;
+        etcd::enable_auth(&http, &url, &spec.artifact.release, password.expose()).await?;
+    }
+    Ok(())
+}
+
+/// Waits until a member serves; ends early when its process does.
+async fn serve(transport: &dyn Transport, http: &HttpClient, node: &Node) -> Result<(), LabError> {
+    let (Some(url), Some(service)) = (node.endpoints.get("client"), &node.service) else { return Ok(()) };
+    let began = Instant::now();
+    loop {
+        let Err(because) = etcd::serves(http, url).await else { return Ok(()) };
+        let stopped = matches!(service::state(transport, service).await, Answer::Done(ServiceState::Stopped));
+        if stopped || began.elapsed() >= SERVE_LIMIT {
+            let because = if stopped { "its process ended".to_owned() } else { because };
+            let log = last_lines(service);
+            return Err(LabError::NotServing {
+                node: node.name.clone(),
+                waited: began.elapsed(),
+                because: format!("{because}; last lines of its log: {log}"),
+            });
+        }
+        tokio::time::sleep(SERVE_POLL).await;
+    }
+}
+
+fn last_lines(service: &ServiceSpec) -> String {
+    let ServiceSpec::Process { log_file, .. } = service;
+    let path: &PathBuf = log_file;
+    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default().join(" / ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::{ArtifactRef, ArtifactSource};
+
+    fn spec(change: impl FnOnce(&mut LabSpec)) -> LabSpec {
+        let artifact = ArtifactRef {
+            pack: "etcd".into(),
+            release: "3.4.23".parse().unwrap(),
+            source: ArtifactSource::Folder("/nowhere".into()),
+            files: Vec::new(),
+        };
+        let (name, dir) = ("demo".to_owned(), PathBuf::from("/nowhere"));
+        let mut spec = LabSpec { name, dir, members: 3, tls: false, auth: false, v2_keys: 0, artifact };
+        change(&mut spec);
+        spec
+    }
+
+    #[test]
+    fn refuses_what_makes_no_sense() {
+        assert!(sound(&spec(|_| ())).is_ok());
+        let release = |text: &str| text.parse().unwrap();
+        let cases: [(LabSpec, &str); 8] = [
+            (spec(|s| s.name = "../x".to_owned()), "cannot be a lab's name"),
+            (spec(|s| s.name = String::new()), "cannot be a lab's name"),
+            (spec(|s| s.members = 0), "1 to 9 members"),
+            (spec(|s| s.members = 10), "1 to 9 members"),
+            (spec(|s| s.v2_keys = 1_000_000), "at most 100000 v2 keys"),
+            (spec(|s| s.artifact.pack = "redis".into()), "only of etcd"),
+            (spec(|s| (s.auth, s.artifact.release) = (true, release("2.3.8"))), "needs etcd 3.0"),
+            (spec(|s| (s.v2_keys, s.artifact.release) = (1, release("3.6.1"))), "no v2 API"),
+        ];
+        for (spec, reason) in cases {
+            let said = sound(&spec).unwrap_err().to_string();
+            assert!(said.contains(reason), "{reason}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_something_in_it_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!claim(&dir.path().join("..").join(dir.path().file_name().unwrap())).unwrap());
+        assert!(matches!(claim(dir.path()), Err(LabError::Taken(_))));
+        assert!(claim(&dir.path().join("new/lab")).unwrap());
+    }
+
+    #[test]
+    fn old_keys_ask_for_the_old_api_only_where_the_flag_exists() {
+        let member = || Member { name: "demo-1".into(), client_url: "http://a".into(), peer_url: "http://b".into() };
+        let has_flag = |release: &str, v2_keys: u32| {
+            let spec = spec(|s| (s.v2_keys, s.artifact.release) = (v2_keys, release.parse().unwrap()));
+            let args = etcd::args(&spec, &member(), &[member()], Path::new("/data"), None);
+            args.iter().any(|arg| arg == "--enable-v2=true")
+        };
+        assert!(has_flag("3.3.25", 1));
+        assert!(!has_flag("3.3.25", 0));
+        assert!(!has_flag("3.2.32", 1));
+    }
+}

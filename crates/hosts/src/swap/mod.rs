@@ -1,0 +1,315 @@
+//! Puts a release's files beside the live ones, checks them, and makes them live in one rename.
+//!
+//! Invariants: the live name always holds a whole binary, the old one or the new one; the old one keeps a name of its
+//! own; nothing becomes live whose digest is not the planned one (S9). Each act may be cut off anywhere and repeated.
+//! Absent on purpose: stopping and starting, which is `service/`. Read next: `paths.rs`, `swap.sh`.
+
+pub mod paths;
+pub mod program;
+
+use crate::{artifacts::Cache, shell};
+use paths::NodePaths;
+use quorate_model::{ArtifactFile, ArtifactRef, Digest, Release};
+use quorate_transport::{Answer, Command, Transport};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Files of a release that lie on the host, digests checked there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// The server's binary beside the live one.
+    pub binary: PathBuf,
+    /// The folder with every file of the artifact; calls name it `{artifact}`.
+    pub artifact_dir: PathBuf,
+    /// Bytes that had to be copied; none when everything was already there.
+    pub copied_bytes: u64,
+}
+
+/// A release that was made live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swapped {
+    /// Where the earlier binary is kept.
+    pub kept: PathBuf,
+    /// True when the release was live before.
+    pub already: bool,
+}
+
+/// Digests of a few hundred megabytes on a slow disk; a host that needs longer has another trouble.
+const DIGEST_LIMIT: Duration = Duration::from_secs(120);
+/// A rename, a link, or one copy where links are not possible.
+const LINK_LIMIT: Duration = Duration::from_secs(60);
+/// A program that prints its version does so at once; one that does not is taken for another program.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+/// Space that stays free after staging: a data folder on the same disk must not be starved by a binary.
+const SPARE_BYTES: u64 = 64 * 1024 * 1024;
+/// Programs: everybody may run them, only their owner may change them.
+const PROGRAM_MODE: u32 = 0o755;
+
+/// What the host told of itself and of files.
+struct HostFacts {
+    machine: String,
+    free_bytes: Option<u64>,
+    digests: Vec<Option<Digest>>,
+}
+
+/// Puts the artifact's files on the host, beside the live ones, and checks their digests there. The service is not touched.
+pub async fn stage(
+    transport: &dyn Transport,
+    paths: &NodePaths,
+    artifact: &ArtifactRef,
+    cache: &Cache,
+) -> Answer<Staged> {
+    let host = transport.name();
+    if let Err(because) = server_file(paths, artifact) {
+        return Answer::Failed(because);
+    }
+    let targets = targets(paths, artifact);
+    let facts = match facts(transport, paths.folder(), &targets).await {
+        Answer::Done(facts) => facts,
+        Answer::Failed(because) => return Answer::Failed(because),
+        Answer::Unknown(because) => return Answer::Unknown(because),
+    };
+    let wanted = wanted(paths, artifact);
+    let lacking: Vec<usize> = (0..targets.len())
+        .filter(|at| facts.digests.get(*at).and_then(Option::as_ref) != wanted.get(*at).copied())
+        .collect();
+    let mut copied_bytes = 0;
+    if !lacking.is_empty() {
+        if let Err(because) = enough_space(&facts, artifact, &lacking, &host, paths.folder()) {
+            return Answer::Failed(because);
+        }
+        match copy(transport, paths, artifact, cache, &lacking, &facts.machine).await {
+            Answer::Done(bytes) => copied_bytes = bytes,
+            Answer::Failed(because) => return Answer::Failed(because),
+            Answer::Unknown(because) => return Answer::Unknown(because),
+        }
+        match staged(transport, paths, artifact).await {
+            Answer::Done(true) => {}
+            Answer::Done(false) => {
+                return Answer::Failed(format!(
+                    "files of {} {} on {host} do not have the planned digests right after they were copied: look at its disk",
+                    artifact.pack, artifact.release
+                ));
+            }
+            Answer::Failed(because) => return Answer::Failed(because),
+            Answer::Unknown(because) => return Answer::Unknown(because),
+        }
+    }
+    Answer::Done(Staged {
+        binary: paths.beside(&artifact.release),
+        artifact_dir: paths.artifact_dir(&artifact.pack, &artifact.release),
+        copied_bytes,
+    })
+}
+
+/// Tells whether every file of the artifact lies on the host with the planned digest.
+pub async fn staged(transport: &dyn Transport, paths: &NodePaths, artifact: &ArtifactRef) -> Answer<bool> {
+    if let Err(because) = server_file(paths, artifact) {
+        return Answer::Failed(because);
+    }
+    let wanted = wanted(paths, artifact);
+    facts(transport, paths.folder(), &targets(paths, artifact))
+        .await
+        .map(|facts| facts.digests.iter().map(Option::as_ref).eq(wanted.into_iter().map(Some)))
+}
+
+/// Makes the staged binary live and keeps the one that was live under `from`.
+pub async fn swap(
+    transport: &dyn Transport,
+    paths: &NodePaths,
+    from: &Release,
+    to: &ArtifactRef,
+) -> Answer<Swapped> {
+    let server = match server_file(paths, to) {
+        Ok(server) => server,
+        Err(because) => return Answer::Failed(because),
+    };
+    let (live, staged, kept) = (paths.live(), paths.beside(&to.release), paths.beside(from));
+    if staged == kept {
+        return Answer::Failed(format!("cannot swap {} {from} for itself", to.pack));
+    }
+    let words = [text(live), text(&staged), text(&kept), server.sha256.0.clone()];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let command = shell::script(include_str!("swap.sh"), &words);
+    let answer = shell::run(transport, "swapping the binary", &command, DIGEST_LIMIT).await;
+    let (host, staged, live) = (transport.name(), staged.display(), live.display());
+    answer.and_then(|text| {
+        let text = text.trim();
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match word {
+            "swapped" => Answer::Done(Swapped { kept, already: false }),
+            "already" => Answer::Done(Swapped { kept, already: true }),
+            "missing" => Answer::Failed(format!("{staged} is missing on {host}: stage it first; {live} was left as it is")),
+            "damaged" => Answer::Failed(format!(
+                "{staged} on {host} has digest {}, the plan says {}: it was changed after it was staged; {live} was left as it is",
+                Digest::new(rest).short(),
+                server.sha256.short()
+            )),
+            "folder" => Answer::Failed(format!("{live} on {host} is a folder, not a binary")),
+            "failed" => Answer::Failed(format!("swapping {live} on {host} failed at {rest}")),
+            _ => Answer::Unknown(format!("the swap on {host} answered with `{text}`, which says nothing")),
+        }
+    })
+}
+
+/// Tells whether the artifact's binary is the live one.
+pub async fn swapped(transport: &dyn Transport, paths: &NodePaths, artifact: &ArtifactRef) -> Answer<bool> {
+    let server = match server_file(paths, artifact) {
+        Ok(server) => server,
+        Err(because) => return Answer::Failed(because),
+    };
+    facts(transport, paths.folder(), &[paths.live().to_owned()])
+        .await
+        .map(|facts| facts.digests.first().and_then(Option::as_ref) == Some(&server.sha256))
+}
+
+/// Asks a binary on the host for its version and gives what it printed.
+pub async fn asks_version(transport: &dyn Transport, binary: &Path, args: &[String]) -> Answer<String> {
+    let words = std::iter::once(text(binary)).chain(args.iter().cloned());
+    let command = Command { clean_env: true, ..Command::new(words) };
+    let (host, binary) = (transport.name(), binary.display());
+    match transport.run(&command, VERSION_LIMIT).await {
+        Answer::Done(output) if output.ok() => {
+            let mut printed = output.text();
+            printed.push_str(&String::from_utf8_lossy(&output.stderr));
+            Answer::Done(printed.trim().to_owned())
+        }
+        Answer::Done(output) => {
+            Answer::Failed(format!("{binary} on {host} does not tell its version: {}", shell::why(&output)))
+        }
+        // The question changes nothing, so an unknown end is a plain failure to learn the version.
+        Answer::Failed(because) | Answer::Unknown(because) => {
+            Answer::Failed(format!("{binary} on {host} does not tell its version: {because}"))
+        }
+    }
+}
+
+fn server_file<'a>(paths: &NodePaths, artifact: &'a ArtifactRef) -> Result<&'a ArtifactFile, String> {
+    artifact.files.iter().find(|file| file.name == paths.server()).ok_or_else(|| {
+        let names: Vec<&str> = artifact.files.iter().map(|file| file.name.as_str()).collect();
+        format!(
+            "the artifact of {} {} has no file `{}` for {} (it has: {})",
+            artifact.pack,
+            artifact.release,
+            paths.server(),
+            paths.live().display(),
+            names.join(", ")
+        )
+    })
+}
+
+/// The files on the host: those of the folder in the artifact's order, then the binary beside the live one.
+fn targets(paths: &NodePaths, artifact: &ArtifactRef) -> Vec<PathBuf> {
+    let folder = paths.artifact_dir(&artifact.pack, &artifact.release);
+    let tools = artifact.files.iter().map(|file| folder.join(&file.name));
+    tools.chain([paths.beside(&artifact.release)]).collect()
+}
+
+fn wanted<'a>(paths: &NodePaths, artifact: &'a ArtifactRef) -> Vec<&'a Digest> {
+    let server = artifact.files.iter().find(|file| file.name == paths.server());
+    artifact.files.iter().chain(server).map(|file| &file.sha256).collect()
+}
+
+fn enough_space(facts: &HostFacts, artifact: &ArtifactRef, lacking: &[usize], host: &str, folder: &Path) -> Result<(), String> {
+    let need: u64 = lacking.iter().filter_map(|at| artifact.files.get(*at)).map(|file| file.size_bytes).sum();
+    let need = need.saturating_add(SPARE_BYTES);
+    let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
+    match facts.free_bytes {
+        Some(free) if free < need => Err(format!(
+            "{} on {host} has {} MiB free, {} MiB are needed to stage {} {}: free some space and stage again",
+            folder.display(), mib(free), mib(need), artifact.pack, artifact.release
+        )),
+        Some(_) => Ok(()),
+        None => Err(format!("cannot tell how much space {} on {host} has", folder.display())),
+    }
+}
+
+async fn copy(
+    transport: &dyn Transport,
+    paths: &NodePaths,
+    artifact: &ArtifactRef,
+    cache: &Cache,
+    lacking: &[usize],
+    machine: &str,
+) -> Answer<u64> {
+    let local = match cache.bring(artifact).await {
+        Ok(local) => local,
+        Err(error) => return Answer::Failed(error.sentence()),
+    };
+    for (file, path) in artifact.files.iter().zip(&local) {
+        let objection = match program::look(path) {
+            Ok((program, size)) => program::objection(&program, size, machine),
+            Err(error) => Some(format!("cannot be read: {error}")),
+        };
+        if let Some(objection) = objection {
+            return Answer::Failed(format!(
+                "`{}` of {} {} {objection}: it was not staged on {}",
+                file.name, artifact.pack, artifact.release, transport.name()
+            ));
+        }
+    }
+    let folder = paths.artifact_dir(&artifact.pack, &artifact.release);
+    let mut copied = 0;
+    for at in lacking {
+        let answer = match artifact.files.get(*at).zip(local.get(*at)) {
+            Some((file, source)) => put(transport, source, &folder.join(&file.name)).await,
+            // The target after the files is the binary beside the live one: a second name for the server's file.
+            None => link(transport, &folder.join(paths.server()), &paths.beside(&artifact.release)).await,
+        };
+        match answer {
+            Answer::Done(()) => copied += artifact.files.get(*at).map_or(0, |file| file.size_bytes),
+            Answer::Failed(because) => return Answer::Failed(because),
+            Answer::Unknown(because) => return Answer::Unknown(because),
+        }
+    }
+    Answer::Done(copied)
+}
+
+async fn put(transport: &dyn Transport, source: &Path, target: &Path) -> Answer<()> {
+    let folder = target.parent().unwrap_or_else(|| Path::new("/"));
+    let make = Command { clean_env: true, ..Command::new(["mkdir", "-p", "--", &text(folder)]) };
+    match shell::run(transport, "making the folder of the release", &make, LINK_LIMIT).await {
+        Answer::Done(_) => transport.put(source, target, PROGRAM_MODE).await,
+        Answer::Failed(because) => Answer::Failed(because),
+        Answer::Unknown(because) => Answer::Unknown(because),
+    }
+}
+
+async fn link(transport: &dyn Transport, file: &Path, name: &Path) -> Answer<()> {
+    let command = shell::script(include_str!("link.sh"), &[&text(file), &text(name)]);
+    shell::run(transport, "naming the staged binary", &command, LINK_LIMIT).await.map(|_| ())
+}
+
+async fn facts(transport: &dyn Transport, folder: &Path, files: &[PathBuf]) -> Answer<HostFacts> {
+    let words: Vec<String> = std::iter::once(text(folder)).chain(files.iter().map(|f| text(f))).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let command = shell::script(include_str!("facts.sh"), &words);
+    shell::run(transport, "looking at the staged files", &command, DIGEST_LIMIT)
+        .await
+        .map(|text| read_facts(&text, files.len()))
+}
+
+fn read_facts(text: &str, files: usize) -> HostFacts {
+    let mut facts = HostFacts { machine: String::new(), free_bytes: None, digests: vec![None; files] };
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["machine", name] => (*name).clone_into(&mut facts.machine),
+            ["free", kib] => facts.free_bytes = kib.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024)),
+            ["file", number, digest] => {
+                let slot = number.parse::<usize>().ok().and_then(|at| facts.digests.get_mut(at));
+                if let Some(slot) = slot.filter(|_| digest.len() == 64) {
+                    *slot = Some(Digest::new(*digest));
+                }
+            }
+            _ => {}
+        }
+    }
+    facts
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

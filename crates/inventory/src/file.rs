@@ -1,0 +1,147 @@
+//! What a fleet file can say, as serde reads it. The JSON Schema of fleet files is made from these types.
+//!
+//! Invariant: unknown keys are refused: a mistyped limit must never be a limit that silently is not there.
+
+use quorate_model::{AuthSpec, ClusterName, GroupName, Host, NodeName, PackName, Policy, TlsSpec};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Version of the fleet file. A program refuses a newer one and says so.
+pub const FLEET_SCHEMA: u32 = 1;
+
+/// A fleet file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FleetFile {
+    /// Version of this format: 1.
+    pub schema: u32,
+    /// The fleet's name, for reports.
+    pub fleet: String,
+    /// Folders to search for releases, laid out `DIR/<pack>/<release>/<binary>`; relative to this file.
+    #[serde(default)]
+    pub artifacts: Vec<PathBuf>,
+    /// What clusters have when they do not say otherwise; a policy is joined key by key.
+    #[serde(default)]
+    pub defaults: Option<ClusterDefaults>,
+    /// The clusters.
+    pub clusters: Vec<ClusterFile>,
+}
+
+/// What clusters have when they do not say otherwise.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterDefaults {
+    /// As in a cluster.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// As in a cluster.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
+    /// As in a cluster.
+    #[serde(default)]
+    pub auth: Option<AuthSpec>,
+    /// As in a cluster.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// Nodes that replicate together.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterFile {
+    /// Unique in the fleet.
+    pub name: ClusterName,
+    /// The product: the name of a pack, `etcd`.
+    pub pack: PackName,
+    /// `production`, `staging`, a person's name: free text.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Certificates, when clients talk TLS; paths relative to this file.
+    #[serde(default)]
+    pub tls: Option<TlsSpec>,
+    /// The user that Quorate acts as inside the product.
+    #[serde(default)]
+    pub auth: Option<AuthSpec>,
+    /// The limits of this cluster's runs.
+    #[serde(default)]
+    pub policy: Policy,
+    /// What the nodes have when they do not say otherwise.
+    #[serde(default)]
+    pub defaults: Option<NodeDefaults>,
+    /// The members and clients.
+    pub nodes: Vec<NodeFile>,
+}
+
+/// What the nodes of a cluster have when they do not say otherwise.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeDefaults {
+    /// As in a node.
+    #[serde(default)]
+    pub group: Option<GroupName>,
+    /// As in a node.
+    #[serde(default)]
+    pub host: Option<Host>,
+    /// Environment variables that every service gets; a node's own win.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// As in a service.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub grace_secs: Option<f64>,
+}
+
+/// One member or client process.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeFile {
+    /// Unique in the cluster; best the name that the member has inside the product.
+    pub name: NodeName,
+    /// Its duty; `server` when left out.
+    #[serde(default)]
+    pub group: Option<GroupName>,
+    /// Where its commands run; `local` when left out.
+    #[serde(default)]
+    pub host: Option<Host>,
+    /// Addresses by purpose, as the pack names them: `client: http://127.0.0.1:2379`.
+    pub endpoints: BTreeMap<String, String>,
+    /// Folder of its data; relative to this file.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+    /// How it is stopped and started; without it Quorate can look but not act.
+    #[serde(default)]
+    pub service: Option<ServiceFile>,
+}
+
+/// How a service is stopped and started.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceFile {
+    /// `process`: a plain process that Quorate starts itself.
+    pub kind: ServiceKind,
+    /// The live binary, as a path, and its arguments.
+    pub argv: Vec<String>,
+    /// Environment variables.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// File that holds the process id; relative to this file.
+    pub pid_file: PathBuf,
+    /// File that its output is appended to; relative to this file.
+    pub log_file: PathBuf,
+    /// Working folder; `/` when left out.
+    #[serde(default)]
+    pub work_dir: Option<PathBuf>,
+    /// Seconds between the polite signal and the kill; 30 when left out.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub grace_secs: Option<f64>,
+}
+
+/// Kinds of services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceKind {
+    /// A plain process.
+    Process,
+}

@@ -1,0 +1,141 @@
+//! A fleet file to a fleet: reads, fills in defaults, resolves paths, and has the result checked.
+
+use crate::{
+    check::check,
+    file::{ClusterFile, FLEET_SCHEMA, FleetFile, NodeDefaults, NodeFile, ServiceFile, ServiceKind},
+};
+use quorate_model::{
+    AuthSpec, Cluster, Fleet, GroupName, Host, Node, Secret, ServiceSpec, TlsSpec, fleet::GRACE_DEFAULT,
+};
+use quorate_packs::Packs;
+use quorate_syntax::{Content, Diagnostic, Entry, Tree, parse, read_tree};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Reads a fleet file. Relative paths in it start at `folder`, the folder that the file lies in.
+///
+/// Everything that is wrong with a file that can be read at all is said at once, in the order of the file.
+pub fn read_fleet(file_name: &str, text: &str, folder: &Path, packs: &Packs) -> Result<Fleet, Vec<Diagnostic>> {
+    let mut tree = parse(file_name, text).map_err(|diagnostic| vec![diagnostic])?;
+    check_schema(&tree)?;
+    fill_in(&mut tree);
+    let file: FleetFile = read_tree(&tree)?;
+    let found = check(&file, &tree, packs);
+    if found.is_empty() { Ok(resolve(file, folder)) } else { Err(found) }
+}
+
+/// Refuses a newer file before any of its keys is called unknown.
+fn check_schema(tree: &Tree) -> Result<(), Vec<Diagnostic>> {
+    let Some(schema) = tree.get("schema") else { return Ok(()) };
+    match schema.as_text().and_then(|text| text.parse::<u32>().ok()) {
+        Some(FLEET_SCHEMA) | None => Ok(()),
+        Some(other) => {
+            let message = format!("the fleet file has schema {other}, this program reads schema {FLEET_SCHEMA}");
+            let place = &schema.place;
+            let newer = other > FLEET_SCHEMA;
+            let hint = newer.then(|| "it was written for a newer Quorate: update this one".to_owned());
+            let wrong = Diagnostic::error(place.file.as_ref(), place.at(), "fleet-schema", message);
+            Err(vec![wrong.with_hint_if(hint)])
+        }
+    }
+}
+
+/// Gives each cluster what `defaults` say and it does not. A policy is joined key by key; anything else as a whole.
+fn fill_in(tree: &mut Tree) {
+    let Some(defaults) = tree.get("defaults").cloned() else { return };
+    let Content::Map(entries) = &mut tree.content else { return };
+    let clusters = entries.iter_mut().find(|entry| entry.key.text == "clusters");
+    let Some(Content::List(clusters)) = clusters.map(|entry| &mut entry.value.content) else { return };
+    for cluster in clusters {
+        let Content::Map(own) = &mut cluster.content else { continue };
+        for default in defaults.entries() {
+            match own.iter_mut().find(|entry| entry.key.text == default.key.text) {
+                None => own.push(default.clone()),
+                Some(entry) if entry.key.text == "policy" => add_missing(&mut entry.value, default.value.entries()),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn add_missing(tree: &mut Tree, more: &[Entry]) {
+    let Content::Map(own) = &mut tree.content else { return };
+    for entry in more {
+        if !own.iter().any(|mine| mine.key.text == entry.key.text) {
+            own.push(entry.clone());
+        }
+    }
+}
+
+fn resolve(file: FleetFile, folder: &Path) -> Fleet {
+    let FleetFile { schema: _, fleet, artifacts, defaults: _, clusters } = file;
+    Fleet {
+        name: fleet,
+        artifacts: artifacts.into_iter().map(|dir| below(folder, &dir)).collect(),
+        clusters: clusters.into_iter().map(|cluster| resolve_cluster(cluster, folder)).collect(),
+    }
+}
+
+/// A path as it is when the folder is the current one; `.` parts are dropped.
+fn below(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path).components().collect()
+}
+
+fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
+    let ClusterFile { name, pack, environment, tls, auth, policy, defaults, nodes } = file;
+    let defaults = defaults.unwrap_or_default();
+    Cluster {
+        name,
+        pack,
+        environment,
+        nodes: nodes.into_iter().map(|node| resolve_node(node, &defaults, folder)).collect(),
+        tls: tls.map(|TlsSpec { ca, cert, key }| TlsSpec {
+            ca: below(folder, &ca),
+            cert: cert.map(|path| below(folder, &path)),
+            key: key.map(|path| below(folder, &path)),
+        }),
+        auth: auth.map(|AuthSpec { user, password }| AuthSpec {
+            user,
+            password: match password {
+                Secret::File(path) => Secret::File(below(folder, &path)),
+                Secret::Env(name) => Secret::Env(name),
+            },
+        }),
+        policy,
+    }
+}
+
+fn resolve_node(file: NodeFile, defaults: &NodeDefaults, folder: &Path) -> Node {
+    let NodeFile { name, group, host, endpoints, data_dir, service } = file;
+    let endpoint = |url: String| url.trim_end_matches('/').to_owned();
+    Node {
+        name,
+        group: group.or_else(|| defaults.group.clone()).unwrap_or_else(|| GroupName::new("server")),
+        host: host.or_else(|| defaults.host.clone()).unwrap_or(Host::Local),
+        endpoints: endpoints.into_iter().map(|(purpose, url)| (purpose, endpoint(url))).collect(),
+        data_dir: data_dir.map(|path| below(folder, &path)),
+        service: service.map(|service| resolve_service(service, defaults, folder)),
+    }
+}
+
+fn resolve_service(file: ServiceFile, defaults: &NodeDefaults, folder: &Path) -> ServiceSpec {
+    let ServiceFile { kind, mut argv, env: own, pid_file, log_file, work_dir, grace_secs } = file;
+    if let Some(binary) = argv.first_mut() {
+        *binary = below(folder, Path::new(binary.as_str())).display().to_string();
+    }
+    let mut env = defaults.env.clone();
+    env.extend(own);
+    let grace = grace_secs.or(defaults.grace_secs).and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+    match kind {
+        ServiceKind::Process => ServiceSpec::Process {
+            argv,
+            env,
+            pid_file: below(folder, &pid_file),
+            log_file: below(folder, &log_file),
+            work_dir: work_dir.map(|path| below(folder, &path)),
+            grace: grace.unwrap_or(GRACE_DEFAULT),
+        },
+    }
+}

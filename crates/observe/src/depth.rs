@@ -1,0 +1,131 @@
+//! How closely a look is taken: what is asked, and how long an answer may take.
+
+use quorate_packs::{Detect, Probe};
+use std::{collections::BTreeSet, time::Duration};
+
+/// How closely a look is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Depth {
+    /// What gates always need: no costly probe.
+    Gate,
+    /// A gate that also needs these facts or fields; costly probes that give one of them are asked.
+    GateFor(BTreeSet<String>),
+    /// Everything, for detection and planning.
+    Full,
+}
+
+impl Depth {
+    /// The depth that conditions need: costly probes are asked only when one of them is named.
+    pub fn for_conditions<'a>(detect: &Detect, conditions: impl IntoIterator<Item = &'a str>) -> Self {
+        let named: BTreeSet<&str> = conditions.into_iter().flat_map(words).collect();
+        let costly: Vec<&Probe> = detect.node.iter().chain(&detect.cluster).filter(|p| p.costly).collect();
+        let fields = detect.fields.iter().filter(|(name, _)| named.contains(name.as_str()));
+        let fed: BTreeSet<&str> = fields.flat_map(|(_, cel)| words(cel)).chain(named.iter().copied()).collect();
+        let wanted: BTreeSet<String> = costly
+            .iter()
+            .flat_map(|probe| probe.facts.keys())
+            .filter(|fact| fed.contains(fact.as_str()))
+            .cloned()
+            .collect();
+        if wanted.is_empty() { Self::Gate } else { Self::GateFor(wanted) }
+    }
+
+    /// Whether this probe is asked.
+    pub(crate) fn asks(&self, probe: &Probe) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Gate => !probe.costly,
+            Self::GateFor(wanted) => {
+                !probe.costly || probe.facts.keys().any(|fact| wanted.contains(fact))
+            }
+        }
+    }
+
+    /// Whether everything is looked at.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
+    /// One answer may take this long. At a gate a second: a member that is slower than that is not caught up, and the
+    /// next look comes soon. In a full look five: a store under load may need them, and a person waits.
+    pub(crate) fn probe_limit(&self) -> Duration {
+        match self {
+            Self::Gate => Duration::from_secs(1),
+            Self::GateFor(_) | Self::Full => Duration::from_secs(5),
+        }
+    }
+
+    /// All answers of one node together may take this long; what was not asked by then is not seen.
+    pub(crate) fn node_limit(&self) -> Duration {
+        self.probe_limit() * 3
+    }
+}
+
+/// Names in an expression.
+fn words(cel: &str) -> impl Iterator<Item = &str> {
+    cel.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
+
+/// Whether an expression speaks of the single node, `node`, and not only of `nodes` and `cluster`.
+pub(crate) fn speaks_of_node(cel: &str) -> bool {
+    words(cel).any(|word| word == "node")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_packs::{CallTemplate, ProcessForm};
+    use std::collections::BTreeMap;
+
+    fn probe(id: &str, fact: &str, costly: bool) -> Probe {
+        Probe {
+            id: id.into(),
+            releases: None,
+            when: None,
+            ask: CallTemplate::File { path: "/x".into() },
+            facts: BTreeMap::from([(fact.into(), "text".into())]),
+            optional: true,
+            costly,
+        }
+    }
+
+    fn detect() -> Detect {
+        Detect {
+            endpoint: "client".into(),
+            process: ProcessForm {
+                names: Vec::new(),
+                env_prefix: None,
+                file_setting: None,
+                data_setting: None,
+                name_setting: None,
+                secret_settings: Vec::new(),
+            },
+            node: vec![probe("cheap", "leader", false), probe("hash", "hash", true), probe("v2", "v2_keys", true)],
+            cluster: Vec::new(),
+            fields: BTreeMap::from([("data_hash".into(), "string(facts.hash)".into())]),
+            auth: Vec::new(),
+            tool_user_env: None,
+            members: None,
+            findings: Vec::new(),
+        }
+    }
+
+    fn asked(conditions: &[&str]) -> Vec<String> {
+        let detect = detect();
+        let depth = Depth::for_conditions(&detect, conditions.iter().copied());
+        detect.node.iter().filter(|probe| depth.asks(probe)).map(|probe| probe.id.clone()).collect()
+    }
+
+    #[test]
+    fn a_gate_asks_for_costly_facts_only_when_it_names_them() {
+        assert_eq!(asked(&["node.healthy", "cluster.leader != null"]), ["cheap"]);
+        assert_eq!(asked(&["nodes.all(n, n.data_hash == node.data_hash)"]), ["cheap", "hash"]);
+        assert_eq!(asked(&["node.v2_keys == 0"]), ["cheap", "v2"]);
+    }
+
+    #[test]
+    fn tells_node_from_nodes() {
+        assert!(speaks_of_node("node.healthy"));
+        assert!(!speaks_of_node("nodes.all(n, n.healthy)"));
+    }
+}

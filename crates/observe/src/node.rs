@@ -1,0 +1,333 @@
+//! Looks at one node: its process, its settings, and the pack's probes in their order.
+//!
+//! Invariant: whatever gives no answer stays `None`. A node whose required probe was silent is unreachable, never dropped.
+//! Read next: `observer.rs`, which joins the nodes to one look.
+
+use crate::{
+    Clients, Tools,
+    ask::{Answered, Asking, NoAnswer},
+    certificates, depth::Depth,
+    fields, host,
+    memory::{FileStamp, NodeMemory},
+    process::{find::{self, Found}, settings},
+};
+use jiff::Timestamp;
+use quorate_model::{
+    Cluster, Facts, Host, Node, NodeObservation, Reach, Release, ServiceSpec, Setting, Severity,
+};
+use quorate_packs::{CallTemplate, Detect, Pack, Probe, eval::Scope, template_value};
+use quorate_transport::{
+    Command, Transport,
+    secret::{self, SecretText},
+};
+use serde_json::{Map, Value, json};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// A binary that does not tell its version within this time hangs; products answer in milliseconds.
+const VERSION_LIMIT: Duration = Duration::from_secs(5);
+
+/// All that a look at one node needs.
+pub(crate) struct NodeLook<'a> {
+    pub(crate) pack: &'a Pack,
+    pub(crate) detect: &'a Detect,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) node: &'a Node,
+    pub(crate) transport: &'a dyn Transport,
+    pub(crate) clients: &'a Clients,
+    pub(crate) tools: &'a Tools,
+    pub(crate) depth: &'a Depth,
+    pub(crate) now: Timestamp,
+    /// Cluster facts of the look before.
+    pub(crate) known: &'a Facts,
+}
+
+/// What was learnt, before fields are made of it.
+pub(crate) struct NodeSeen {
+    pub(crate) seen: NodeObservation,
+    pub(crate) memory: NodeMemory,
+}
+
+impl NodeLook<'_> {
+    /// Looks.
+    pub(crate) async fn look(&self, mut memory: NodeMemory) -> NodeSeen {
+        let mut seen =
+            NodeObservation::unseen(self.node.name.clone(), self.node.group.clone(), "nothing was asked");
+        self.look_at_host(&mut memory, &mut seen).await;
+        self.ask_product(&mut memory, &mut seen).await;
+        NodeSeen { seen, memory }
+    }
+
+    async fn look_at_host(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
+        if memory.os.is_none() {
+            memory.os = host::operating_system(self.transport).await;
+        }
+        seen.os.clone_from(&memory.os);
+        let form = &self.detect.process;
+        let known = memory.process.take().filter(Found::still_runs);
+        let fresh = known.is_none();
+        memory.process = match known {
+            Some(found) => Some(found),
+            None => self.find_process().await,
+        };
+        if let Some(found) = &memory.process {
+            if fresh || self.depth.is_full() {
+                memory.settings = self.settings(found, seen).await;
+            }
+            let live = found.live_binary(self.declared_binary().as_deref());
+            seen.process = Some(found.seen(&live, settings::masked_argv(&found.argv, form)));
+            seen.settings.clone_from(&memory.settings);
+            seen.config_digest = Some(settings::digest(&seen.settings, form));
+            settings::mask(&mut seen.settings, form);
+        } else {
+            memory.settings.clear();
+        }
+        let live = seen.process.as_ref().map(|process| process.binary.clone());
+        if let Some(binary) = live.or_else(|| self.declared_binary()) {
+            seen.disk_release = self.disk_release(&binary, memory).await;
+        }
+        if self.depth.is_full() {
+            let found = certificates::of_settings(self.transport, &memory.settings, memory.process.as_ref(), self.now);
+            seen.findings.extend(found.await);
+        }
+    }
+
+    fn declared_binary(&self) -> Option<PathBuf> {
+        self.node.service.as_ref().and_then(ServiceSpec::binary)
+    }
+
+    /// By the pid file when one is declared; in a full look, or without one, by what runs on this machine.
+    async fn find_process(&self) -> Option<Found> {
+        let form = &self.detect.process;
+        let pid_file = self.node.service.as_ref().map(|service| match service {
+            ServiceSpec::Process { pid_file, .. } => pid_file,
+        });
+        if let Some(path) = pid_file {
+            let content = self.transport.read(path).await.done().unwrap_or_default();
+            if let Some(found) = find::by_pid_file(&String::from_utf8_lossy(&content), form) {
+                return Some(found);
+            }
+            // A member that was stopped has no process: looking through all of them at every gate would find nothing.
+            if !self.depth.is_full() {
+                return None;
+            }
+        }
+        match self.node.host {
+            Host::Local => find::scan(form).into_iter().find(|found| self.is_own(found)),
+        }
+    }
+
+    /// Whether a process that was found by its name is this node's: by its data folder, else by its member name.
+    fn is_own(&self, found: &Found) -> bool {
+        let form = &self.detect.process;
+        let mut all = settings::from_argv(&found.argv);
+        all.extend(settings::from_env(&found.env, form));
+        let value = |name: &Option<String>| name.as_deref().and_then(|name| settings::value_of(&all, name, form));
+        match (&self.node.data_dir, value(&form.data_setting)) {
+            (Some(declared), Some(folder)) => {
+                let folder = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(folder);
+                *declared == folder
+            }
+            _ => value(&form.name_setting) == Some(self.node.name.as_str()),
+        }
+    }
+
+    async fn settings(&self, found: &Found, seen: &mut NodeObservation) -> Vec<Setting> {
+        let form = &self.detect.process;
+        let mut all = settings::from_argv(&found.argv);
+        all.extend(settings::from_env(&found.env, form));
+        let file = form.file_setting.as_deref();
+        let Some(file) = file.and_then(|name| settings::value_of(&all, name, form)) else { return all };
+        let path = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(file);
+        let read = self.transport.read(&path).await.into_result();
+        match read.and_then(|content| settings::from_file(&String::from_utf8_lossy(&content))) {
+            Ok(more) => all.extend(more),
+            Err(because) => seen.findings.push(crate::finding(
+                Severity::Warning,
+                "config-file-unseen",
+                format!("{}: its configuration file {} cannot be read: {because}", self.node.name, path.display()),
+                Some("its settings are not checked against the coming release; make the file readable".into()),
+            )),
+        }
+        all
+    }
+
+    async fn disk_release(&self, binary: &Path, memory: &mut NodeMemory) -> Option<Release> {
+        let stamp = FileStamp::of(binary)?;
+        if let Some((known, release)) = &memory.disk
+            && *known == stamp
+        {
+            return release.clone();
+        }
+        let binary = binary.to_string_lossy().into_owned();
+        let words = std::iter::once(binary).chain(self.pack.scheme.version_args.iter().cloned());
+        let output = self.transport.run(&Command::new(words), VERSION_LIMIT).await.done()?;
+        let release = release_in(self.pack, &output.text());
+        memory.disk = Some((stamp, release.clone()));
+        release
+    }
+
+    async fn ask_product(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
+        let began = Instant::now();
+        let mut reach = Err("the pack asks nothing of a node".to_owned());
+        for probe in self.detect.node.iter().filter(|probe| self.depth.asks(probe)) {
+            if began.elapsed() > self.depth.node_limit() {
+                seen.facts.insert("look_cut_short".into(), json!(probe.id));
+                break;
+            }
+            let release = seen.release.clone().or_else(|| memory.release.clone());
+            if !self.wanted(probe, release.as_ref(), &seen.facts) {
+                continue;
+            }
+            match self.ask(probe, release.as_ref(), &seen.facts, memory).await {
+                Ok(answer) => {
+                    reach = Ok(());
+                    self.take_facts(probe, &answer, seen);
+                }
+                Err(no) if probe.optional => {
+                    tracing::debug!(node = %self.node.name, probe = probe.id, because = no.because(), "no answer");
+                }
+                Err(no) => {
+                    reach = Err(format!("{}: {}", probe.id, no.because()));
+                    break;
+                }
+            }
+            if seen.release.is_none() {
+                let scope = fact_scope(&seen.facts, self.known);
+                let release = fields::field(self.pack, &self.detect.fields, "release", &scope);
+                seen.release = release.and_then(|value| self.pack.upstream(&fields::text(&value)?));
+            }
+        }
+        seen.reach = match reach {
+            Ok(()) => Reach::Reachable,
+            Err(because) => Reach::Unreachable(because),
+        };
+        if seen.release.is_some() {
+            memory.release.clone_from(&seen.release);
+        }
+    }
+
+    /// Whether a probe is asked of this release, with these facts.
+    pub(crate) fn wanted(&self, probe: &Probe, release: Option<&Release>, facts: &Facts) -> bool {
+        let fits = match (&probe.releases, release) {
+            (Some(range), Some(release)) => range.contains(release),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        fits && probe
+            .when
+            .as_deref()
+            .is_none_or(|cel| self.pack.holds(cel, &fact_scope(facts, self.known)).is_true())
+    }
+
+    /// Asks one probe of this node.
+    pub(crate) async fn ask(
+        &self,
+        probe: &Probe,
+        release: Option<&Release>,
+        facts: &Facts,
+        memory: &NodeMemory,
+    ) -> Result<Answered, NoAnswer> {
+        let folder = self.tools.folder(release).map(Path::to_owned).or_else(|| {
+            let binary = memory.process.as_ref().map(|found| found.exe.clone());
+            binary.or_else(|| self.declared_binary()).and_then(|path| path.parent().map(Path::to_owned))
+        });
+        let asking = Asking {
+            pack: self.pack,
+            http: self.clients.for_release(release),
+            transport: self.transport,
+            folder: folder.as_deref(),
+            tool_user: self.tool_user(&probe.ask)?,
+            limit: self.depth.probe_limit(),
+        };
+        asking.ask(&probe.ask, &template_value(&self.context(release, facts, memory))).await
+    }
+
+    /// Who a tool acts as: `user:password`, in the variable that the pack names, read at the moment of use.
+    fn tool_user(&self, call: &CallTemplate) -> Result<Option<(String, SecretText)>, NoAnswer> {
+        let is_command = matches!(call, CallTemplate::Command { .. });
+        let (Some(variable), Some(auth), true) = (&self.detect.tool_user_env, &self.cluster.auth, is_command) else {
+            return Ok(None);
+        };
+        let password = secret::read(&auth.password)
+            .map_err(|error| NoAnswer::NotAsked(format!("{error} ({})", error.hint())))?;
+        let text = format!("{}:{}", auth.user, password.expose());
+        Ok(Some((variable.clone(), SecretText::new(text))))
+    }
+
+    /// What templates of probes know.
+    fn context(&self, release: Option<&Release>, facts: &Facts, memory: &NodeMemory) -> Value {
+        let form = &self.detect.process;
+        let setting = |name: &Option<String>| {
+            let name = name.as_deref()?;
+            settings::value_of(&memory.settings, name, form).map(str::to_owned)
+        };
+        let declared = self.node.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let tls = self.cluster.tls.as_ref().map(|tls| json!({"ca": tls.ca, "cert": tls.cert, "key": tls.key}));
+        json!({
+            "node": {
+                "name": self.node.name,
+                "group": self.node.group,
+                "data_dir": declared.or_else(|| setting(&form.data_setting)),
+                "release": release,
+            },
+            "endpoint": self.node.endpoints.get(&self.detect.endpoint),
+            "endpoints": self.node.endpoints,
+            "vars": release.map(|release| self.pack.vars_for(release)).unwrap_or_default(),
+            "facts": facts,
+            "cluster": self.known,
+            "tls": tls,
+            "auth": self.cluster.auth.as_ref().map(|auth| json!({"user": auth.user})),
+        })
+    }
+
+    fn take_facts(&self, probe: &Probe, answer: &Answered, seen: &mut NodeObservation) {
+        let facts = facts_of(self.pack, probe, answer, &seen.facts, self.known);
+        seen.facts.extend(facts);
+    }
+}
+
+/// Facts from an answer. An answer with a status that was not expected gives none.
+pub(crate) fn facts_of(pack: &Pack, probe: &Probe, answer: &Answered, before: &Facts, cluster: &Facts) -> Facts {
+    let mut facts = Facts::new();
+    if !answer.expected {
+        return facts;
+    }
+    let scope = Scope::default()
+        .with("status", &json!(answer.status))
+        .with("body", &answer.body)
+        .with("text", &Value::String(answer.text.clone()))
+        .with("cluster", &object(cluster));
+    for (name, cel) in &probe.facts {
+        let scope = scope.with("facts", &object(before));
+        match pack.value_in(cel, &scope) {
+            Ok(Value::Null) => {}
+            Ok(value) => {
+                facts.insert(name.clone(), value);
+            }
+            Err(because) => tracing::trace!(probe = probe.id, fact = name, because, "no fact"),
+        }
+    }
+    facts
+}
+
+/// A scope with `facts` of a node and `cluster`.
+pub(crate) fn fact_scope(facts: &Facts, cluster: &Facts) -> Scope {
+    Scope::default().with("facts", &object(facts)).with("cluster", &object(cluster))
+}
+
+fn object(facts: &Facts) -> Value {
+    Value::Object(facts.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>())
+}
+
+/// The release in what a binary prints of itself: the whole text, else the first word that is one.
+pub(crate) fn release_in(pack: &Pack, text: &str) -> Option<Release> {
+    let first_line = text.lines().next().unwrap_or_default();
+    let numbered = |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+    text.split_whitespace()
+        .filter(numbered)
+        .find_map(|word| pack.upstream(word.trim_start_matches('v').trim_end_matches(',')))
+        .or_else(|| pack.upstream(first_line))
+}

@@ -1,0 +1,184 @@
+//! Checks of the procedures: probes, safety, handover, cures, backups, rollback, the client's view.
+
+use super::Lint;
+use crate::{NamedCondition, Recipe};
+use quorate_syntax::{Step, nearest};
+use std::collections::BTreeSet;
+
+/// Fields of an observation that a pack may fill in.
+pub(super) const FIELDS: [&str; 11] = [
+    "release",
+    "role",
+    "voter",
+    "healthy",
+    "member_id",
+    "applied_index",
+    "store",
+    "tls",
+    "data_hash",
+    "hash_revision",
+    "alarms",
+];
+
+/// What a gate after a start must look at: without one of these a member counts as back too early.
+const REJOINED: [&str; 4] = ["release", "healthy", "member", "caught-up"];
+
+/// Durations that a plan estimates.
+const ESTIMATES: [&str; 7] = ["stop", "start", "rejoin", "handover", "backup", "verify", "complete"];
+
+pub(super) fn check(lint: &mut Lint<'_>) {
+    detect(lint);
+    safety(lint);
+    recipes(lint);
+    backups(lint);
+    client(lint);
+}
+
+fn suggestion(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+fn detect(lint: &mut Lint<'_>) {
+    let Some(detect) = &lint.pack.detect else { return };
+    lint.not_empty(&["detect".into(), "endpoint".into()], &detect.endpoint, "the endpoint of detection");
+    for field in detect.fields.keys() {
+        if !FIELDS.contains(&field.as_str()) {
+            let at = ["detect".into(), "fields".into(), field.as_str().into()];
+            let message = format!("an observation has no field `{field}`");
+            lint.error_hint(&at, "pack-field", message, suggestion(field, &FIELDS));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for (section, probes) in [("node", &detect.node), ("cluster", &detect.cluster)] {
+        for (i, probe) in probes.iter().enumerate() {
+            if !seen.insert(probe.id.as_str()) {
+                let at = ["detect".into(), section.into(), i.into(), "id".into()];
+                lint.error(&at, "pack-duplicate-id", format!("the probe `{}` is there already", probe.id));
+            }
+        }
+    }
+    let mut codes = BTreeSet::new();
+    for (i, finding) in detect.findings.iter().enumerate() {
+        if !codes.insert(finding.code.as_str()) {
+            let at = ["detect".into(), "findings".into(), i.into(), "code".into()];
+            lint.error(&at, "pack-duplicate-id", format!("the finding `{}` is there already", finding.code));
+        }
+    }
+}
+
+fn conditions(lint: &mut Lint<'_>, path: &[Step<'_>], conditions: &[NamedCondition]) {
+    let mut seen = BTreeSet::new();
+    for (i, condition) in conditions.iter().enumerate() {
+        let at = |key| path.iter().copied().chain([i.into(), Step::Key(key)]).collect::<Vec<_>>();
+        lint.not_empty(&at("text"), &condition.text, "the text of the condition");
+        // The same name may stand twice for different releases, never for the same ones.
+        let releases = condition.releases.as_ref().map(|range| range.as_str());
+        if !seen.insert((condition.name.as_str(), releases)) {
+            let message = format!("the condition `{}` is there already for these releases", condition.name);
+            lint.error(&at("name"), "pack-duplicate-id", message);
+        }
+    }
+}
+
+fn safety(lint: &mut Lint<'_>) {
+    let Some(safety) = &lint.pack.safety else { return };
+    lint.not_empty(&["safety".into(), "max_lag_because".into()], &safety.max_lag_because, "`max_lag_because`");
+    for (name, some) in
+        [("may_stop", &safety.may_stop), ("rejoined", &safety.rejoined), ("hop_complete", &safety.hop_complete)]
+    {
+        conditions(lint, &["safety".into(), name.into()], some);
+    }
+    for name in REJOINED {
+        if !safety.rejoined.iter().any(|condition| condition.name == name) {
+            let message = format!("nothing under `rejoined` is named `{name}`");
+            let hint = format!("a member counts as back only by {}", REJOINED.join(", "));
+            lint.error_hint(&["safety".into(), "rejoined".into()], "pack-rejoined", message, hint);
+        }
+    }
+    if safety.hop_complete.is_empty() {
+        let message = "nothing says when the cluster has taken the new release";
+        lint.error(&["safety".into(), "hop_complete".into()], "pack-rejoined", message);
+    }
+}
+
+fn limit(lint: &mut Lint<'_>, path: &[Step<'_>], secs: f64) {
+    // A day: no step of an upgrade may hold a fleet longer without a person noticing.
+    if !(secs > 0.0 && secs <= 86_400.0) {
+        let path: Vec<_> = path.iter().copied().chain(["limit_secs".into()]).collect();
+        lint.error(&path, "pack-limit", format!("{secs} seconds are no limit: give more than 0 and at most 86400"));
+    }
+}
+
+fn recipe(lint: &mut Lint<'_>, path: &[Step<'_>], recipe: &Recipe) {
+    let at = |key| path.iter().copied().chain([Step::Key(key)]).collect::<Vec<_>>();
+    lint.not_empty(&at("title"), &recipe.title, "the title of the recipe");
+    lint.not_empty(&at("because"), &recipe.because, "`because` of the recipe");
+    lint.not_empty(&at("by_hand"), &recipe.by_hand, "`by_hand` of the recipe");
+    lint.source_keys(&at("sources"), &recipe.sources);
+    conditions(lint, &at("gate"), &recipe.gate);
+    limit(lint, path, recipe.limit_secs);
+}
+
+fn recipes(lint: &mut Lint<'_>) {
+    let pack = lint.pack;
+    let recipes = &pack.recipes;
+    for (name, some) in [("handover", &recipes.handover), ("finalize", &recipes.finalize)] {
+        for (i, one) in some.iter().enumerate() {
+            recipe(lint, &["recipes".into(), name.into(), i.into()], one);
+        }
+    }
+    for (name, cure) in &recipes.cures {
+        let path = ["recipes".into(), "cures".into(), name.as_str().into()];
+        recipe(lint, &path, cure);
+        if cure.done.is_none() {
+            let hint = "add `done`: without it an interrupted cure needs a person".to_owned();
+            lint.warn(&path, "pack-cure", format!("the cure `{name}` cannot tell whether it has happened"), Some(hint));
+        }
+        if !pack.rules.iter().any(|rule| rule.cures.contains(name)) {
+            lint.warn(&path, "pack-cure", format!("no rule names the cure `{name}`"), None);
+        }
+    }
+    for (i, rule) in recipes.rollback.iter().enumerate() {
+        let path = ["recipes".into(), "rollback".into(), i.into()];
+        lint.not_empty(&[path[0], path[1], path[2], "text".into()], &rule.text, "the text of the way back");
+        lint.sources(&path, &rule.sources, "the way back");
+    }
+    for (name, secs) in &recipes.estimates_secs {
+        let at = ["recipes".into(), "estimates_secs".into(), name.as_str().into()];
+        if !ESTIMATES.contains(&name.as_str()) {
+            let message = format!("no step is called `{name}`");
+            lint.error_hint(&at, "pack-estimate", message, suggestion(name, &ESTIMATES));
+        }
+        if !(secs.is_finite() && *secs >= 0.0) {
+            lint.error(&at, "pack-estimate", format!("{secs} is no number of seconds"));
+        }
+    }
+}
+
+fn backups(lint: &mut Lint<'_>) {
+    let pack = lint.pack;
+    for (i, backup) in pack.recipes.backups.iter().enumerate() {
+        let path = ["recipes".into(), "backups".into(), i.into()];
+        lint.not_empty(&[path[0], path[1], path[2], "kind".into()], &backup.kind, "the kind of the backup");
+        lint.sources(&path, &backup.sources, &format!("the backup `{}`", backup.kind));
+        limit(lint, &path, backup.limit_secs);
+    }
+}
+
+fn client(lint: &mut Lint<'_>) {
+    let Some(client) = &lint.pack.client else { return };
+    lint.not_empty(&["client".into(), "endpoint".into()], &client.endpoint, "the endpoint of clients");
+    lint.not_empty(&["client".into(), "key_prefix".into()], &client.key_prefix, "`key_prefix`");
+    if client.ways.is_empty() {
+        lint.error(&["client".into(), "ways".into()], "pack-client", "nothing says how clients write and read");
+    }
+    for (i, way) in client.ways.iter().enumerate() {
+        if way.watch.is_some() != way.watch_events.is_some() {
+            let message = "`watch` and `watch_events` go together";
+            lint.error(&["client".into(), "ways".into(), i.into()], "pack-client", message);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Every place of a pack that holds an expression, a template or a regular expression.
+//!
+//! The loader parses what this lists and the linter checks it, so that nothing is parsed for the first time during a run.
+
+use crate::{CallTemplate, Detect, NamedCondition, PackFile, Recipe};
+use quorate_syntax::Step;
+
+/// What a place holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A CEL expression that may use these variables.
+    Cel(&'static [&'static str]),
+    /// A template.
+    Template,
+    /// A regular expression.
+    Regex,
+}
+
+/// One place.
+#[derive(Debug, Clone)]
+pub(crate) struct Spot<'a> {
+    pub(crate) path: Vec<Step<'a>>,
+    pub(crate) text: &'a str,
+    pub(crate) kind: Kind,
+}
+
+const CONDITION: Kind = Kind::Cel(&["node", "nodes", "cluster", "from", "to"]);
+const PROBE: Kind = Kind::Cel(&["facts", "cluster"]);
+const ANSWER: Kind = Kind::Cel(&["status", "body", "text", "facts", "cluster"]);
+const CLIENT: Kind = Kind::Cel(&["status", "body", "text", "key", "prefix", "vars"]);
+
+/// Lists every place of a pack.
+pub(crate) fn spots(pack: &PackFile) -> Vec<Spot<'_>> {
+    let mut list = List { spots: Vec::new(), path: Vec::new() };
+    list.option(&["scheme".into(), "upstream".into()], pack.scheme.upstream.as_deref(), Kind::Regex);
+    for (i, rule) in pack.rules.iter().enumerate() {
+        let at = ["rules".into(), i.into()];
+        list.option(&[at[0], at[1], "applies_when".into()], rule.applies_when.as_deref(), CONDITION);
+        list.option(&[at[0], at[1], "condition".into()], rule.condition.as_deref(), CONDITION);
+    }
+    for (i, issue) in pack.known_issues.iter().enumerate() {
+        list.option(&["known_issues".into(), i.into(), "detect".into()], issue.detect.as_deref(), CONDITION);
+    }
+    for (i, rule) in pack.config.iter().enumerate() {
+        list.option(&["config".into(), i.into(), "applies_when".into()], rule.applies_when.as_deref(), CONDITION);
+        list.option(&["config".into(), i.into(), "value".into()], rule.value.as_deref(), Kind::Regex);
+    }
+    if let Some(detect) = &pack.detect {
+        list.within("detect", |list| list.detect(detect));
+    }
+    if let Some(safety) = &pack.safety {
+        list.within("safety", |list| {
+            list.conditions("may_stop", &safety.may_stop);
+            list.conditions("rejoined", &safety.rejoined);
+            list.conditions("hop_complete", &safety.hop_complete);
+        });
+    }
+    list.within("recipes", |list| list.recipes(pack));
+    list.within("client", |list| list.client(pack));
+    list.spots
+}
+
+struct List<'a> {
+    spots: Vec<Spot<'a>>,
+    path: Vec<Step<'a>>,
+}
+
+impl<'a> List<'a> {
+    fn within(&mut self, step: impl Into<Step<'a>>, body: impl FnOnce(&mut Self)) {
+        self.path.push(step.into());
+        body(self);
+        self.path.pop();
+    }
+    fn add(&mut self, rest: &[Step<'a>], text: &'a str, kind: Kind) {
+        let path = self.path.iter().chain(rest).copied().collect();
+        self.spots.push(Spot { path, text, kind });
+    }
+    fn option(&mut self, rest: &[Step<'a>], text: Option<&'a str>, kind: Kind) {
+        if let Some(text) = text {
+            self.add(rest, text, kind);
+        }
+    }
+    fn conditions(&mut self, name: &'static str, conditions: &'a [NamedCondition]) {
+        for (i, condition) in conditions.iter().enumerate() {
+            self.add(&[name.into(), i.into(), "cel".into()], &condition.cel, CONDITION);
+        }
+    }
+    fn call(&mut self, name: &'static str, call: &'a CallTemplate) {
+        self.path.push(name.into());
+        match call {
+            CallTemplate::Http { method: _, url, body, form: _, expect_status: _ } => {
+                self.add(&["http".into(), "url".into()], url, Kind::Template);
+                self.option(&["http".into(), "body".into()], body.as_deref(), Kind::Template);
+            }
+            CallTemplate::Command { argv, env } => {
+                for (i, word) in argv.iter().enumerate() {
+                    self.add(&["command".into(), "argv".into(), i.into()], word, Kind::Template);
+                }
+                for (key, value) in env {
+                    self.add(&["command".into(), "env".into(), key.as_str().into()], value, Kind::Template);
+                }
+            }
+            CallTemplate::File { path } => self.add(&["file".into(), "path".into()], path, Kind::Template),
+            CallTemplate::Native { action: _, args } => {
+                for (key, value) in args {
+                    self.add(&["native".into(), "args".into(), key.as_str().into()], value, Kind::Template);
+                }
+            }
+        }
+        self.path.pop();
+    }
+
+    fn detect(&mut self, detect: &'a Detect) {
+        for (name, probes) in [("node", &detect.node), ("cluster", &detect.cluster)] {
+            for (i, probe) in probes.iter().enumerate() {
+                self.within(name, |list| {
+                    list.within(i, |list| {
+                        list.option(&["when".into()], probe.when.as_deref(), PROBE);
+                        list.call("ask", &probe.ask);
+                        for (fact, cel) in &probe.facts {
+                            list.add(&["facts".into(), fact.as_str().into()], cel, ANSWER);
+                        }
+                    });
+                });
+            }
+        }
+        for (field, cel) in &detect.fields {
+            self.add(&["fields".into(), field.as_str().into()], cel, PROBE);
+        }
+        self.option(&["members".into()], detect.members.as_deref(), PROBE);
+        for (i, login) in detect.auth.iter().enumerate() {
+            self.within("auth", |list| list.within(i, |list| list.call("ask", &login.ask)));
+        }
+        for (i, finding) in detect.findings.iter().enumerate() {
+            let at = ["findings".into(), i.into()];
+            self.add(&[at[0], at[1], "when".into()], &finding.when, CONDITION);
+            self.add(&[at[0], at[1], "text".into()], &finding.text, Kind::Template);
+            self.option(&[at[0], at[1], "hint".into()], finding.hint.as_deref(), Kind::Template);
+        }
+    }
+
+    fn recipe(&mut self, recipe: &'a Recipe) {
+        self.add(&["title".into()], &recipe.title, Kind::Template);
+        self.add(&["by_hand".into()], &recipe.by_hand, Kind::Template);
+        self.call("call", &recipe.call);
+        self.option(&["done".into()], recipe.done.as_deref(), CONDITION);
+        self.conditions("gate", &recipe.gate);
+    }
+
+    fn recipes(&mut self, pack: &'a PackFile) {
+        let recipes = &pack.recipes;
+        for (name, some) in [("handover", &recipes.handover), ("finalize", &recipes.finalize)] {
+            for (i, recipe) in some.iter().enumerate() {
+                self.within(name, |list| list.within(i, |list| list.recipe(recipe)));
+            }
+        }
+        for (name, cure) in &recipes.cures {
+            self.within("cures", |list| list.within(name.as_str(), |list| list.recipe(cure)));
+        }
+        for (i, backup) in recipes.backups.iter().enumerate() {
+            self.within("backups", |list| {
+                list.within(i, |list| {
+                    list.option(&["when".into()], backup.when.as_deref(), CONDITION);
+                    list.call("save", &backup.save);
+                    list.call("verify", &backup.verify);
+                    list.call("restore", &backup.restore);
+                    list.add(&["by_hand".into()], &backup.by_hand, Kind::Template);
+                    list.add(&["restore_by_hand".into()], &backup.restore_by_hand, Kind::Template);
+                });
+            });
+        }
+        if let Some(call) = &recipes.accepts_config {
+            self.call("accepts_config", call);
+        }
+    }
+
+    fn client(&mut self, pack: &'a PackFile) {
+        for (i, way) in pack.client.iter().flat_map(|client| &client.ways).enumerate() {
+            self.within("ways", |list| {
+                list.within(i, |list| {
+                    for (name, call) in
+                        [("write", &way.write), ("read", &way.read), ("list", &way.list), ("clean", &way.clean)]
+                    {
+                        list.call(name, call);
+                    }
+                    if let Some(watch) = &way.watch {
+                        list.call("watch", watch);
+                    }
+                    for (name, cel) in
+                        [("write_ok", &way.write_ok), ("read_value", &way.read_value), ("list_pairs", &way.list_pairs)]
+                    {
+                        list.add(&[name.into()], cel, CLIENT);
+                    }
+                    list.option(&["watch_events".into()], way.watch_events.as_deref(), CLIENT);
+                });
+            });
+        }
+    }
+}

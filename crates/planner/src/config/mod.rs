@@ -1,0 +1,175 @@
+//! Settings across a hop: what the next release does with what each member runs with, before anything stops.
+//!
+//! Invariant: a member that would not start is found here, never after its stop.
+//! A hop concerns a rule when it crosses the release that made the change. Rewrites of one hop are seen by the next.
+//! Read next: `rewrite.rs`, how a setting is brought over in arguments, environment and files.
+
+mod rewrite;
+mod settings;
+
+pub(crate) use rewrite::Rewritten;
+pub(crate) use settings::{NodeSettings, Place};
+
+use crate::members::Member;
+use quorate_model::{Blocked, ConfigChange, ConfigFinding, NodeName, Policy, Release, SettingSource};
+use quorate_packs::{
+    ConfigChangeKind, ConfigRule, Pack,
+    eval::{Scope, Truth},
+};
+use regex::Regex;
+use std::collections::BTreeMap;
+
+/// The settings of all members as they are before a hop; rewrites change them for the hops after it.
+pub(crate) struct Configuration {
+    by_node: BTreeMap<NodeName, NodeSettings>,
+}
+
+/// What a hop means for the configuration of all members.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigOutcome {
+    pub(crate) findings: Vec<ConfigFinding>,
+    pub(crate) changes: BTreeMap<NodeName, ConfigChange>,
+    pub(crate) blocked: Vec<Blocked>,
+}
+
+/// One hop for the configuration.
+pub(crate) struct ConfigRequest<'a, 'w> {
+    pub(crate) pack: &'a Pack,
+    pub(crate) policy: &'a Policy,
+    pub(crate) scope: &'w Scope,
+    pub(crate) from: &'w Release,
+    pub(crate) to: &'w Release,
+}
+
+/// A rule that concerns a member, and the setting that it speaks of; none for a default that the member relies on.
+struct Hit<'a> {
+    rule: &'a ConfigRule,
+    place: Option<Place>,
+    fatal: bool,
+    proved: bool,
+}
+
+impl Configuration {
+    /// Reads the settings of every member: what it really runs with, and what its service would start it with.
+    pub(crate) fn new(pack: &Pack, members: &[Member<'_>]) -> Self {
+        let by_node = members.iter().map(|member| (member.name().clone(), NodeSettings::new(pack, member)));
+        Self { by_node: by_node.collect() }
+    }
+
+    /// Judges one hop, and brings the settings over where that is allowed and known.
+    pub(crate) fn cross(&mut self, request: &ConfigRequest<'_, '_>) -> ConfigOutcome {
+        let mut outcome = ConfigOutcome::default();
+        let crossed: Vec<_> = request
+            .pack
+            .config
+            .iter()
+            .filter(|rule| rule.change != ConfigChangeKind::Added)
+            .filter(|rule| *request.from < rule.since && rule.since <= *request.to)
+            .collect();
+        if crossed.is_empty() {
+            return outcome;
+        }
+        for (node, settings) in &mut self.by_node {
+            let scope = request.scope.with_node(node);
+            let hits: Vec<_> = crossed.iter().flat_map(|rule| hits(request, rule, settings, &scope)).collect();
+            outcome.findings.extend(hits.iter().map(|hit| finding(hit, node, request.to)));
+            let rewritten = settings.rewritten(hits.iter().filter(|hit| may_rewrite(hit)).map(rewrite::of));
+            let fatal: Vec<_> = hits.iter().filter(|hit| hit.fatal).collect();
+            if request.policy.rewrite_config && !rewritten.is_empty() {
+                outcome.blocked.extend(unwritable(&fatal, &rewritten, node, request.to));
+                outcome.changes.insert(node.clone(), rewritten.change.clone());
+                settings.accept(rewritten);
+            } else if !fatal.is_empty() {
+                outcome.blocked.push(refuse(&fatal, &rewritten, node, request.to));
+            }
+        }
+        outcome
+    }
+}
+
+fn hits<'a>(
+    request: &ConfigRequest<'_, '_>,
+    rule: &'a ConfigRule,
+    settings: &NodeSettings,
+    scope: &Scope,
+) -> Vec<Hit<'a>> {
+    let applies = rule.applies_when.as_ref().map_or(Truth::True, |cel| request.pack.holds(cel, scope));
+    if applies.is_false() {
+        return Vec::new();
+    }
+    let proved = applies.is_true();
+    let places = settings.places(&rule.key);
+    if rule.change == ConfigChangeKind::DefaultChanged {
+        let relies = places.is_empty();
+        return relies.then_some(Hit { rule, place: None, fatal: false, proved }).into_iter().collect();
+    }
+    let matching = places.into_iter().filter(|place| value_matches(rule, &place.setting.value));
+    let fatal = |place: &Place| place.stays && rule.fatal_in.contains(&place.setting.source);
+    matching.map(|place| Hit { rule, fatal: fatal(&place), place: Some(place), proved }).collect()
+}
+
+/// Only members that carry the setting get here, so compiling the expression on the spot costs nothing that counts. One
+/// that does not compile counts as a match: the linter has named it, and here it must not hide a setting.
+fn value_matches(rule: &ConfigRule, value: &str) -> bool {
+    let Some(pattern) = &rule.value else { return true };
+    Regex::new(&format!("^(?:{pattern})$")).map_or(true, |regex| regex.is_match(value))
+}
+
+/// A default is pinned only for members that are proved to rely on it.
+fn may_rewrite(hit: &&Hit<'_>) -> bool {
+    hit.rule.rewrite.is_some() && (hit.proved || hit.place.is_some())
+}
+
+fn finding(hit: &Hit<'_>, node: &NodeName, release: &Release) -> ConfigFinding {
+    let setting = match &hit.place {
+        Some(place) => place.shown(),
+        None => format!("{} (not set)", hit.rule.key),
+    };
+    ConfigFinding {
+        node: node.clone(),
+        release: release.clone(),
+        setting,
+        change: change_name(hit.rule.change).to_owned(),
+        fatal: hit.fatal,
+        text: hit.rule.text.clone(),
+        rewrite: hit.rule.rewrite.as_ref().map(|_| rewrite::shown(hit)),
+        source: hit.rule.sources.first().cloned().unwrap_or_default(),
+    }
+}
+
+fn change_name(change: ConfigChangeKind) -> &'static str {
+    match change {
+        ConfigChangeKind::Added => "added",
+        ConfigChangeKind::Renamed => "renamed",
+        ConfigChangeKind::Removed => "removed",
+        ConfigChangeKind::ValueRefused => "rejected",
+        ConfigChangeKind::DefaultChanged => "default-changed",
+        ConfigChangeKind::FormChanged => "form-changed",
+    }
+}
+
+/// Names every fatal setting of a member at once, so that one visit mends them all.
+fn refuse(fatal: &[&Hit<'_>], rewritten: &Rewritten, node: &NodeName, release: &Release) -> Blocked {
+    let settings = fatal.iter().filter_map(|hit| {
+        let place = hit.place.as_ref()?;
+        Some(format!("{} ({} since {})", place.shown(), change_name(hit.rule.change), hit.rule.since))
+    });
+    let all_known = fatal.iter().all(|hit| hit.rule.rewrite.is_some());
+    let rewrite = (all_known && !rewritten.is_empty()).then(|| rewritten.change.diff.join("; "));
+    Blocked::Config { node: node.clone(), release: release.clone(), settings: settings.collect(), rewrite }
+}
+
+/// Fatal settings that stay although a rewrite is allowed: no rewrite is known, or its file could not be read.
+fn unwritable(
+    fatal: &[&Hit<'_>],
+    rewritten: &Rewritten,
+    node: &NodeName,
+    release: &Release,
+) -> Option<Blocked> {
+    let stays = |hit: &&&Hit<'_>| {
+        let in_file = hit.place.as_ref().is_some_and(|place| place.setting.source == SettingSource::File);
+        hit.rule.rewrite.is_none() || (in_file && rewritten.file_unread)
+    };
+    let left: Vec<_> = fatal.iter().filter(stays).copied().collect();
+    (!left.is_empty()).then(|| refuse(&left, &Rewritten::default(), node, release))
+}

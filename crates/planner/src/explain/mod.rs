@@ -1,0 +1,104 @@
+//! Says plans and paths in words: the run book that a person could follow by hand, the summary, the path as text.
+//!
+//! Invariant: the run book is written from the plan alone, so that what people read is what is carried out.
+
+mod by_hand;
+mod path_text;
+mod run_book;
+
+pub use path_text::path_text;
+pub use run_book::run_book;
+
+use quorate_model::{Action, HopKind, Plan, PlanKind, Risk};
+use std::{fmt::Write, time::Duration};
+
+/// Says a plan in a few lines, for a terminal.
+pub fn summary(plan: &Plan) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        // Writing to a text cannot fail.
+        let _ = writeln!(out, "{text}");
+    };
+    line(format!(
+        "plan {} for {} ({}): {}, {}",
+        plan.digest.short(),
+        plan.cluster,
+        plan.pack,
+        kind_name(plan.kind),
+        way(plan)
+    ));
+    for (index, hop) in plan.hops.iter().enumerate() {
+        let order = hop.waves.iter().filter_map(|wave| wave.node.as_ref()).map(ToString::to_string);
+        let order = order.collect::<Vec<_>>().join(", ");
+        let how = match hop.kind {
+            HopKind::Rolling => format!("one by one: {order}"),
+            HopKind::FullStop => "everything stops at once".to_owned(),
+            HopKind::Offline => "everything stops, data change form".to_owned(),
+        };
+        let door = if steps(plan, index).any(|step| step.one_way) { ", one-way door" } else { "" };
+        line(format!(
+            "  hop {}: {} -> {}, risk {}{door}; {how}",
+            index + 1,
+            hop.from,
+            hop.to,
+            risk_name(hop.risk)
+        ));
+    }
+    let count = plan.hops.iter().flat_map(|hop| &hop.waves).map(|wave| wave.steps.len()).sum::<usize>();
+    let asks = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+    let asks = asks.filter(|step| step.needs_approval).count();
+    line(format!("  {count} steps, about {}; a person is asked {asks} times", spoken(plan.estimate)));
+    if !plan.outage.is_zero() {
+        line(format!("  outage: about {}", spoken(plan.outage)));
+    }
+    for finding in &plan.config_findings {
+        let fatal = if finding.fatal { "does not start with it" } else { "starts" };
+        line(format!("  setting of {} at {}: {} ({fatal})", finding.node, finding.release, finding.setting));
+    }
+    for loss in &plan.losses {
+        line(format!("  lost: {loss}"));
+    }
+    out
+}
+
+fn steps(plan: &Plan, hop: usize) -> impl Iterator<Item = &quorate_model::Step> {
+    plan.hops[hop].waves.iter().flat_map(|wave| &wave.steps)
+}
+
+fn way(plan: &Plan) -> String {
+    let releases = std::iter::once(&plan.from).chain(plan.hops.iter().map(|hop| &hop.to));
+    releases.map(ToString::to_string).collect::<Vec<_>>().join(" -> ")
+}
+
+fn kind_name(kind: PlanKind) -> &'static str {
+    match kind {
+        PlanKind::Upgrade => "upgrade",
+        PlanKind::RollbackBinaries => "rollback, binaries put back",
+        PlanKind::RollbackRestore => "rollback, backup restored",
+    }
+}
+
+fn risk_name(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Low => "low",
+        Risk::Med => "med",
+        Risk::High => "high",
+    }
+}
+
+/// Seconds as people say them.
+fn spoken(time: Duration) -> String {
+    let secs = time.as_secs_f64();
+    let whole = time.as_secs();
+    match whole {
+        0..10 => format!("{secs:.1} s"),
+        10..120 => format!("{secs:.0} s"),
+        120..7200 => format!("{} min", whole.div_ceil(60)),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// Whether a step only looks or asks.
+fn only_looks(action: &Action) -> bool {
+    matches!(action, Action::Look | Action::Confirm { .. })
+}

@@ -1,0 +1,173 @@
+//! The run book: the plan as Markdown that a person could follow by hand, with the same gates.
+
+use super::{by_hand, kind_name, only_looks, risk_name, spoken, way};
+use quorate_model::{Condition, Gate, Hop, HopKind, Plan, RuleVerdict, Step, Undo, Wave};
+use std::fmt::Write;
+
+/// Writes the run book.
+pub fn run_book(plan: &Plan) -> String {
+    let mut book = Book { out: String::new() };
+    book.head(plan);
+    for (index, hop) in plan.hops.iter().enumerate() {
+        book.hop(plan, index, hop);
+    }
+    book.out
+}
+
+struct Book {
+    out: String,
+}
+
+impl Book {
+    fn line(&mut self, text: &str) {
+        // Writing to a text cannot fail.
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    fn head(&mut self, plan: &Plan) {
+        self.line(&format!("# Run book: {} of {}, {}\n", kind_name(plan.kind), plan.cluster, way(plan)));
+        self.line(&format!("- Plan `{}`", plan.digest));
+        if let Some(parent) = &plan.parent {
+            self.line(&format!("- Continues or reverses plan `{parent}`"));
+        }
+        self.line(&format!(
+            "- Made from what was seen at {} (`{}`)",
+            plan.observation.taken_at,
+            plan.observation.digest.short()
+        ));
+        self.line(&format!("- Expected time: about {}", spoken(plan.estimate)));
+        if plan.outage.is_zero() {
+            self.line("- Outage: none, members move one at a time");
+        } else {
+            self.line(&format!("- **Outage: about {}**", spoken(plan.outage)));
+        }
+        self.line("- Order: members that are down first, then learners, then followers, the leader last");
+        self.line("- If a gate does not hold within its limit: stop, touch nothing more, look again.\n");
+        self.lists(plan);
+    }
+
+    fn lists(&mut self, plan: &Plan) {
+        if !plan.losses.is_empty() {
+            self.line("## What will be lost\n");
+            for loss in &plan.losses {
+                self.line(&format!("- {loss}"));
+            }
+            self.line("");
+        }
+        if !plan.config_findings.is_empty() {
+            self.line("## Settings that coming releases change\n");
+            self.line("| member | release | setting | change | starts | what to do |");
+            self.line("|---|---|---|---|---|---|");
+            for f in &plan.config_findings {
+                let starts = if f.fatal { "**no**" } else { "yes" };
+                let cure = match f.rewrite.as_deref() {
+                    Some("") => format!("{} (leave it out)", f.text),
+                    Some(rewrite) => format!("{} (`{rewrite}`)", f.text),
+                    None => f.text.clone(),
+                };
+                self.line(&format!(
+                    "| {} | {} | `{}` | {} | {starts} | {} |",
+                    f.node,
+                    f.release,
+                    f.setting,
+                    f.change,
+                    cell(&cure)
+                ));
+            }
+            self.line("");
+        }
+        if !plan.refused.is_empty() {
+            self.line("## Hops that were not taken\n");
+            for refused in &plan.refused {
+                self.line(&format!("- {} -> {}: {}: {}", refused.from, refused.to, refused.rule, refused.because));
+            }
+            self.line("");
+        }
+    }
+
+    fn hop(&mut self, plan: &Plan, index: usize, hop: &Hop) {
+        self.line(&format!("## Hop {}: {} -> {}\n", index + 1, hop.from, hop.to));
+        let kind = match hop.kind {
+            HopKind::Rolling => "members move one at a time, the cluster serves throughout",
+            HopKind::FullStop => "everything stops, moves and starts: an outage",
+            HopKind::Offline => "everything stops while data change form: an outage",
+        };
+        self.line(&format!("Risk {}: {kind}.\n", risk_name(hop.risk)));
+        for rule in hop.rules.iter().filter(|rule| rule.verdict != RuleVerdict::NotApplicable) {
+            let sources = rule.sources.join(", ");
+            self.line(&format!("- {} ({}): {} Because {} [{sources}]", rule.id, risk_name(rule.risk), rule.text, rule.because));
+        }
+        self.line("");
+        for wave in &hop.waves {
+            self.wave(plan, wave);
+        }
+    }
+
+    fn wave(&mut self, plan: &Plan, wave: &Wave) {
+        self.line(&format!("### {} ({})\n", wave.title, wave.id));
+        for (index, step) in wave.steps.iter().enumerate() {
+            self.step(plan, index + 1, step);
+        }
+        self.line("");
+    }
+
+    fn step(&mut self, plan: &Plan, number: usize, step: &Step) {
+        let door = if step.one_way { " **One-way door.**" } else { "" };
+        let ask = if step.needs_approval { " **Ask first.**" } else { "" };
+        let time = if only_looks(&step.action) && step.gate.is_none() { String::new() } else { format!(" (about {})", spoken(step.estimate)) };
+        self.line(&format!("{number}. [ ] {}{time}{ask}{door} `{}`", capital(&step.title), step.id));
+        if let quorate_model::Action::Confirm { text, .. } = &step.action {
+            self.line(&format!("   - {text}"));
+        }
+        for condition in &step.precheck {
+            self.line(&format!("   - only if {}", shown(condition)));
+        }
+        if let Some(done) = &step.done {
+            self.line(&format!("   - skip it if {}", shown(done)));
+        }
+        let by_hand = by_hand::lines(plan, &step.action);
+        if !by_hand.is_empty() {
+            self.line("\n   ```sh");
+            for line in by_hand.iter().flat_map(|text| text.lines()) {
+                self.line(&format!("   {line}"));
+            }
+            self.line("   ```\n");
+        }
+        if let Some(gate) = &step.gate {
+            self.gate(gate);
+        }
+        match &step.undo {
+            Undo::Nothing => {}
+            Undo::ByPlan { text } => self.line(&format!("   - to undo: {text}")),
+            Undo::Ledger => self.line("   - to undo: put the temporary change back"),
+            Undo::BackupOnly => self.line("   - cannot be undone; the verified backup is the way back"),
+        }
+    }
+
+    fn gate(&mut self, gate: &Gate) {
+        let soak = if gate.soak.is_zero() { String::new() } else { format!(", for {}", spoken(gate.soak)) };
+        self.line(&format!(
+            "   - gate `{}`: {} good looks in a row, {} apart{soak}, within {}:",
+            gate.name,
+            gate.good_looks,
+            spoken(gate.look_every),
+            spoken(gate.limit)
+        ));
+        for condition in &gate.conditions {
+            self.line(&format!("     - {}", shown(condition)));
+        }
+    }
+}
+
+fn shown(condition: &Condition) -> String {
+    if condition.cel.is_empty() { condition.text.clone() } else { format!("{} (`{}`)", condition.text, condition.cel) }
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

@@ -1,0 +1,470 @@
+//! One hop: its barriers (begin, backup, cures, go, complete) around the waves that move members.
+//!
+//! Invariant: every gate has conditions, looks and an end; nothing follows a start before its rejoin gate (S4).
+//! Read next: `waves.rs`, how members move.
+
+use crate::{
+    backup::{BackupRequest, PlannedBackup, backups},
+    estimate::{Measured, expected},
+    members::{Member, Standing},
+    path::PathHop,
+    template::{Extra, Unrendered, Words},
+    waves,
+};
+use jiff::Timestamp;
+use quorate_model::{
+    Action, Approve, ArtifactRef, Condition, ConfigChange, Door, Gate, Hop, HopKind, NodeName, Policy, Step,
+    StepId, StepRole, Undo, Wave,
+};
+use quorate_packs::{NamedCondition, Pack, Recipe, Safety, eval::Scope};
+use std::{collections::BTreeMap, time::Duration};
+
+/// The name of the gate that a started member must pass; overrides use it.
+pub(crate) const REJOIN_GATE: &str = "rejoin";
+/// Looking at a cluster that should be well already: a minute outlasts an election and a slow answer.
+const PRECHECK_LIMIT: Duration = Duration::from_secs(60);
+/// Ten minutes: a few hundred megabytes over a slow line.
+pub(crate) const STAGE_LIMIT: Duration = Duration::from_secs(600);
+/// A minute: a rename, and a digest of what was renamed.
+pub(crate) const SWAP_LIMIT: Duration = Duration::from_secs(60);
+/// A minute until the process is there; whether it serves is the rejoin gate's business.
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
+/// Beside a service's own grace: the kill after it, and the look that it worked.
+pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(30);
+/// A look changes nothing; its gate has its own end.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// A person may take a day to answer; the run rests meanwhile.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(86_400);
+
+/// Everything that one hop is made from.
+pub(crate) struct HopPlan<'a, 'w> {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    pub(crate) pack: &'a Pack,
+    pub(crate) safety: &'a Safety,
+    pub(crate) policy: &'a Policy,
+    pub(crate) measured: &'a Measured,
+    pub(crate) words: &'w Words<'a>,
+    pub(crate) scope: &'w Scope,
+    pub(crate) members: &'w [Member<'a>],
+    pub(crate) hop: &'w PathHop,
+    pub(crate) artifact: &'a ArtifactRef,
+    /// Members in the order in which they move.
+    pub(crate) order: &'w [usize],
+    /// Who leads when the hop begins.
+    pub(crate) leader: Option<usize>,
+    /// True when an earlier hop brought everybody back.
+    pub(crate) healed: bool,
+    pub(crate) config: &'w BTreeMap<NodeName, ConfigChange>,
+    pub(crate) taken_names: &'w [String],
+    pub(crate) now: Timestamp,
+    pub(crate) kind: HopKind,
+}
+
+/// The hop, and who leads after it.
+pub(crate) struct BuiltHop {
+    pub(crate) hop: Hop,
+    pub(crate) leader: Option<usize>,
+}
+
+impl<'a> HopPlan<'a, '_> {
+    /// Builds the hop's waves.
+    pub(crate) fn build(&self) -> Result<BuiltHop, Unrendered> {
+        let mut waves = vec![self.begin()?];
+        let copies = if self.needs_backup() { self.copies()? } else { Vec::new() };
+        if !copies.is_empty() {
+            waves.push(self.backup_wave(&copies));
+        }
+        let go_first = self.hop.one_way == Door::Now || self.kind != HopKind::Rolling;
+        if go_first {
+            waves.push(self.go());
+        }
+        if !self.hop.cures.is_empty() {
+            waves.push(self.cures()?);
+        }
+        let leader = match self.kind {
+            HopKind::Rolling => waves::rolling(self, &mut waves)?,
+            HopKind::FullStop | HopKind::Offline => waves::full_stop(self, &mut waves),
+        };
+        waves.push(self.complete());
+        if let Some(wave) = self.finalize()? {
+            if self.hop.one_way == Door::Finalize && !go_first {
+                waves.push(self.go());
+            }
+            waves.push(wave);
+        }
+        self.ask_for_approvals(&mut waves);
+        let hop = Hop {
+            from: self.hop.from.clone(),
+            to: self.hop.to.clone(),
+            kind: self.kind,
+            risk: self.hop.risk,
+            one_way: self.hop.one_way,
+            rules: self.hop.rules.clone(),
+            edge: crate::path::edge(self.pack, self.hop),
+            artifact: self.artifact.clone(),
+            waves,
+        };
+        Ok(BuiltHop { hop, leader })
+    }
+
+    /// Whether the member already runs the hop's target.
+    pub(crate) fn moved(&self, member: &Member<'_>) -> bool {
+        !self.healed && member.release() == Some(&self.hop.to)
+    }
+    /// Whether the member does not serve when the hop begins.
+    pub(crate) fn down(&self, member: &Member<'_>) -> bool {
+        !self.healed && member.standing() != Standing::Up
+    }
+    /// Names a step: `h1.demo-2.stop`.
+    pub(crate) fn id(&self, wave: &str, step: &str) -> StepId {
+        StepId::new(format!("h{}.{wave}.{step}", self.number))
+    }
+    /// Names a wave: `h1.demo-2`.
+    pub(crate) fn wave_id(&self, wave: &str) -> String {
+        format!("h{}.{wave}", self.number)
+    }
+    /// A step that changes nothing, to be shaped further.
+    pub(crate) fn look(&self, id: StepId, title: String, role: StepRole) -> Step {
+        Step {
+            id,
+            title,
+            role,
+            node: None,
+            action: Action::Look,
+            precheck: Vec::new(),
+            done: None,
+            gate: None,
+            undo: Undo::Nothing,
+            limit: LOOK_LIMIT,
+            estimate: expected(role, self.pack, self.measured),
+            one_way: false,
+            needs_approval: false,
+        }
+    }
+    /// A gate with the policy's looks.
+    pub(crate) fn gate(&self, name: &str, conditions: Vec<Condition>, limit: Duration) -> Gate {
+        Gate {
+            name: name.to_owned(),
+            conditions,
+            good_looks: self.policy.good_looks.max(1),
+            look_every: self.policy.look_every,
+            soak: Duration::ZERO,
+            limit,
+        }
+    }
+    /// The conditions that a started member must meet.
+    pub(crate) fn rejoined(&self) -> Vec<Condition> {
+        let here = |condition: &&NamedCondition| {
+            condition.releases.as_ref().is_none_or(|range| range.contains(&self.hop.to))
+        };
+        self.safety.rejoined.iter().filter(here).map(condition).collect()
+    }
+
+    fn begin(&self) -> Result<Wave, Unrendered> {
+        let mut look = self.look(
+            self.id("begin", "look"),
+            format!("see that the cluster is whole and well before {} -> {}", self.hop.from, self.hop.to),
+            StepRole::Precheck,
+        );
+        look.gate = Some(self.gate("precheck", self.precheck(), PRECHECK_LIMIT));
+        let mut steps = vec![look];
+        steps.extend(self.stages());
+        if self.healed && self.kind == HopKind::Rolling {
+            steps.extend(waves::bring_leadership_home(self)?);
+        }
+        let title = format!("hop {}: {} -> {}, before anything stops", self.number, self.hop.from, self.hop.to);
+        Ok(Wave { id: self.wave_id("begin"), title, node: None, steps })
+    }
+
+    /// The artifact beside the live files of every member.
+    pub(crate) fn stages(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for index in self.order {
+            let member = &self.members[*index];
+            let mut stage = self.look(
+                self.id("begin", &format!("stage-{}", member.name())),
+                format!("put {} beside the live files of {}", self.hop.to, member.name()),
+                StepRole::Stage,
+            );
+            stage.node = Some(member.name().clone());
+            stage.action = Action::Stage { node: member.name().clone(), artifact: self.artifact.clone() };
+            stage.done = Some(seen_on_host("staged", format!("{} holds the files of {}", member.name(), self.hop.to)));
+            stage.limit = STAGE_LIMIT;
+            steps.push(stage);
+        }
+        steps
+    }
+
+    /// What must hold before a hop: members that the plan knows to be down are named as such and left out.
+    fn precheck(&self) -> Vec<Condition> {
+        let up = self.members.iter().filter(|m| m.part() != crate::members::Part::Client && !self.down(m));
+        let names: Vec<_> = up.map(|m| quoted(m.name().as_str())).collect();
+        let these = format!("nodes.filter(n, n.name in [{}])", names.join(", "));
+        let down: Vec<_> = self.members.iter().filter(|m| self.down(m)).map(|m| m.name().as_str()).collect();
+        let except = if down.is_empty() { String::new() } else { format!(" except {}", down.join(", ")) };
+        let (from, to) = (&self.hop.from, &self.hop.to);
+        let mut conditions = vec![
+            named("healthy", format!("{these}.all(n, n.healthy == true)"), format!("every member{except} is healthy")),
+            named(
+                "release",
+                format!("{these}.all(n, n.release == '{from}' || n.release == '{to}')"),
+                format!("every member{except} runs {from} or {to}"),
+            ),
+            named("no-alarm", format!("{these}.all(n, size(n.alarms) == 0)"), "no alarm is raised".into()),
+            named(
+                "caught-up",
+                format!("{these}.all(n, n.lag <= {})", self.safety.max_lag),
+                format!("no member{except} is more than {} entries behind", self.safety.max_lag),
+            ),
+            named("data-equal", data_equal(&these), "members hold the same data wherever they can be compared".into()),
+        ];
+        if self.leader.is_some() {
+            conditions.push(named("leader", "cluster.leader != null".into(), "a leader is known".into()));
+        }
+        conditions.extend(self.proved_conditions());
+        conditions
+    }
+
+    /// Conditions of the hop's rules, looked at again when the hop begins (S5). Those that a cure makes true come later.
+    fn proved_conditions(&self) -> impl Iterator<Item = Condition> {
+        let of_rule = |id: &str| self.pack.rules.iter().find(|rule| rule.id == id);
+        let proved = self.hop.rules.iter().filter(|r| r.verdict == quorate_model::RuleVerdict::Condition);
+        proved.filter(|applied| applied.cures.is_empty()).filter_map(move |applied| {
+            let cel = of_rule(&applied.id)?.condition.clone()?;
+            speaks_of_cluster(&cel).then(|| named(&applied.id, cel, applied.text.clone()))
+        })
+    }
+
+    /// Before a door, and before every outage.
+    fn needs_backup(&self) -> bool {
+        self.hop.one_way != Door::None || self.kind != HopKind::Rolling
+    }
+
+    fn copies(&self) -> Result<Vec<PlannedBackup<'a>>, Unrendered> {
+        backups(&BackupRequest {
+            pack: self.pack,
+            words: self.words,
+            scope: self.scope,
+            members: self.members,
+            order: self.order,
+            leader: self.leader,
+            now: self.now,
+            taken_names: self.taken_names,
+        })
+    }
+
+    fn backup_wave(&self, copies: &[PlannedBackup<'a>]) -> Wave {
+        let mut steps = Vec::new();
+        for PlannedBackup { recipe, backup } in copies {
+            let limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(LOOK_LIMIT);
+            let kind = &recipe.kind;
+            let save = Step {
+                node: Some(backup.node.clone()),
+                action: Action::Backup { backup: backup.clone() },
+                limit,
+                ..self.look(
+                    self.id("backup", kind),
+                    format!("back up the data ({kind}) from {}", backup.node),
+                    StepRole::Backup,
+                )
+            };
+            let verify = Step {
+                node: Some(backup.node.clone()),
+                action: Action::Verify { backup: backup.clone() },
+                limit,
+                ..self.look(
+                    self.id("backup", &format!("verify-{kind}")),
+                    format!("restore the backup ({kind}) into a scratch cluster and compare"),
+                    StepRole::Verify,
+                )
+            };
+            steps.extend([save, verify]);
+        }
+        let title = format!("back up {} before the way back closes", self.words.cluster.name);
+        Wave { id: self.wave_id("backup"), title, node: None, steps }
+    }
+
+    fn cures(&self) -> Result<Wave, Unrendered> {
+        let mut steps = Vec::new();
+        for name in &self.hop.cures {
+            let Some(recipe) = self.pack.recipes.cures.get(name) else { continue };
+            let rule = self.hop.rules.iter().find(|rule| rule.cures.contains(name));
+            let asked = rule.and_then(|rule| self.pack.rules.iter().find(|known| known.id == rule.id));
+            let asked = asked.and_then(|rule| rule.condition.clone());
+            steps.extend(self.recipe_steps("cure", name, recipe, StepRole::Cure, asked.clone())?);
+            if let (Some(rule), Some(cel)) = (rule, asked.filter(|cel| speaks_of_cluster(cel))) {
+                let mut look = self.look(
+                    self.id("cure", &format!("{name}-seen")),
+                    format!("see that {} is met", rule.id),
+                    StepRole::Precheck,
+                );
+                let limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(LOOK_LIMIT);
+                look.gate = Some(self.gate(&rule.id, vec![named(&rule.id, cel, rule.text.clone())], limit));
+                steps.push(look);
+            }
+        }
+        let title = format!("cure what {} -> {} would stumble over", self.hop.from, self.hop.to);
+        Ok(Wave { id: self.wave_id("cure"), title, node: None, steps })
+    }
+
+    fn finalize(&self) -> Result<Option<Wave>, Unrendered> {
+        let mut steps = Vec::new();
+        let here = self.pack.recipes.finalize.iter().filter(|recipe| recipe.releases.contains(&self.hop.to));
+        for (nth, recipe) in here.enumerate() {
+            let done = recipe.gate.first().map(|gate| gate.cel.clone());
+            let name = format!("finalize-{}", nth + 1);
+            steps.extend(self.recipe_steps("finalize", &name, recipe, StepRole::Finalize, done)?);
+        }
+        if let Some(first) = steps.first_mut().filter(|_| self.hop.one_way == Door::Finalize) {
+            first.one_way = true;
+            first.undo = Undo::BackupOnly;
+        }
+        let title = format!("finalize {}", self.hop.to);
+        Ok((!steps.is_empty()).then(|| Wave { id: self.wave_id("finalize"), title, node: None, steps }))
+    }
+
+    /// A recipe as steps: one, or one a voter. Without its own probe the condition that it is to make true is its probe.
+    fn recipe_steps(
+        &self,
+        wave: &str,
+        name: &str,
+        recipe: &Recipe,
+        role: StepRole,
+        makes_true: Option<String>,
+    ) -> Result<Vec<Step>, Unrendered> {
+        let well = |member: &&Member<'a>| member.is_voter() && !self.down(member);
+        let targets: Vec<_> = match (recipe.each_node, self.leader) {
+            (true, _) => self.members.iter().filter(|member| member.is_voter()).collect(),
+            (false, Some(leader)) => vec![&self.members[leader]],
+            (false, None) => self.members.iter().find(well).into_iter().collect(),
+        };
+        let limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(LOOK_LIMIT);
+        let done = recipe.done.clone().or(makes_true);
+        let mut steps = Vec::new();
+        for member in targets {
+            let id = if recipe.each_node { format!("{name}-{}", member.name()) } else { name.to_owned() };
+            let title = self.words.text(name, member, &recipe.title, Extra::default())?;
+            let call = self.words.call(name, member, &recipe.call, &recipe.by_hand, Extra::default())?;
+            let mut step = self.look(self.id(wave, &id), title, role);
+            step.node = Some(member.name().clone());
+            step.action = Action::Call { call };
+            step.limit = limit;
+            step.done = done.as_ref().map(|cel| named(name, cel.clone(), recipe.because.clone()));
+            step.undo = match &recipe.undo {
+                Some(text) => Undo::ByPlan { text: text.clone() },
+                None => Undo::Nothing,
+            };
+            if !recipe.gate.is_empty() {
+                step.gate = Some(self.gate(name, recipe.gate.iter().map(condition).collect(), limit));
+            }
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+
+    /// A person's explicit yes.
+    pub(crate) fn go(&self) -> Wave {
+        let (from, to) = (&self.hop.from, &self.hop.to);
+        let outage = match self.kind {
+            HopKind::Rolling => "",
+            HopKind::FullStop | HopKind::Offline => " The whole cluster stops for this hop.",
+        };
+        let door = match self.hop.one_way {
+            Door::None => format!("The way back to {from} stays open."),
+            Door::LastMember => {
+                format!("Once the last member runs {to}, {from} cannot run again: the backup is the way back, and writes since then are lost with it.")
+            }
+            Door::Now => format!("With the next step the way back to {from} closes: the backup is the way back."),
+            Door::Finalize => format!("Finalizing {to} closes the way back to {from}: the backup is the way back."),
+        };
+        let mut confirm = self.look(
+            self.id("go", "confirm"),
+            format!("say yes to {from} -> {to}"),
+            StepRole::Go,
+        );
+        confirm.action = Action::Confirm { door: self.hop.one_way, text: format!("{door}{outage}") };
+        confirm.limit = CONFIRM_LIMIT;
+        confirm.needs_approval = true;
+        let title = format!("the point of no return of {from} -> {to}");
+        Wave { id: self.wave_id("go"), title, node: None, steps: vec![confirm] }
+    }
+
+    pub(crate) fn complete(&self) -> Wave {
+        let mut look = self.look(
+            self.id("complete", "look"),
+            format!("see that the whole cluster has taken {}", self.hop.to),
+            StepRole::HopComplete,
+        );
+        let here = |condition: &&NamedCondition| {
+            condition.releases.as_ref().is_none_or(|range| range.contains(&self.hop.to))
+        };
+        let mut conditions: Vec<_> = self.safety.hop_complete.iter().filter(here).map(condition).collect();
+        if conditions.is_empty() {
+            let cel = format!("nodes.all(n, n.release == '{}')", self.hop.to);
+            conditions.push(named("hop-complete", cel, format!("every member runs {}", self.hop.to)));
+        }
+        look.gate = Some(self.gate("hop-complete", conditions, self.policy.rejoin_limit));
+        let title = format!("hop {} complete", self.number);
+        Wave { id: self.wave_id("complete"), title, node: None, steps: vec![look] }
+    }
+
+    /// Asks as often as the policy says; the go before a door is asked in any case.
+    pub(crate) fn ask_for_approvals(&self, waves: &mut [Wave]) {
+        for wave in waves {
+            let ask = match self.policy.approve {
+                Approve::None => false,
+                Approve::Each => wave.node.is_some(),
+                Approve::Wave => wave.steps.iter().any(|step| changes_a_member(&step.action)),
+            };
+            if let Some(first) = wave.steps.first_mut().filter(|_| ask) {
+                first.needs_approval = true;
+            }
+        }
+    }
+}
+
+fn changes_a_member(action: &Action) -> bool {
+    match action {
+        Action::Look | Action::Confirm { .. } | Action::Stage { .. } => false,
+        Action::Backup { .. } | Action::Verify { .. } => false,
+        Action::Call { .. }
+        | Action::TempSet { .. }
+        | Action::TempPutBack { .. }
+        | Action::Stop { .. }
+        | Action::Swap { .. }
+        | Action::Start { .. }
+        | Action::Restore { .. } => true,
+    }
+}
+
+/// A condition of the pack as a plan carries it.
+pub(crate) fn condition(from: &NamedCondition) -> Condition {
+    Condition { name: from.name.clone(), cel: from.cel.clone(), text: from.text.clone() }
+}
+
+/// A condition.
+pub(crate) fn named(name: &str, cel: String, text: String) -> Condition {
+    Condition { name: name.to_owned(), cel, text }
+}
+
+/// A condition that is seen on the host itself, by name: its expression is empty.
+pub(crate) fn seen_on_host(name: &str, text: String) -> Condition {
+    named(name, String::new(), text)
+}
+
+/// A text in an expression.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// A gate that speaks of neither members nor cluster would look at nothing.
+fn speaks_of_cluster(cel: &str) -> bool {
+    cel.contains("cluster") || cel.contains("node")
+}
+
+fn data_equal(these: &str) -> String {
+    format!(
+        "{these}.all(a, {these}.all(b, !has(a.data_hash) || !has(b.data_hash) || a.hash_revision != b.hash_revision || a.data_hash == b.data_hash))"
+    )
+}

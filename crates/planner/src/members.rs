@@ -1,0 +1,76 @@
+//! The declared nodes of a cluster, each with what was seen of it.
+//!
+//! Invariant: a declared server that could not be seen counts as a voter, and as not healthy (S11).
+
+use quorate_model::{Cluster, Node, NodeName, NodeObservation, Observation, Reach, Release, Role};
+
+/// A declared node and what was seen of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) seen: Option<&'a NodeObservation>,
+}
+
+/// A node's part, as far as it matters for order and quorum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Voter,
+    Learner,
+    Client,
+}
+
+/// How well a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It answers and serves.
+    Up,
+    /// Its host was seen, the member does not serve.
+    Down,
+    /// Nothing of it was seen.
+    Unreachable(String),
+}
+
+/// Joins what is declared with what was seen, in declared order.
+pub(crate) fn members<'a>(cluster: &'a Cluster, observation: &'a Observation) -> Vec<Member<'a>> {
+    let seen = |node: &Node| observation.nodes.iter().find(|seen| seen.name == node.name);
+    cluster.nodes.iter().map(|node| Member { node, seen: seen(node) }).collect()
+}
+
+/// A node's part by what was seen of it.
+pub(crate) fn part(seen: &NodeObservation) -> Part {
+    match (seen.role, seen.voter) {
+        (Role::Client, _) => Part::Client,
+        (Role::Learner, _) | (_, Some(false)) => Part::Learner,
+        (Role::Leader | Role::Follower | Role::Candidate | Role::Unknown, _) => Part::Voter,
+    }
+}
+
+impl Member<'_> {
+    pub(crate) fn name(&self) -> &NodeName {
+        &self.node.name
+    }
+    pub(crate) fn part(&self) -> Part {
+        self.seen.map_or(Part::Voter, part)
+    }
+    pub(crate) fn is_voter(&self) -> bool {
+        self.part() == Part::Voter
+    }
+    pub(crate) fn is_leader(&self) -> bool {
+        self.seen.is_some_and(|seen| seen.role == Role::Leader)
+    }
+    /// What it runs, else what it would start.
+    pub(crate) fn release(&self) -> Option<&Release> {
+        let seen = self.seen?;
+        seen.release.as_ref().or(seen.disk_release.as_ref())
+    }
+    pub(crate) fn standing(&self) -> Standing {
+        let Some(seen) = self.seen else { return Standing::Unreachable("it was not looked at".into()) };
+        let host_seen = seen.process.is_some() || seen.disk_release.is_some() || seen.os.is_some();
+        match &seen.reach {
+            Reach::Reachable if seen.healthy == Some(true) => Standing::Up,
+            Reach::Reachable => Standing::Down,
+            Reach::Unreachable(_) if host_seen => Standing::Down,
+            Reach::Unreachable(because) => Standing::Unreachable(because.clone()),
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! A whole plan: from what was seen to every wave of every hop, or the reasons why there is none.
+//!
+//! Invariant: all reasons of one stage are given at once, the gravest first, so that a person mends them in one go.
+//! Read next: `start.rs` (where it begins), `path/` (which hops), `hop.rs` (what each hop is made of).
+
+use crate::{
+    config::{ConfigOutcome, ConfigRequest, Configuration},
+    digest::{observation_digest, plan_digest},
+    estimate::{Measured, expected},
+    hop::HopPlan,
+    members::{Member, Standing, members},
+    order::order,
+    path::{PathAnswer, PathHop, PathOutcome, PathRequest, path},
+    safety::{SafetyRequest, may_stop_in},
+    satisfiable::{GateRequest, never_passing},
+    start::{Purpose, Start, stands_in_the_way, start},
+    template::{Unrendered, Words},
+};
+use jiff::Timestamp;
+use quorate_model::{
+    Action, ArtifactRef, Blocked, Cluster, Digest, Hop, HopKind, NotNow, Observation, ObservationRef,
+    PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, StepRole,
+};
+use quorate_packs::{Pack, eval::Scope};
+use std::time::Duration;
+
+/// What a plan is made from.
+#[derive(Debug, Clone)]
+pub struct PlanRequest<'a> {
+    /// The cluster as declared, with its policy.
+    pub cluster: &'a Cluster,
+    /// Its product.
+    pub pack: &'a Pack,
+    /// A full look at it.
+    pub observation: &'a Observation,
+    /// The release that every member shall run.
+    pub to: &'a Release,
+    /// Releases at hand, the running one among them when it is known.
+    pub artifacts: &'a [ArtifactRef],
+    /// Seconds that steps took before.
+    pub measured: &'a Measured,
+    /// The time.
+    pub now: Timestamp,
+    /// The plan that this one continues.
+    pub parent: Option<Digest>,
+    /// Names of files in the state folder, relative to it: a new backup never takes the name of an old one.
+    pub state_files: &'a [String],
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Planned {
+    /// A plan, complete and with its digest.
+    Ready(Box<Plan>),
+    /// Every member already runs the release.
+    NothingToDo {
+        /// That release.
+        release: Release,
+        /// In a sentence.
+        text: String,
+    },
+    /// No plan now, and why.
+    NotNow(Refusal),
+}
+
+/// Plans an upgrade. Never fails: what cannot be planned comes back as reasons.
+pub fn plan(request: &PlanRequest<'_>) -> Planned {
+    match try_plan(request) {
+        Ok(planned) => planned,
+        Err(refusal) => Planned::NotNow(refusal),
+    }
+}
+
+fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
+    let members = members(request.cluster, request.observation);
+    let purpose = Purpose::Upgrade;
+    let in_the_way = stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose);
+    refuse_if_any(in_the_way)?;
+    let began = start(&members).map_err(|blocked| refusal([NotNow::Blocked(blocked)]))?;
+    let Some(start) = began else {
+        let unseen = Blocked::ConditionUnseen {
+            rule: "release".into(),
+            text: "the running release must be known".into(),
+            what: "the cluster has no members".into(),
+        };
+        return Err(refusal([NotNow::Blocked(unseen)]));
+    };
+    if start.half_way.is_none() && start.from == *request.to {
+        let text = format!("every member of {} already runs {}", request.cluster.name, request.to);
+        return Ok(Planned::NothingToDo { release: request.to.clone(), text });
+    }
+    if request.pack.safety.is_none() {
+        let unseen = Blocked::ConditionUnseen {
+            rule: "safety".into(),
+            text: "the pack must say when a member may stop and when it is back".into(),
+            what: format!("pack {} has no `safety`", request.pack.pack),
+        };
+        return Err(refusal([NotNow::Blocked(unseen)]));
+    }
+    let route = route(request, &start)?;
+    let scope = Scope::cluster(request.pack, request.observation, None, None);
+    outage_allowed(request, &members, &route)?;
+    if let Some((hop, _)) = route.hops.first() {
+        let ground = Ground { pack: request.pack, cluster: request.cluster, observation: request.observation };
+        refuse_if_any(unsafe_now(&ground, &members, hop, &scope))?;
+    }
+    refuse_if_any(gates_that_never_pass(request, &members, &route, &scope))?;
+    let crossings = cross_configuration(request, &members, &route, &scope)?;
+    let hops = build_hops(request, &members, &route, &scope, &crossings).map_err(|fault| cannot_render(&fault))?;
+    let findings = crossings.into_iter().flat_map(|crossing| crossing.findings).collect();
+    let draft = Draft { kind: PlanKind::Upgrade, from: start.from, to: request.to.clone(), hops };
+    let mut plan = assemble(request.cluster, request.pack, request.observation, draft);
+    plan.parent.clone_from(&request.parent);
+    plan.refused = route.refused;
+    plan.config_findings = findings;
+    plan.digest = plan_digest(&plan);
+    Ok(Planned::Ready(Box::new(plan)))
+}
+
+/// The hops of a plan, each with the artifact that it brings.
+struct Route<'a> {
+    hops: Vec<(PathHop, &'a ArtifactRef)>,
+    refused: Vec<Refused>,
+}
+
+/// Finishes a hop that was left half done, then follows the path.
+fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refusal> {
+    let mut hops = Vec::new();
+    let mut from = &start.from;
+    if let Some(half_way) = &start.half_way {
+        if half_way > request.to {
+            return Err(downgrade(request, half_way));
+        }
+        let ask = PathRequest {
+            available: Some(&[]),
+            observation: Some(request.observation),
+            ..PathRequest::on_paper(from, half_way)
+        };
+        let answer = path(request.pack, &ask);
+        if answer.outcome != PathOutcome::Path {
+            let releases = vec![start.from.clone(), half_way.clone()];
+            let mixed = NotNow::Blocked(Blocked::MixedReleases { releases });
+            return Err(Refusal { reasons: vec![mixed], ways_out: answer.ways_out });
+        }
+        hops.extend(answer.hops);
+        from = half_way;
+    }
+    if request.to < from {
+        return Err(downgrade(request, from));
+    }
+    let mut refused = Vec::new();
+    if from != request.to {
+        let answer = permitted_path(request, from)?;
+        refused = answer.refused;
+        hops.extend(answer.hops);
+    }
+    let with_artifacts = hops.into_iter().map(|hop| artifact_of(request, &hop.to).map(|artifact| (hop, artifact)));
+    Ok(Route { hops: with_artifacts.collect::<Result<_, _>>()?, refused })
+}
+
+fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswer, Refusal> {
+    let at_hand: Vec<Release> = request.artifacts.iter().map(|artifact| artifact.release.clone()).collect();
+    let ask = PathRequest {
+        available: Some(&at_hand),
+        observation: Some(request.observation),
+        ..PathRequest::on_paper(from, request.to)
+    };
+    let answer = path(request.pack, &ask);
+    if answer.outcome == PathOutcome::Path {
+        return Ok(answer);
+    }
+    let all = path(request.pack, &PathRequest { available: None, ..ask });
+    let missing = all.hops.iter().map(|hop| &hop.to).find(|to| !at_hand.contains(to));
+    let blocked = match missing.filter(|_| all.outcome == PathOutcome::Path) {
+        Some(release) => no_artifact(request, release),
+        None => blocked_path(request, &answer),
+    };
+    Err(Refusal { reasons: vec![NotNow::Blocked(blocked)], ways_out: answer.ways_out })
+}
+
+fn blocked_path(request: &PlanRequest<'_>, answer: &PathAnswer) -> Blocked {
+    let grave = request.pack.known_issues.iter().find(|i| i.never_land && i.affects.contains(request.to));
+    match grave {
+        Some(issue) => Blocked::KnownIssue {
+            release: request.to.clone(),
+            issue: issue.id.clone(),
+            text: format!("{} {}", issue.text, issue.advice),
+        },
+        None => Blocked::NoPath {
+            from: answer.from.clone(),
+            to: answer.to.clone(),
+            refused: answer.refused.clone(),
+            way_out: answer.ways_out.first().cloned(),
+        },
+    }
+}
+
+fn downgrade(request: &PlanRequest<'_>, from: &Release) -> Refusal {
+    let answer = path(request.pack, &PathRequest::on_paper(from, request.to));
+    let because = answer.refused.first().map(|refused| refused.because.clone()).unwrap_or_default();
+    let way_out = answer.ways_out.first().cloned();
+    let blocked = Blocked::Downgrade { from: from.clone(), to: request.to.clone(), because, way_out };
+    Refusal { reasons: vec![NotNow::Blocked(blocked)], ways_out: answer.ways_out }
+}
+
+fn artifact_of<'a>(request: &PlanRequest<'a>, release: &Release) -> Result<&'a ArtifactRef, Refusal> {
+    let found = request.artifacts.iter().find(|artifact| {
+        artifact.release == *release && artifact.pack == request.cluster.pack && !artifact.files.is_empty()
+    });
+    found.ok_or_else(|| refusal([NotNow::Blocked(no_artifact(request, release))]))
+}
+
+fn no_artifact(request: &PlanRequest<'_>, release: &Release) -> Blocked {
+    let tried = request.artifacts.iter().map(|artifact| format!("at hand: {}", artifact.release));
+    Blocked::NoArtifact { release: release.clone(), tried: tried.collect() }
+}
+
+/// One or two voters cannot spare a member; some hops stop everything whatever the size.
+pub(crate) fn kind_of(members: &[Member<'_>], hop: &PathHop) -> HopKind {
+    let voters = members.iter().filter(|member| member.is_voter()).count();
+    match hop.kind {
+        HopKind::Rolling if voters <= 2 => HopKind::FullStop,
+        kind => kind,
+    }
+}
+
+fn outage_allowed(request: &PlanRequest<'_>, members: &[Member<'_>], route: &Route<'_>) -> Result<(), Refusal> {
+    let stops = route.hops.iter().filter(|(hop, _)| kind_of(members, hop) != HopKind::Rolling).count();
+    if stops == 0 || request.cluster.policy.allow_outage {
+        return Ok(());
+    }
+    let roles = [StepRole::Stop, StepRole::Swap, StepRole::Start, StepRole::Rejoin];
+    let one: Duration = roles.into_iter().map(|role| expected(role, request.pack, request.measured)).sum();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let outage = one.saturating_mul(count(members.len())).saturating_mul(count(stops));
+    let voters = count(members.iter().filter(|member| member.is_voter()).count());
+    let blocked = Blocked::NeedsOutage { voters, outage_secs: outage.as_secs_f64().ceil() as u64 };
+    Err(Refusal {
+        reasons: vec![NotNow::Blocked(blocked)],
+        ways_out: vec![
+            "add members until there are three voters, then it can be rolled".into(),
+            "set `allow_outage: true` in the cluster's policy and choose the time".into(),
+        ],
+    })
+}
+
+/// The cluster that a plan stands on.
+pub(crate) struct Ground<'a> {
+    pub(crate) pack: &'a Pack,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) observation: &'a Observation,
+}
+
+/// Asks for every member that will move whether it could be stopped, once the members found down are back.
+pub(crate) fn unsafe_now(
+    ground: &Ground<'_>,
+    members: &[Member<'_>],
+    hop: &PathHop,
+    scope: &Scope,
+) -> Vec<NotNow> {
+    if kind_of(members, hop) != HopKind::Rolling {
+        return Vec::new();
+    }
+    let down: Vec<_> = members.iter().filter(|member| member.standing() != Standing::Up).collect();
+    let safety = |observation, node| {
+        let (from, to) = (Some(&hop.from), Some(&hop.to));
+        let max_unavailable = ground.cluster.policy.max_unavailable;
+        let asked = SafetyRequest { pack: ground.pack, observation, from, to, max_unavailable, down_by_us: &[] };
+        may_stop_in(&asked, scope, node)
+    };
+    for member in &down {
+        if let Err(why) = safety(ground.observation, member.name()) {
+            return vec![NotNow::Unsafe(why)];
+        }
+    }
+    let healed = (!down.is_empty()).then(|| as_if_healed(ground.observation, &down));
+    let observation = healed.as_ref().unwrap_or(ground.observation);
+    let moving = members.iter().filter(|m| m.standing() == Standing::Up && m.release() != Some(&hop.to));
+    let refused = moving.filter_map(|member| safety(observation, member.name()).err()).next();
+    refused.map(NotNow::Unsafe).into_iter().collect()
+}
+
+/// The same look, with members that the plan brings back first counted as back.
+fn as_if_healed(observation: &Observation, down: &[&Member<'_>]) -> Observation {
+    let mut healed = observation.clone();
+    for node in healed.nodes.iter_mut().filter(|node| down.iter().any(|m| *m.name() == node.name)) {
+        node.reach = Reach::Reachable;
+        node.healthy = Some(true);
+        node.lag = Some(0);
+        node.alarms.clear();
+    }
+    healed
+}
+
+fn gates_that_never_pass(
+    request: &PlanRequest<'_>,
+    members: &[Member<'_>],
+    route: &Route<'_>,
+    scope: &Scope,
+) -> Vec<NotNow> {
+    let Some((hop, _)) = route.hops.first() else { return Vec::new() };
+    let policy = &request.cluster.policy;
+    never_passing(&GateRequest { pack: request.pack, policy, scope, members, to: &hop.to, now: request.now })
+}
+
+fn cross_configuration(
+    request: &PlanRequest<'_>,
+    members: &[Member<'_>],
+    route: &Route<'_>,
+    scope: &Scope,
+) -> Result<Vec<ConfigOutcome>, Refusal> {
+    let mut configuration = Configuration::new(request.pack, members);
+    let policy = &request.cluster.policy;
+    let cross = |(hop, _): &(PathHop, _)| {
+        let (from, to) = (&hop.from, &hop.to);
+        configuration.cross(&ConfigRequest { pack: request.pack, policy, scope, from, to })
+    };
+    let mut crossings: Vec<ConfigOutcome> = route.hops.iter().map(cross).collect();
+    let blocked: Vec<Blocked> = crossings.iter_mut().flat_map(|c| std::mem::take(&mut c.blocked)).collect();
+    if blocked.is_empty() {
+        return Ok(crossings);
+    }
+    let known = blocked.iter().any(|b| matches!(b, Blocked::Config { rewrite: Some(_), .. }));
+    let mut ways_out = Vec::new();
+    if known && !policy.rewrite_config {
+        ways_out.push("set `rewrite_config: true` in the cluster's policy: the plan then carries the rewrite".into());
+    }
+    ways_out.push("change the settings by hand, restart the members one by one, and plan again".into());
+    Err(Refusal { reasons: blocked.into_iter().map(NotNow::Blocked).collect(), ways_out })
+}
+
+fn build_hops(
+    request: &PlanRequest<'_>,
+    members: &[Member<'_>],
+    route: &Route<'_>,
+    scope: &Scope,
+    crossings: &[ConfigOutcome],
+) -> Result<Vec<Hop>, Unrendered> {
+    let Some(safety) = &request.pack.safety else { return Ok(Vec::new()) };
+    let mut leader = members.iter().position(Member::is_leader);
+    let mut hops = Vec::new();
+    for (index, ((hop, artifact), crossing)) in route.hops.iter().zip(crossings).enumerate() {
+        let healed = index > 0;
+        let leads = leader.map(|index| members[index].name());
+        let words = Words {
+            pack: request.pack,
+            cluster: request.cluster,
+            observation: request.observation,
+            from: &hop.from,
+            to: &hop.to,
+            speaking: &hop.from,
+        };
+        let built = HopPlan {
+            number: index + 1,
+            pack: request.pack,
+            safety,
+            policy: &request.cluster.policy,
+            measured: request.measured,
+            words: &words,
+            scope,
+            members,
+            hop,
+            artifact,
+            order: &order(members, leads, healed),
+            leader,
+            healed,
+            config: &crossing.changes,
+            taken_names: request.state_files,
+            now: request.now,
+            kind: kind_of(members, hop),
+        }
+        .build()?;
+        leader = built.leader;
+        hops.push(built.hop);
+    }
+    Ok(hops)
+}
+
+/// What a plan is put together from.
+pub(crate) struct Draft {
+    pub(crate) kind: PlanKind,
+    pub(crate) from: Release,
+    pub(crate) to: Release,
+    pub(crate) hops: Vec<Hop>,
+}
+
+/// Puts a plan together, all but its digest.
+pub(crate) fn assemble(cluster: &Cluster, pack: &Pack, observation: &Observation, draft: Draft) -> Plan {
+    let Draft { kind, from, to, hops } = draft;
+    let observed = ObservationRef { taken_at: observation.taken_at, digest: observation_digest(observation) };
+    Plan {
+        schema: PLAN_SCHEMA,
+        digest: Digest::new(""),
+        parent: None,
+        cluster: cluster.name.clone(),
+        pack: cluster.pack.clone(),
+        pack_digest: pack.digest().clone(),
+        kind,
+        from,
+        to,
+        observation: observed,
+        observed: observation.clone(),
+        policy: cluster.policy.clone(),
+        refused: Vec::new(),
+        config_findings: Vec::new(),
+        losses: Vec::new(),
+        estimate: steps(&hops).map(|step| step.estimate).sum(),
+        outage: hops.iter().map(|hop| outage(hop, kind)).sum(),
+        hops,
+    }
+}
+
+fn steps(hops: &[Hop]) -> impl Iterator<Item = &quorate_model::Step> {
+    hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps)
+}
+
+/// From the first stop to the last member back, when everything stops at once.
+fn outage(hop: &Hop, kind: PlanKind) -> Duration {
+    if hop.kind == HopKind::Rolling && kind != PlanKind::RollbackRestore {
+        return Duration::ZERO;
+    }
+    let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);
+    let from_stop = steps().skip_while(|step| !matches!(step.action, Action::Stop { .. }));
+    let until_back = from_stop.take_while(|s| !matches!(s.role, StepRole::Soak | StepRole::HopComplete));
+    // A plan never says "no outage" of an outage, whatever was estimated for its steps.
+    until_back.map(|step| step.estimate).sum::<Duration>().max(Duration::from_secs(1))
+}
+
+pub(crate) fn refusal(reasons: impl IntoIterator<Item = NotNow>) -> Refusal {
+    let mut reasons: Vec<NotNow> = reasons.into_iter().collect();
+    reasons.sort_by_key(gravity);
+    let ways_out = reasons.iter().filter_map(way_out).collect();
+    Refusal { reasons, ways_out }
+}
+
+pub(crate) fn refuse_if_any(reasons: Vec<NotNow>) -> Result<(), Refusal> {
+    if reasons.is_empty() { Ok(()) } else { Err(refusal(reasons)) }
+}
+
+/// The gravest first: what would break, what needs a person, what clears by itself.
+fn gravity(reason: &NotNow) -> u8 {
+    match reason {
+        NotNow::Unsafe(_) => 0,
+        NotNow::Blocked(_) => 1,
+        NotNow::WaitingOn(_) => 2,
+    }
+}
+
+fn way_out(reason: &NotNow) -> Option<String> {
+    let NotNow::Blocked(blocked) = reason else { return None };
+    match blocked {
+        Blocked::NeverPasses { way_out, .. } => Some(way_out.clone()),
+        Blocked::Condition { way_out, .. } => way_out.clone(),
+        Blocked::CannotAct { node, .. } => Some(format!("give {node} a `service` in the fleet file")),
+        Blocked::Unreachable { node, .. } => {
+            Some(format!("bring {node} back, or take it out of the cluster and the fleet file"))
+        }
+        Blocked::NoArtifact { release, .. } => Some(format!("get {release} and name its folder with --artifacts")),
+        Blocked::MixedReleases { .. } => Some("bring all members to one release first, by hand".into()),
+        Blocked::NoPath { way_out, .. } | Blocked::Downgrade { way_out, .. } => way_out.clone(),
+        Blocked::ConditionUnseen { .. }
+        | Blocked::Config { .. }
+        | Blocked::NeedsOutage { .. }
+        | Blocked::OtherCluster { .. }
+        | Blocked::KnownIssue { .. }
+        | Blocked::Frozen { .. } => None,
+    }
+}
+
+/// A pack whose template needs a word that was not seen: the plan would not be complete without it.
+pub(crate) fn cannot_render(fault: &Unrendered) -> Refusal {
+    refusal([NotNow::Blocked(Blocked::ConditionUnseen {
+        rule: fault.what.clone(),
+        text: "every request and command of a plan must be complete".into(),
+        what: fault.to_string(),
+    })])
+}

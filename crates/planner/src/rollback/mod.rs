@@ -1,0 +1,167 @@
+//! Plans the way back: binaries while members are mixed, a verified backup once the cluster has taken the release.
+//!
+//! Invariant: what would be lost is listed in the plan and asked about before anything stops.
+//! Invariant: whether the cluster has taken the release is seen, not guessed; unseen counts as taken, the graver case.
+//! One hop goes back at a time: the way back over several is several plans, each of which looks at the cluster afresh.
+
+mod binaries;
+mod restore;
+
+use crate::{
+    estimate::Measured,
+    members::{Member, Part, members},
+    plan::{Planned, refusal, refuse_if_any},
+    start::{Purpose, stands_in_the_way},
+};
+use jiff::Timestamp;
+use quorate_model::{
+    ArtifactRef, Backup, Blocked, Cluster, Digest, Hop, NotNow, Observation, Plan, Refusal, Release, Risk,
+    RuleApplied, RuleVerdict,
+};
+use quorate_packs::{CompleteRollback, Pack, RollbackRule};
+
+/// What a way back is made from.
+#[derive(Debug, Clone)]
+pub struct RollbackRequest<'a> {
+    /// The plan of the run that shall be reversed.
+    pub plan: &'a Plan,
+    /// The cluster as declared.
+    pub cluster: &'a Cluster,
+    /// Its product.
+    pub pack: &'a Pack,
+    /// A full look at it.
+    pub observation: &'a Observation,
+    /// Releases at hand; the old one must be among them.
+    pub artifacts: &'a [ArtifactRef],
+    /// Copies that the run has taken.
+    pub backups: &'a [BackupAtHand],
+    /// Seconds that steps took before.
+    pub measured: &'a Measured,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A copy that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupAtHand {
+    /// What was planned.
+    pub backup: Backup,
+    /// When it was taken: what was written later is not in it.
+    pub taken_at: Timestamp,
+    /// Whether it was restored into a scratch cluster and compared.
+    pub verified: bool,
+}
+
+/// The hop to go back over, and what the pack says of that.
+struct WayBack<'a> {
+    hop: &'a Hop,
+    rule: &'a RollbackRule,
+    artifact: &'a ArtifactRef,
+}
+
+/// Plans the way back over the last hop that the run began. Never fails: what cannot be planned comes back as reasons.
+pub fn rollback(request: &RollbackRequest<'_>) -> Planned {
+    match try_rollback(request) {
+        Ok(planned) => planned,
+        Err(refusal) => Planned::NotNow(refusal),
+    }
+}
+
+fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
+    let members = members(request.cluster, request.observation);
+    let purpose = Purpose::Rollback;
+    refuse_if_any(stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose))?;
+    let Some(hop) = hop_begun(request.plan, &members) else {
+        let release = request.plan.from.clone();
+        let text = format!("every member of {} still runs {release}", request.cluster.name);
+        return Ok(Planned::NothingToDo { release, text });
+    };
+    let way = way_back(request, hop)?;
+    let mut plan = if taken(request, hop, &members) {
+        restore::plan(request, &members, &way)?
+    } else {
+        binaries::plan(request, &members, &way)?
+    };
+    plan.parent = Some(request.plan.digest.clone()).filter(|parent| *parent != Digest::new(""));
+    plan.digest = crate::digest::plan_digest(&plan);
+    Ok(Planned::Ready(Box::new(plan)))
+}
+
+/// The last hop whose target some member runs; the first one when a member's release cannot be seen at all.
+fn hop_begun<'a>(plan: &'a Plan, members: &[Member<'_>]) -> Option<&'a Hop> {
+    let begun = plan.hops.iter().rev().find(|hop| members.iter().any(|m| m.release() == Some(&hop.to)));
+    let broken = members.iter().any(|member| member.release().is_none());
+    begun.or_else(|| plan.hops.first().filter(|_| broken))
+}
+
+/// Whether the cluster as a whole has taken the hop's target, so that the old binaries would refuse to run.
+fn taken(request: &RollbackRequest<'_>, hop: &Hop, members: &[Member<'_>]) -> bool {
+    let (old, new) = (request.pack.line(&hop.from), request.pack.line(&hop.to));
+    if old == new {
+        return false;
+    }
+    let servers = || members.iter().filter(|member| member.part() != Part::Client);
+    // While one member serves with the old release, the cluster cannot have left it.
+    let old_serves = servers().any(|m| m.seen.is_some_and(|s| s.is_healthy() && s.release.as_ref() == Some(&hop.from)));
+    if old_serves {
+        return false;
+    }
+    let said = request.observation.facts.get("cluster_release").and_then(|value| value.as_str());
+    let line = said.and_then(|text| request.pack.upstream(text)).map(|release| request.pack.line(&release));
+    line.is_none_or(|line| line != old)
+}
+
+fn way_back<'a>(request: &RollbackRequest<'a>, hop: &'a Hop) -> Result<WayBack<'a>, Refusal> {
+    let rules = &request.pack.recipes.rollback;
+    let Some(rule) = rules.iter().find(|rule| rule.from.contains(&hop.to) && rule.to.contains(&hop.from)) else {
+        let because = format!("pack {} knows no way back between them", request.pack.pack);
+        return Err(no_way(hop, because, None));
+    };
+    let artifact = request.artifacts.iter().find(|artifact| {
+        artifact.release == hop.from && artifact.pack == request.cluster.pack && !artifact.files.is_empty()
+    });
+    let Some(artifact) = artifact else {
+        let tried = request.artifacts.iter().map(|artifact| format!("at hand: {}", artifact.release)).collect();
+        return Err(refusal([NotNow::Blocked(Blocked::NoArtifact { release: hop.from.clone(), tried })]));
+    };
+    Ok(WayBack { hop, rule, artifact })
+}
+
+fn no_way(hop: &Hop, because: String, way_out: Option<String>) -> Refusal {
+    let (from, to) = (hop.to.clone(), hop.from.clone());
+    refusal([NotNow::Blocked(Blocked::Downgrade { from, to, because, way_out })])
+}
+
+/// The pack's rule as the plan shows and the proof reads it: its id begins with `rollback`.
+fn applied(rule: &RollbackRule) -> RuleApplied {
+    let risk = match rule.complete {
+        CompleteRollback::None => Risk::Med,
+        CompleteRollback::Restore => Risk::High,
+    };
+    RuleApplied {
+        id: RULE_ID.to_owned(),
+        verdict: RuleVerdict::Allow,
+        text: rule.text.clone(),
+        because: format!("the pack permits {} back to {}", rule.from.as_str(), rule.to.as_str()),
+        risk,
+        sources: rule.sources.clone(),
+        cures: Vec::new(),
+    }
+}
+
+/// The evidence that the way back is permitted.
+fn edge(rule: &RollbackRule) -> quorate_model::Edge {
+    quorate_model::Edge {
+        permitted_by: vec![(RULE_ID.to_owned(), rule.from.clone(), rule.to.clone())],
+        blocks: Vec::new(),
+        excused: Vec::new(),
+        never_land: Vec::new(),
+    }
+}
+
+const RULE_ID: &str = "rollback";
+
+/// The lower end of the hop, for texts.
+fn old(hop: &Hop) -> &Release {
+    &hop.from
+}

@@ -1,0 +1,183 @@
+//! The way back after completion: everything stops, the verified backup is restored with the older tool, everything starts.
+//!
+//! What would be lost is listed first, in the plan and in the question that a person must answer.
+
+use super::{BackupAtHand, RollbackRequest, WayBack, applied, edge, no_way, old};
+use crate::{
+    hop::{HopPlan, seen_on_host},
+    members::Member,
+    order::order,
+    path::PathHop,
+    plan::{Draft, assemble, cannot_render},
+    template::{Extra, Unrendered, Words},
+    waves,
+};
+use quorate_model::{Action, Door, HopKind, Plan, PlanKind, Refusal, Risk, Step, StepRole, Undo, Wave};
+use quorate_packs::{BackupRecipe, CompleteRollback, eval::Scope};
+use std::time::Duration;
+
+/// The copy that goes back, and how.
+struct Chosen<'a> {
+    recipe: &'a BackupRecipe,
+    copy: &'a BackupAtHand,
+}
+
+/// Plans it.
+pub(super) fn plan(
+    request: &RollbackRequest<'_>,
+    members: &[Member<'_>],
+    way: &WayBack<'_>,
+) -> Result<Plan, Refusal> {
+    let Some(safety) = &request.pack.safety else {
+        return Err(no_way(way.hop, format!("pack {} has no `safety`", request.pack.pack), None));
+    };
+    if way.rule.complete == CompleteRollback::None {
+        return Err(no_way(way.hop, way.rule.text.clone(), None));
+    }
+    let chosen = choose(request, way)?;
+    let losses = losses(request, way, &chosen);
+    let back = PathHop {
+        from: way.hop.to.clone(),
+        to: old(way.hop).clone(),
+        kind: HopKind::FullStop,
+        risk: Risk::High,
+        one_way: Door::Now,
+        rules: vec![applied(way.rule)],
+        cures: Vec::new(),
+    };
+    let scope = Scope::cluster(request.pack, request.observation, None, None);
+    let words = Words {
+        pack: request.pack,
+        cluster: request.cluster,
+        observation: request.observation,
+        from: &back.from,
+        to: &back.to,
+        speaking: &back.to,
+    };
+    let leader = members.iter().position(Member::is_leader);
+    let hop_plan = HopPlan {
+        number: 1,
+        pack: request.pack,
+        safety,
+        policy: &request.cluster.policy,
+        measured: request.measured,
+        words: &words,
+        scope: &scope,
+        members,
+        hop: &back,
+        artifact: way.artifact,
+        order: &order(members, leader.map(|index| members[index].name()), false),
+        leader,
+        healed: false,
+        config: &super::binaries::configuration_back(request, way),
+        taken_names: &[],
+        now: request.now,
+        kind: HopKind::FullStop,
+    };
+    let waves = build_waves(&hop_plan, &chosen, &losses).map_err(|fault| cannot_render(&fault))?;
+    let hop = quorate_model::Hop {
+        from: back.from.clone(),
+        to: back.to.clone(),
+        kind: HopKind::FullStop,
+        risk: back.risk,
+        one_way: back.one_way,
+        rules: back.rules.clone(),
+        edge: edge(way.rule),
+        artifact: way.artifact.clone(),
+        waves,
+    };
+    let draft = Draft {
+        kind: PlanKind::RollbackRestore,
+        from: back.from.clone(),
+        to: back.to.clone(),
+        hops: vec![hop],
+    };
+    let mut plan = assemble(request.cluster, request.pack, request.observation, draft);
+    plan.losses = losses;
+    Ok(plan)
+}
+
+/// The newest verified copy made on the old release, in the pack's order of kinds.
+fn choose<'a>(request: &RollbackRequest<'a>, way: &WayBack<'_>) -> Result<Chosen<'a>, Refusal> {
+    let fits = |recipe: &BackupRecipe, copy: &BackupAtHand| {
+        copy.verified && copy.backup.kind == recipe.kind && copy.backup.release == *old(way.hop)
+    };
+    let newest = |recipe: &'a BackupRecipe| {
+        let copies = request.backups.iter().filter(|copy| fits(recipe, copy));
+        copies.max_by_key(|copy| copy.taken_at).map(|copy| Chosen { recipe, copy })
+    };
+    request.pack.recipes.backups.iter().find_map(newest).ok_or_else(|| {
+        let because = format!(
+            "{}; no verified backup made on {} is at hand, of {} in all",
+            crate::path::clause(&way.rule.text),
+            old(way.hop),
+            request.backups.len()
+        );
+        no_way(way.hop, because, Some("verify a backup, or stay on the new release and roll forward".into()))
+    })
+}
+
+fn losses(request: &RollbackRequest<'_>, way: &WayBack<'_>, chosen: &Chosen<'_>) -> Vec<String> {
+    let copy = chosen.copy;
+    let age = request.now.duration_since(copy.taken_at).as_secs().max(0);
+    let mut losses = vec![format!(
+        "every write acknowledged since {} ({age} s ago), when {} was taken from {}",
+        copy.taken_at, copy.backup.file, copy.backup.node
+    )];
+    losses.push(format!("whatever only {} can hold", way.hop.to));
+    losses.extend(chosen.recipe.lacks.iter().map(|lacks| format!("what the backup does not hold: {lacks}")));
+    losses
+}
+
+fn build_waves(plan: &HopPlan<'_, '_>, chosen: &Chosen<'_>, losses: &[String]) -> Result<Vec<Wave>, Unrendered> {
+    let members: Vec<&Member<'_>> = plan.order.iter().map(|index| &plan.members[*index]).collect();
+    let wave = |name: &str, title: &str, steps: Vec<Step>| Wave {
+        id: plan.wave_id(name),
+        title: title.to_owned(),
+        node: None,
+        steps,
+    };
+    let mut go = plan.go();
+    for step in &mut go.steps {
+        let text = format!("This will be lost: {}. The whole cluster stops meanwhile.", losses.join("; "));
+        step.action = Action::Confirm { door: Door::Now, text };
+    }
+    let restores = members.iter().map(|member| restore(plan, member, chosen)).collect::<Result<Vec<_>, _>>()?;
+    let each = |make: fn(&HopPlan<'_, '_>, &Member<'_>) -> Step| members.iter().map(|m| make(plan, m)).collect();
+    let mut waves = vec![
+        wave("begin", "the old files beside the live ones", plan.stages()),
+        go,
+        wave("stop", "everything stops", each(waves::stop)),
+        wave("swap", "the old files are put back", each(waves::swap)),
+        wave("restore", "the backup is restored on every member", restores),
+        wave("start", "everything starts", each(waves::start)),
+        wave("rejoin", "everybody is back", each(waves::rejoin)),
+    ];
+    if let Some(soak) = members.last().and_then(|member| waves::soak(plan, member)) {
+        waves.push(wave("soak", "healthy time", vec![soak]));
+    }
+    waves.push(plan.complete());
+    plan.ask_for_approvals(&mut waves);
+    Ok(waves)
+}
+
+fn restore(plan: &HopPlan<'_, '_>, member: &Member<'_>, chosen: &Chosen<'_>) -> Result<Step, Unrendered> {
+    let (name, backup) = (member.name(), &chosen.copy.backup);
+    let path = format!("{{state}}/{}", backup.file);
+    let extra = Extra { target: None, file: Some(&path) };
+    let what = format!("{}-restore", chosen.recipe.kind);
+    let recipe = chosen.recipe;
+    let call = plan.words.call(&what, member, &recipe.restore, &recipe.restore_by_hand, extra)?;
+    let title = format!("restore {} on {name} with the tools of {}", backup.file, plan.hop.to);
+    let mut step = plan.look(plan.id(name.as_str(), "restore"), title, StepRole::Restore);
+    step.node = Some(name.clone());
+    step.action = Action::Restore { node: name.clone(), backup: backup.clone(), call };
+    step.done = Some(seen_on_host("restored", format!("{name} holds the data of {}", backup.file)));
+    step.limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(RESTORE_LIMIT);
+    step.one_way = true;
+    step.undo = Undo::BackupOnly;
+    Ok(step)
+}
+
+/// Ten minutes, for a recipe whose own limit is no number.
+const RESTORE_LIMIT: Duration = Duration::from_secs(600);

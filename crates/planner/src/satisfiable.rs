@@ -1,0 +1,87 @@
+//! Finds gates that can never pass, when the plan is made and not when the cluster already waits at one.
+//!
+//! A member that is well now must pass the gate that will ask it to be well later. If a condition does not hold on it
+//! today, something other than the upgrade stands in the way.
+
+use crate::members::{Member, Part, Standing};
+use jiff::Timestamp;
+use quorate_model::{Blocked, NotNow, Policy, Release, Unsafe, WaitingOn};
+use quorate_packs::{
+    NamedCondition, Pack,
+    eval::{Scope, Truth},
+};
+
+/// What is looked at.
+pub(crate) struct GateRequest<'a, 'w> {
+    pub(crate) pack: &'a Pack,
+    pub(crate) policy: &'a Policy,
+    pub(crate) scope: &'w Scope,
+    pub(crate) members: &'w [Member<'a>],
+    /// The first hop's target.
+    pub(crate) to: &'a Release,
+    pub(crate) now: Timestamp,
+}
+
+/// Looks at every gate condition that must hold before and after the hop alike.
+pub(crate) fn never_passing(request: &GateRequest<'_, '_>) -> Vec<NotNow> {
+    let Some(safety) = &request.pack.safety else { return Vec::new() };
+    let mut reasons = Vec::new();
+    for member in request.members {
+        if member.standing() != Standing::Up || member.part() == Part::Client {
+            continue;
+        }
+        let Some(release) = member.release() else { continue };
+        let scope = request.scope.with_node(member.name()).with_releases(Some(release), Some(release));
+        for condition in safety.rejoined.iter().filter(|c| concerns(c, release) && concerns(c, request.to)) {
+            match request.pack.holds(&condition.cel, &scope) {
+                Truth::True => {}
+                _ if overridden(request, member, condition) => {}
+                Truth::False => reasons.push(false_now(request, member, condition)),
+                Truth::Unknown { what } => reasons.push(never(member, condition, &what)),
+            }
+        }
+    }
+    reasons
+}
+
+fn concerns(condition: &NamedCondition, release: &Release) -> bool {
+    condition.releases.as_ref().is_none_or(|range| range.contains(release))
+}
+
+fn overridden(request: &GateRequest<'_, '_>, member: &Member<'_>, condition: &NamedCondition) -> bool {
+    request.policy.overrides.iter().any(|over| {
+        over.node == *member.name()
+            && over.expires > request.now
+            && (over.gate == condition.name || over.gate == crate::hop::REJOIN_GATE)
+    })
+}
+
+fn false_now(request: &GateRequest<'_, '_>, member: &Member<'_>, condition: &NamedCondition) -> NotNow {
+    let node = member.name().clone();
+    let differs = |other: &&Member<'_>| match (member.seen, other.seen) {
+        (Some(own), Some(other)) => crate::safety::data_differ(own, other),
+        _ => false,
+    };
+    let others: Vec<_> = request.members.iter().filter(differs).map(|other| other.name().clone()).collect();
+    match (condition.name.as_str(), member.seen.and_then(|seen| seen.lag)) {
+        ("caught-up", Some(lag)) => NotNow::WaitingOn(WaitingOn::CatchUp { node, lag }),
+        ("data-equal", _) if !others.is_empty() => NotNow::Unsafe(Unsafe::DataDiffer { node, others }),
+        _ => NotNow::WaitingOn(WaitingOn::Condition {
+            node: Some(node),
+            gate: condition.name.clone(),
+            text: condition.text.clone(),
+        }),
+    }
+}
+
+fn never(member: &Member<'_>, condition: &NamedCondition, what: &str) -> NotNow {
+    let node = member.name();
+    NotNow::Blocked(Blocked::NeverPasses {
+        gate: condition.name.clone(),
+        because: format!("`{}` cannot be seen on {node}: {what}", condition.text),
+        way_out: format!(
+            "make it visible on {node}, or set gate `{}` aside for {node} in the policy's `overrides`, with a reason and an end",
+            condition.name
+        ),
+    })
+}

@@ -1,0 +1,115 @@
+//! The account at the end: everything is read back through every endpoint, and the probe's keys are removed.
+
+use crate::{
+    calls::Words,
+    endpoints::Endpoint,
+    ledger::LostWrite,
+    shared::{Shared, millis},
+};
+use quorate_model::ClientFigures;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// The last events may take this long to come: a watch that fails at the worst moment is silent for a second and needs
+/// another to be told the rest.
+const EVENTS_LIMIT: Duration = Duration::from_secs(3);
+
+/// One endpoint may take this long to show everything, retries included: an election and then a read.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Between two tries.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// What a client can say of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientAccount {
+    /// The figures.
+    pub figures: ClientFigures,
+    /// Acknowledged writes that are not there, with what was found instead and where.
+    pub lost: Vec<LostWrite>,
+    /// Endpoints through which everything was read back.
+    pub read_back: Vec<String>,
+    /// Acknowledged values that were overwritten before a read had shown them: the watch alone vouches for these.
+    pub overwritten_unread: u64,
+    /// What went wrong on the way, for people.
+    pub notes: Vec<String>,
+}
+
+/// Waits for the events that are still due.
+pub(crate) async fn await_events(shared: &Shared) {
+    let deadline = Instant::now() + EVENTS_LIMIT;
+    while shared.book().sightings.waiting() > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Reads everything back through every endpoint and compares. Needs a probe whose writers have stopped.
+pub(crate) async fn settle(shared: &Arc<Shared>) -> ClientAccount {
+    let endpoints = shared.endpoints().all().to_vec();
+    let mut account = ClientAccount::default();
+    for Endpoint { name, url } in &endpoints {
+        match list(shared, url).await {
+            Ok(pairs) => {
+                shared.book().ledger.compare(&pairs, name);
+                account.read_back.push(name.clone());
+            }
+            Err(because) => account.notes.push(format!("{name} did not show the keys: {because}")),
+        }
+    }
+    if let Err(because) = clean(shared).await {
+        account.notes.push(format!("the keys under {} are still there: {because}", shared.prefix));
+    }
+    let now = shared.now();
+    let book = shared.book();
+    let (writes_acked, requests_failed) = book.pulse.totals();
+    let (watch_events, watch_missed) = book.sightings.totals();
+    account.lost = book.ledger.lost().to_vec();
+    // A write that is missing at two endpoints is one write.
+    let distinct: BTreeSet<u64> = account.lost.iter().map(|lost| lost.acked).collect();
+    account.overwritten_unread = book.ledger.overwritten_unread();
+    if let (Some(complaint), true) = (&book.last_complaint, requests_failed > 0) {
+        account.notes.push(format!("the last complaint of an endpoint: {complaint}"));
+    }
+    account.figures = ClientFigures {
+        writes_acked,
+        writes_lost: u64::try_from(distinct.len()).unwrap_or(u64::MAX),
+        requests_failed,
+        reads_ok: book.reads_ok,
+        reads_stale: book.reads_stale,
+        watch_events,
+        watch_missed,
+        write_gap_max_ms: millis(book.pulse.gap_max(now)),
+        baseline_gap_max_ms: millis(book.baseline_gap),
+    };
+    account
+}
+
+async fn list(shared: &Shared, url: &str) -> Result<std::collections::BTreeMap<String, String>, String> {
+    let deadline = Instant::now() + LIST_LIMIT;
+    loop {
+        let words = Words { endpoint: url, prefix: &shared.prefix, ..Words::default() };
+        let left = deadline.saturating_duration_since(Instant::now());
+        match shared.way().list(words, left).await {
+            Ok(pairs) => return Ok(pairs),
+            Err(because) if Instant::now() + RETRY >= deadline => return Err(because),
+            Err(_) => sleep(RETRY).await,
+        }
+    }
+}
+
+/// Removes the probe's keys, through whichever endpoint does it.
+pub(crate) async fn clean(shared: &Shared) -> Result<(), String> {
+    let mut said = "there is no endpoint".to_owned();
+    let count = shared.endpoints().all().len();
+    let mut last = None;
+    for _ in 0..count {
+        let Some((index, url)) = shared.choose(last) else { break };
+        last = Some(index);
+        let words = Words { endpoint: &url, prefix: &shared.prefix, ..Words::default() };
+        match shared.way().clean(words, LIST_LIMIT).await {
+            Ok(()) => return Ok(()),
+            Err(because) => said = because,
+        }
+    }
+    Err(said)
+}

@@ -1,0 +1,46 @@
+//! How often the probe asks, and how long it waits. Each default has its reason beside it.
+
+use crate::ledger;
+use quorate_model::Release;
+use std::time::Duration;
+
+/// How a probe behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeOptions {
+    /// The lowest release that members run: it chooses how to speak to them. Tell the probe when it changes.
+    pub release: Release,
+    /// Time from the beginning of one write to that of the next.
+    pub write_every: Duration,
+    /// The same for linearizable reads.
+    pub read_every: Duration,
+    /// One try may take this long before the request goes to another endpoint.
+    pub try_limit: Duration,
+    /// A request that was not answered by then, whatever was tried, has failed.
+    pub request_limit: Duration,
+    /// Writes under way at the same time, and reads.
+    pub in_flight_max: usize,
+    /// Keys that the writes rotate over.
+    pub registers: usize,
+}
+
+impl ProbeOptions {
+    /// The defaults, for members of which `release` is the lowest.
+    pub fn new(release: Release) -> Self {
+        Self {
+            release,
+            // A hundred a second: fine enough to see a gap of 20 ms, light enough for any cluster.
+            write_every: Duration::from_millis(10),
+            // As often as writes, so that every value is read once before its key is written again.
+            read_every: Duration::from_millis(10),
+            // Forty times the usual latency of a loaded store, and well under the second that an election takes: a
+            // member that is silent for so long is stuck, and another may answer.
+            try_limit: Duration::from_millis(400),
+            // Longer than any election (1 to 2 s), and what etcd's own command line gives a request before it fails.
+            request_limit: Duration::from_secs(5),
+            // One silent member of three holds 13 writes at a time (33 a second, 400 ms each); twice that and some more
+            // keep the others going, and bound the number of retries during an outage.
+            in_flight_max: 32,
+            registers: ledger::REGISTERS,
+        }
+    }
+}

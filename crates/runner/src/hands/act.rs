@@ -1,0 +1,324 @@
+//! Carries out one step's action on real hosts, once.
+
+use super::{
+    call::outcome,
+    live::LiveHands,
+};
+use crate::drive::Done;
+use jiff::Timestamp;
+use quorate_hosts::{
+    service,
+    swap::{self, asks_version},
+};
+use quorate_model::{
+    Action, ArtifactRef, Backup, ConfigChange, Digest, Hop, NodeName, Outcome, Release, RunEvent, Step,
+};
+use quorate_transport::{Answer, Command};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::{io::Read, path::Path, time::Duration};
+
+/// What is written beside a backup, so that anybody can see later what it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BackupRecord {
+    pub(crate) kind: String,
+    pub(crate) release: Release,
+    pub(crate) sha256: Digest,
+    pub(crate) size_bytes: u64,
+    pub(crate) verified: Option<String>,
+    #[serde(skip)]
+    pub(crate) sha256_matches: bool,
+}
+
+impl LiveHands {
+    pub(crate) async fn carry_out(&self, step: &Step) -> Done {
+        let Some((at, hop)) = self.hop_of(step) else {
+            return plain(Outcome::Failed { because: format!("step {} is not in the plan", step.id) });
+        };
+        match &step.action {
+            Action::Look | Action::Confirm { .. } => plain(Outcome::Succeeded { note: None }),
+            Action::Stage { node, artifact } => plain(self.stage(node, artifact, hop, at).await),
+            Action::Backup { backup } => self.back_up(step, backup, hop).await,
+            Action::Verify { backup } => self.verify(step, backup, hop).await,
+            Action::Call { call } | Action::TempSet { call, .. } => {
+                plain(outcome(self.say(call, &[&hop.to, &hop.from], step.limit).await, |_| None))
+            }
+            Action::TempPutBack { key } => plain(crate::drive::Hands::put_back(self, key).await),
+            Action::Stop { node } => plain(self.stop(node, at).await),
+            Action::Swap { node, from, to, config } => plain(self.swap(node, at, from, to, config.as_ref()).await),
+            Action::Start { node, .. } => plain(self.start(node, at).await),
+            Action::Restore { node, call, .. } => plain(self.restore(node, call, hop, step.limit).await),
+        }
+    }
+
+    /// Puts the artifact beside the live one, and asks the staged binary for its version and whether it takes the node's settings.
+    pub(crate) async fn stage(&self, node: &NodeName, artifact: &ArtifactRef, hop: &Hop, at: usize) -> Outcome {
+        let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
+            return Outcome::Failed { because: format!("{node} has no service whose binary could be staged") };
+        };
+        // The tools of the running release are needed for its backups and for the way back.
+        if let Some(running) = self.parts.cache.known(&artifact.pack, &hop.from).filter(|known| known.release != artifact.release) {
+            if let Answer::Failed(because) | Answer::Unknown(because) =
+                swap::stage(transport.as_ref(), &paths, &running, &self.parts.cache).await
+            {
+                return Outcome::Failed { because };
+            }
+        }
+        let staged = match swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache).await {
+            Answer::Done(staged) => staged,
+            Answer::Failed(because) => return Outcome::Failed { because },
+            Answer::Unknown(because) => return Outcome::Unknown { because },
+        };
+        if let Err(because) = self.says_its_release(node, &staged.binary, &artifact.release).await {
+            return Outcome::Failed { because };
+        }
+        if let Err(because) = self.accepts_settings(node, at, &staged.binary, artifact).await {
+            return Outcome::Failed { because };
+        }
+        let note = if staged.copied_bytes == 0 { "it was there already".to_owned() } else { format!("{} bytes copied", staged.copied_bytes) };
+        Outcome::Succeeded { note: Some(note) }
+    }
+
+    async fn says_its_release(&self, node: &NodeName, binary: &Path, want: &Release) -> Result<(), String> {
+        let Some(transport) = self.transport(node) else { return Err(format!("there is no way to {node}")) };
+        let args = &self.parts.pack.scheme.version_args;
+        if args.is_empty() {
+            return Ok(());
+        }
+        let said = asks_version(transport.as_ref(), binary, args).await.into_result()?;
+        match self.parts.pack.upstream(&said) {
+            Some(release) if release == *want => Ok(()),
+            Some(release) => Err(format!("{} says that it is {release}, the plan says {want}", binary.display())),
+            None => Err(format!("{} does not say which release it is: {}", binary.display(), super::call::first_line(&said))),
+        }
+    }
+
+    /// Asks the staged binary, with the node's own arguments, without letting it serve.
+    async fn accepts_settings(&self, node: &NodeName, at: usize, binary: &Path, artifact: &ArtifactRef) -> Result<(), String> {
+        let (Some(question), Some(spec)) = (&self.parts.pack.recipes.accepts_config, self.service_at(node, at)) else {
+            return Ok(());
+        };
+        let quorate_packs::CallTemplate::Command { argv, env } = question else { return Ok(()) };
+        let quorate_model::ServiceSpec::Process { argv: own, env: own_env, .. } = &spec;
+        let mut words = Vec::new();
+        for word in argv {
+            match word.as_str() {
+                "{binary}" => words.push(binary.display().to_string()),
+                "{args}" => words.extend(own.iter().skip(1).cloned()),
+                other => words.push(other.to_owned()),
+            }
+        }
+        let mut command = Command { clean_env: true, ..Command::new(words) };
+        command.env.extend(own_env.clone());
+        command.env.extend(env.clone());
+        // Ten seconds: parsing arguments takes none.
+        let Some(transport) = self.transport(node) else { return Err(format!("there is no way to {node}")) };
+        let output = transport.run(&command, Duration::from_secs(10)).await.into_result()?;
+        if output.ok() {
+            return Ok(());
+        }
+        Err(format!(
+            "{} {} does not start with the settings of {node}: {}",
+            artifact.pack,
+            artifact.release,
+            output.complaint()
+        ))
+    }
+
+    async fn stop(&self, node: &NodeName, at: usize) -> Outcome {
+        let (Some(spec), Some(transport)) = (self.service_before(node, at), self.transport(node)) else {
+            return Outcome::Failed { because: format!("{node} has no service that could be stopped") };
+        };
+        self.remember_stop(node, Timestamp::now());
+        outcome(service::stop(transport.as_ref(), &spec).await, |stopped| Some(format!("{}", stopped.how.as_str())))
+    }
+
+    /// The service as it runs before this hop's own rewrite.
+    fn service_before(&self, node: &NodeName, at: usize) -> Option<quorate_model::ServiceSpec> {
+        match at.checked_sub(1) {
+            Some(before) => self.service_at(node, before),
+            None => self.node(node)?.service.clone(),
+        }
+    }
+
+    async fn swap(&self, node: &NodeName, at: usize, from: &Release, to: &ArtifactRef, config: Option<&ConfigChange>) -> Outcome {
+        let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
+            return Outcome::Failed { because: format!("{node} has no service whose binary could be swapped") };
+        };
+        if let Some(config) = config {
+            for file in &config.files {
+                let path = Path::new(&file.path);
+                let found = match transport.read(path).await {
+                    Answer::Done(found) => sha256(&found),
+                    Answer::Failed(because) | Answer::Unknown(because) => return Outcome::Failed { because },
+                };
+                if found == sha256(file.content.as_bytes()) {
+                    continue;
+                }
+                if found != file.expect_sha256 {
+                    let because = format!("{} was changed since the plan was made: it was left as it is", file.path);
+                    return Outcome::Failed { because };
+                }
+                // Readable to all, as the file it replaces is for the service's user.
+                if let Answer::Failed(because) | Answer::Unknown(because) =
+                    transport.write(path, file.content.as_bytes(), 0o644).await
+                {
+                    return Outcome::Failed { because };
+                }
+            }
+        }
+        outcome(swap::swap(transport.as_ref(), &paths, from, to).await, |swapped| {
+            Some(format!("the old one is kept as {}", swapped.kept.display()))
+        })
+    }
+
+    pub(crate) async fn files_rewritten(&self, node: &NodeName, config: &ConfigChange) -> Answer<bool> {
+        let Some(transport) = self.transport(node) else { return Answer::Failed(format!("there is no way to {node}")) };
+        for file in &config.files {
+            match transport.read(Path::new(&file.path)).await {
+                Answer::Done(found) if found == file.content.as_bytes() => {}
+                Answer::Done(_) => return Answer::Done(false),
+                Answer::Failed(because) => return Answer::Failed(because),
+                Answer::Unknown(because) => return Answer::Unknown(because),
+            }
+        }
+        Answer::Done(true)
+    }
+
+    async fn start(&self, node: &NodeName, at: usize) -> Outcome {
+        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node)) else {
+            return Outcome::Failed { because: format!("{node} has no service that could be started") };
+        };
+        outcome(service::start(transport.as_ref(), &spec).await, |pid| Some(format!("process {pid}")))
+    }
+
+    async fn restore(&self, node: &NodeName, call: &quorate_model::Call, hop: &Hop, limit: Duration) -> Outcome {
+        let Some(data) = self.node(node).and_then(|node| node.data_dir.clone()) else {
+            return Outcome::Failed { because: format!("the data folder of {node} is not declared") };
+        };
+        let aside = data.with_extension(format!("before-restore-{}", self.plan().digest.short()));
+        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved.
+        let script = "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi";
+        let words = ["sh", "-c", script, "restore"].map(str::to_owned);
+        let command = Command::new(words.into_iter().chain([data.display().to_string(), aside.display().to_string()]));
+        if let Answer::Failed(because) | Answer::Unknown(because) = self.run(node, &command, limit).await {
+            return Outcome::Failed { because };
+        }
+        // The older tool restores: the newer one writes what the older server cannot read.
+        outcome(self.say(call, &[&hop.to], limit).await, |_| Some(format!("the data before it are kept in {}", aside.display())))
+    }
+
+    async fn back_up(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
+        let file = self.state_file(&backup.file);
+        if let Some(folder) = file.parent() {
+            if let Err(error) = std::fs::create_dir_all(folder) {
+                return plain(Outcome::Failed { because: format!("cannot make {}: {error}", folder.display()) });
+            }
+        }
+        if let Answer::Failed(because) | Answer::Unknown(because) = self.say(&backup.save, &[&hop.from, &hop.to], step.limit).await {
+            return plain(Outcome::Failed { because });
+        }
+        let (sha256, size_bytes) = match digest_of(&file) {
+            Ok(found) => found,
+            Err(because) => return plain(Outcome::Failed { because }),
+        };
+        let record = BackupRecord {
+            kind: backup.kind.clone(),
+            release: backup.release.clone(),
+            sha256: sha256.clone(),
+            size_bytes,
+            verified: None,
+            sha256_matches: true,
+        };
+        if let Err(because) = write_record(&file, &record) {
+            return plain(Outcome::Failed { because });
+        }
+        let event = RunEvent::BackedUp { step: step.id.clone(), file: file.display().to_string(), sha256, size_bytes, verified: None };
+        Done { outcome: Outcome::Succeeded { note: Some(format!("{size_bytes} bytes")) }, also: vec![event] }
+    }
+
+    async fn verify(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
+        let file = self.state_file(&backup.file);
+        let Some(mut record) = self.backup_record(backup) else {
+            return plain(Outcome::Failed { because: format!("there is no backup {}", file.display()) });
+        };
+        if !record.sha256_matches {
+            return plain(Outcome::Failed { because: format!("{} is not what was backed up: its digest differs", file.display()) });
+        }
+        match self.say(&backup.verify, &[&hop.from, &hop.to], step.limit).await {
+            Answer::Done(proof) => {
+                record.verified = Some(proof.clone());
+                if let Err(because) = write_record(&file, &record) {
+                    return plain(Outcome::Failed { because });
+                }
+                let event = RunEvent::BackedUp {
+                    step: step.id.clone(),
+                    file: file.display().to_string(),
+                    sha256: record.sha256,
+                    size_bytes: record.size_bytes,
+                    verified: Some(proof.clone()),
+                };
+                Done { outcome: Outcome::Succeeded { note: Some(proof) }, also: vec![event] }
+            }
+            Answer::Failed(because) => plain(Outcome::Failed { because }),
+            Answer::Unknown(because) => plain(Outcome::Unknown { because }),
+        }
+    }
+
+    /// What is known of a backup that was taken, with its digest checked again.
+    pub(crate) fn backup_record(&self, backup: &Backup) -> Option<BackupRecord> {
+        let file = self.state_file(&backup.file);
+        let text = std::fs::read_to_string(record_path(&file)).ok()?;
+        let mut record: BackupRecord = serde_json::from_str(&text).ok()?;
+        record.sha256_matches = digest_of(&file).is_ok_and(|(sha256, _)| sha256 == record.sha256);
+        Some(record)
+    }
+}
+
+fn plain(outcome: Outcome) -> Done {
+    Done { outcome, also: Vec::new() }
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    Digest::new(hex::encode(Sha256::digest(bytes)))
+}
+
+fn record_path(file: &Path) -> std::path::PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".json");
+    file.with_file_name(name)
+}
+
+fn write_record(file: &Path, record: &BackupRecord) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(record).map_err(|error| error.to_string())?;
+    let path = record_path(file);
+    std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Digest and size of a file, or of a folder's files in the order of their names.
+pub(crate) fn digest_of(path: &Path) -> Result<(Digest, u64), String> {
+    let mut hasher = Sha256::new();
+    let mut size = 0;
+    add(path, &mut hasher, &mut size).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Ok((Digest::new(hex::encode(hasher.finalize())), size))
+}
+
+fn add(path: &Path, hasher: &mut Sha256, size: &mut u64) -> std::io::Result<()> {
+    if path.is_dir() {
+        let mut names: Vec<_> = std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        names.sort();
+        for name in names {
+            hasher.update(name.file_name().unwrap_or_default().as_encoded_bytes());
+            add(&name, hasher, size)?;
+        }
+        return Ok(());
+    }
+    let mut file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else { return Ok(()) };
+        hasher.update(part);
+        *size += read as u64;
+    }
+}

@@ -1,0 +1,101 @@
+//! Says one thing to the product: a request, a command on a host, or an action written in Rust.
+
+use super::{live::LiveHands, natives};
+use quorate_hosts::swap::paths::artifact_dir;
+use quorate_model::{Call, CallKind, NodeName, Outcome, Release};
+use quorate_transport::{Answer, Command, Output, http::HttpRequest};
+use std::{path::PathBuf, time::Duration};
+
+/// What a call gave.
+pub(crate) type Said = Answer<String>;
+
+impl LiveHands {
+    /// Says it, and gives what came back as text.
+    pub(crate) async fn say(&self, call: &Call, releases: &[&Release], limit: Duration) -> Said {
+        match &call.call {
+            CallKind::Http { method, url, body, expect_status } => {
+                let mut request = HttpRequest::new(method.clone(), url.clone());
+                if let Some(body) = body {
+                    request = request.json(body.clone());
+                }
+                self.http(self.running(&call.node).as_ref().or(releases.first().copied())).send(&request, limit).await.and_then(|response| {
+                    let expected = if expect_status.is_empty() { response.ok() } else { expect_status.contains(&response.status) };
+                    if expected {
+                        Answer::Done(response.text())
+                    } else {
+                        Answer::Failed(format!("{} answered {}: {}", call.name, response.status, first_line(&response.text())))
+                    }
+                })
+            }
+            CallKind::Command { argv, env } => {
+                let folder = match self.tools(&call.node, releases).await {
+                    Ok(folder) => folder,
+                    Err(because) => return Answer::Failed(because),
+                };
+                let fill = |word: &String| word.replace("{artifact}", &folder);
+                let mut command = Command::new(argv.iter().map(fill));
+                for (key, value) in env {
+                    command = command.env(key.clone(), fill(value));
+                }
+                let command = match self.with_login(command) {
+                    Ok(command) => command,
+                    Err(because) => return Answer::Failed(because),
+                };
+                self.run(&call.node, &command, limit).await
+            }
+            CallKind::Native { action, args } => natives::run(self, action, args, &call.node, releases, limit).await,
+        }
+    }
+
+    /// Runs a command on a node's host; a status other than zero is a failure with the command's own complaint.
+    pub(crate) async fn run(&self, node: &NodeName, command: &Command, limit: Duration) -> Said {
+        let Some(transport) = self.transport(node) else { return Answer::Failed(format!("there is no way to {node}")) };
+        let program = command.argv.first().cloned().unwrap_or_default();
+        transport.run(command, limit).await.and_then(|output: Output| {
+            if output.ok() {
+                Answer::Done(output.text())
+            } else {
+                let status = output.status.map_or("a signal".to_owned(), |status| format!("status {status}"));
+                Answer::Failed(format!("{program} ended with {status}: {}", output.complaint()))
+            }
+        })
+    }
+
+    /// The folder with the product's tools on a node's host, of the first of these releases that is staged there.
+    pub(crate) async fn tools(&self, node: &NodeName, releases: &[&Release]) -> Result<String, String> {
+        let declared = self.node(node).ok_or_else(|| format!("there is no node {node}"))?;
+        let transport = self.transport(node).ok_or_else(|| format!("there is no way to {node}"))?;
+        let mut tried = Vec::new();
+        for release in releases {
+            let Some(folder) = artifact_dir(declared, &self.parts.cluster.pack, release) else { continue };
+            let command = Command::new(["test".to_owned(), "-d".to_owned(), folder.display().to_string()]);
+            // Five seconds: `test -d` answers at once on any disk that answers at all.
+            if let Answer::Done(output) = transport.run(&command, Duration::from_secs(5)).await {
+                if output.ok() {
+                    return Ok(folder.display().to_string());
+                }
+            }
+            tried.push(folder.display().to_string());
+        }
+        Err(format!("no tools of {} are staged for {node}; looked for {}", self.parts.cluster.pack, tried.join(", ")))
+    }
+
+    /// Where state files of this cluster live.
+    pub(crate) fn state_file(&self, relative: &str) -> PathBuf {
+        self.parts.state_dir.join(relative)
+    }
+}
+
+pub(crate) fn first_line(text: &str) -> String {
+    // A few hundred characters: enough for any product's sentence, not enough to flood a report.
+    text.lines().next().unwrap_or_default().chars().take(300).collect()
+}
+
+/// What became of an act, as the journal says it.
+pub(crate) fn outcome<T>(answer: Answer<T>, note: impl FnOnce(T) -> Option<String>) -> Outcome {
+    match answer {
+        Answer::Done(value) => Outcome::Succeeded { note: note(value) },
+        Answer::Failed(because) => Outcome::Failed { because },
+        Answer::Unknown(because) => Outcome::Unknown { because },
+    }
+}

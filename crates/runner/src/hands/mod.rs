@@ -1,0 +1,9 @@
+//! The hands that touch the real world: looks through observers, acts through hosts.
+
+mod act;
+mod call;
+mod done;
+mod live;
+mod natives;
+
+pub use live::{LiveHands, LiveParts};

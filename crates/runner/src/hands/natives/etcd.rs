@@ -1,0 +1,259 @@
+//! Proves etcd backups: restores them into a scratch member on loopback and compares it with the live cluster.
+//!
+//! Invariant: the scratch member has its own token, its own ports and its own folder; the live cluster never hears of it.
+
+use super::{super::live::LiveHands, arg};
+use crate::hands::call::{Said, first_line};
+use quorate_hosts::service;
+use quorate_model::{Facts, NodeName, Release, ServiceSpec};
+use quorate_transport::{
+    Answer, Command, LocalTransport,
+    http::{HttpClient, HttpRequest},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// A scratch member that has not answered by then has a fault of its own: restores of hundreds of megabytes take seconds.
+const SCRATCH_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is asked. Ten times a second costs nothing and loses nothing.
+const SCRATCH_EVERY: Duration = Duration::from_millis(100);
+/// One small question on loopback.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// A member restored from a backup, running until dropped by `end`.
+struct Scratch {
+    spec: ServiceSpec,
+    client_url: String,
+    folder: tempfile::TempDir,
+}
+
+/// Restores a v3 snapshot and compares revision, number of keys and content hash with the live cluster.
+pub(super) async fn verify_snapshot(
+    hands: &LiveHands,
+    args: &Facts,
+    node: &NodeName,
+    releases: &[&Release],
+    limit: Duration,
+) -> Said {
+    let outcome = tokio::time::timeout(limit, snapshot(hands, args, node, releases)).await;
+    match outcome {
+        Ok(Ok(proof)) => Answer::Done(proof),
+        Ok(Err(because)) => Answer::Failed(because),
+        Err(_) => Answer::Failed(format!("the proof did not end within {} s", limit.as_secs())),
+    }
+}
+
+async fn snapshot(hands: &LiveHands, args: &Facts, node: &NodeName, releases: &[&Release]) -> Result<String, String> {
+    let file = hands.state_file(arg(args, "file")?);
+    let tools = PathBuf::from(hands.tools(node, releases).await?);
+    let folder = tempfile::tempdir().map_err(|error| format!("cannot make a scratch folder: {error}"))?;
+    let (client, peer) = (free_port()?, free_port()?);
+    let data = folder.path().join("data");
+    let restorer = ["etcdutl", "etcdctl"].map(|name| tools.join(name)).into_iter().find(|tool| tool.is_file());
+    let restorer = restorer.ok_or_else(|| format!("{} has neither etcdutl nor etcdctl", tools.display()))?;
+    let peer_url = format!("http://127.0.0.1:{peer}");
+    let words = [
+        text(&restorer), "snapshot".into(), "restore".into(), text(&file),
+        "--data-dir".into(), text(&data), "--name".into(), "scratch".into(),
+        "--initial-cluster".into(), format!("scratch={peer_url}"),
+        "--initial-cluster-token".into(), format!("scratch-{client}"),
+        "--initial-advertise-peer-urls".into(), peer_url,
+    ];
+    hands.run(node, &Command::new(words).env("ETCDCTL_API", "3"), SCRATCH_LIMIT).await.into_result()?;
+    let scratch = start(&tools, folder, &data, client, peer, &[]).await?;
+    let outcome = compare_v3(hands, node, &tools, &scratch, &file).await;
+    end(scratch).await;
+    outcome
+}
+
+/// Compares at the snapshot's own revision: the live cluster goes on taking writes meanwhile.
+async fn compare_v3(hands: &LiveHands, node: &NodeName, tools: &Path, scratch: &Scratch, file: &Path) -> Result<String, String> {
+    let status = Command::new([text(&tools.join("etcdctl")), "snapshot".into(), "status".into(), text(file), "-w".into(), "json".into()]);
+    let status: Value = match hands.run(node, &status.env("ETCDCTL_API", "3"), SCRATCH_LIMIT).await {
+        Answer::Done(printed) => serde_json::from_str(&printed).map_err(|error| format!("snapshot status is not JSON: {error}"))?,
+        Answer::Failed(because) | Answer::Unknown(because) => return Err(because),
+    };
+    let revision = status.get("revision").and_then(Value::as_u64).ok_or("snapshot status names no revision")?;
+    let live = live_endpoint(hands, node)?;
+    let restored = count(hands, tools, &scratch.client_url, None, false).await?;
+    let expected = count(hands, tools, &live, Some(revision), true).await?;
+    if restored != expected {
+        return Err(format!("the restored copy holds {restored} keys, the cluster held {expected} at revision {revision}"));
+    }
+    let hash = hash_kv(hands, tools, &scratch.client_url, revision, false).await?;
+    let live_hash = hash_kv(hands, tools, &live, revision, true).await?;
+    if hash != live_hash {
+        return Err(format!("the restored copy has content hash {hash}, the cluster had {live_hash} at revision {revision}"));
+    }
+    Ok(format!("restored into a scratch member: {restored} keys at revision {revision}, content hash {hash} as in the cluster"))
+}
+
+async fn etcdctl(hands: &LiveHands, tools: &Path, endpoint: &str, words: &[&str], live: bool) -> Result<Value, String> {
+    let mut command = Command::new(
+        [text(&tools.join("etcdctl")), "--endpoints".into(), endpoint.to_owned(), "-w".into(), "json".into()]
+            .into_iter()
+            .chain(words.iter().map(|word| (*word).to_owned())),
+    )
+    .env("ETCDCTL_API", "3");
+    if let Some(tls) = hands.parts.cluster.tls.as_ref().filter(|_| live) {
+        command = command.env("ETCDCTL_CACERT", text(&tls.ca));
+        if let (Some(cert), Some(key)) = (&tls.cert, &tls.key) {
+            command = command.env("ETCDCTL_CERT", text(cert)).env("ETCDCTL_KEY", text(key));
+        }
+    }
+    // The restored data ask for the same user as the live ones.
+    let command = hands.with_login(command)?;
+    let node = hands.parts.cluster.nodes.first().map(|node| node.name.clone()).ok_or("the cluster has no node")?;
+    let printed = hands.run(&node, &command, ASK_LIMIT * 4).await.into_result()?;
+    serde_json::from_str(printed.lines().next().unwrap_or_default())
+        .map_err(|_| format!("etcdctl {} answered: {}", words.join(" "), first_line(&printed)))
+}
+
+async fn count(hands: &LiveHands, tools: &Path, endpoint: &str, revision: Option<u64>, live: bool) -> Result<u64, String> {
+    let rev = format!("--rev={}", revision.unwrap_or(0));
+    // One key and the count of all: `count` is in every answer of a range.
+    let answer = etcdctl(hands, tools, endpoint, &["get", "", "--from-key", "--keys-only", "--limit=1", &rev], live).await?;
+    Ok(answer.get("count").and_then(Value::as_u64).unwrap_or(0))
+}
+
+async fn hash_kv(hands: &LiveHands, tools: &Path, endpoint: &str, revision: u64, live: bool) -> Result<u64, String> {
+    let rev = format!("--rev={revision}");
+    let answer = etcdctl(hands, tools, endpoint, &["endpoint", "hashkv", &rev], live).await?;
+    answer
+        .get(0)
+        .and_then(|one| one.pointer("/HashKV/hash").or_else(|| one.pointer("/hash_kv/hash")))
+        .and_then(Value::as_u64)
+        .ok_or_else(|| format!("etcdctl endpoint hashkv answered without a hash: {answer}"))
+}
+
+fn live_endpoint(hands: &LiveHands, node: &NodeName) -> Result<String, String> {
+    let declared = hands.node(node).ok_or_else(|| format!("there is no node {node}"))?;
+    declared.endpoints.get("client").cloned().ok_or_else(|| format!("{node} declares no client endpoint"))
+}
+
+/// Starts a copy of a v2 backup as a cluster of its own, and compares every key with the live cluster.
+pub(super) async fn verify_v2_backup(
+    hands: &LiveHands,
+    args: &Facts,
+    node: &NodeName,
+    releases: &[&Release],
+    limit: Duration,
+) -> Said {
+    match tokio::time::timeout(limit, v2_backup(hands, args, node, releases)).await {
+        Ok(Ok(proof)) => Answer::Done(proof),
+        Ok(Err(because)) => Answer::Failed(because),
+        Err(_) => Answer::Failed(format!("the proof did not end within {} s", limit.as_secs())),
+    }
+}
+
+async fn v2_backup(hands: &LiveHands, args: &Facts, node: &NodeName, releases: &[&Release]) -> Result<String, String> {
+    let backup = hands.state_file(arg(args, "file")?);
+    let tools = PathBuf::from(hands.tools(node, releases).await?);
+    let folder = tempfile::tempdir().map_err(|error| format!("cannot make a scratch folder: {error}"))?;
+    let data = folder.path().join("data");
+    let copy = Command::new(["cp".to_owned(), "-a".into(), "--".into(), text(&backup), text(&data)]);
+    hands.run(node, &copy, SCRATCH_LIMIT).await.into_result()?;
+    let (client, peer) = (free_port()?, free_port()?);
+    let scratch = start(&tools, folder, &data, client, peer, &["--force-new-cluster", "--enable-v2=true"]).await?;
+    let outcome = compare_v2(hands, node, &scratch).await;
+    end(scratch).await;
+    outcome
+}
+
+async fn compare_v2(hands: &LiveHands, node: &NodeName, scratch: &Scratch) -> Result<String, String> {
+    let own = HttpClient::new(None, None).map_err(|error| error.to_string())?;
+    let restored = v2_keys(&own, &scratch.client_url).await?;
+    let live = v2_keys(hands.http(None), &live_endpoint(hands, node)?).await?;
+    // Keys with a time to live may have ended meanwhile; every other key of the copy must be in the cluster as it is.
+    let differing: Vec<&String> = restored.iter().filter(|(key, value)| live.get(*key).is_some_and(|now| now != *value)).map(|(key, _)| key).collect();
+    let missing = live.keys().filter(|key| !restored.contains_key(*key)).count();
+    if !differing.is_empty() || missing > 0 {
+        return Err(format!("{} keys differ and {missing} are missing in the restored copy of {}", differing.len(), live.len()));
+    }
+    Ok(format!("restored into a scratch member: {} v2 keys as in the cluster", restored.len()))
+}
+
+async fn v2_keys(http: &HttpClient, endpoint: &str) -> Result<BTreeMap<String, String>, String> {
+    let url = format!("{endpoint}/v2/keys/?recursive=true&quorum=true");
+    let answer = http.send(&HttpRequest::get(url), ASK_LIMIT).await.into_result()?;
+    let body = answer.json().ok_or("the v2 API answered without JSON")?;
+    let mut keys = BTreeMap::new();
+    let mut open: Vec<&Value> = body.get("node").into_iter().collect();
+    while let Some(node) = open.pop() {
+        open.extend(node.get("nodes").and_then(Value::as_array).into_iter().flatten());
+        if let (Some(key), Some(value)) = (node.get("key").and_then(Value::as_str), node.get("value").and_then(Value::as_str)) {
+            keys.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    Ok(keys)
+}
+
+async fn start(tools: &Path, folder: tempfile::TempDir, data: &Path, client: u16, peer: u16, more: &[&str]) -> Result<Scratch, String> {
+    let (client_url, peer_url) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let words = [
+        text(&tools.join("etcd")), "--name".into(), "scratch".into(), "--data-dir".into(), text(data),
+        "--listen-client-urls".into(), client_url.clone(), "--advertise-client-urls".into(), client_url.clone(),
+        "--listen-peer-urls".into(), peer_url.clone(), "--initial-advertise-peer-urls".into(), peer_url.clone(),
+        "--initial-cluster".into(), format!("scratch={peer_url}"),
+        "--initial-cluster-token".into(), format!("scratch-{client}"),
+    ];
+    let spec = ServiceSpec::Process {
+        argv: words.into_iter().chain(more.iter().map(|word| (*word).to_owned())).collect(),
+        env: BTreeMap::new(),
+        pid_file: folder.path().join("pid"),
+        log_file: folder.path().join("log"),
+        work_dir: None,
+        grace: Duration::from_secs(5),
+    };
+    let local = LocalTransport::default();
+    service::start(&local, &spec).await.into_result()?;
+    let scratch = Scratch { spec, client_url, folder };
+    match serves(&scratch).await {
+        Ok(()) => Ok(scratch),
+        Err(because) => {
+            end(scratch).await;
+            Err(because)
+        }
+    }
+}
+
+async fn serves(scratch: &Scratch) -> Result<(), String> {
+    let http = HttpClient::new(None, None).map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    let mut last = String::new();
+    while began.elapsed() < SCRATCH_LIMIT {
+        let request = HttpRequest::get(format!("{}/health", scratch.client_url));
+        match http.send(&request, ASK_LIMIT).await {
+            Answer::Done(answer) if answer.text().contains("true") => return Ok(()),
+            Answer::Done(answer) => last = answer.text(),
+            Answer::Failed(because) | Answer::Unknown(because) => last = because,
+        }
+        tokio::time::sleep(SCRATCH_EVERY).await;
+    }
+    Err(format!("the scratch member does not serve after {} s: {last}", SCRATCH_LIMIT.as_secs()))
+}
+
+/// Stops the scratch member and removes its folder.
+async fn end(scratch: Scratch) {
+    if let Answer::Failed(because) | Answer::Unknown(because) = service::stop(&LocalTransport::default(), &scratch.spec).await {
+        tracing::warn!(because, "a scratch member could not be stopped");
+    }
+    drop(scratch.folder);
+}
+
+/// A port of loopback that is free now.
+fn free_port() -> Result<u16, String> {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| format!("no free port on loopback: {error}"))
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

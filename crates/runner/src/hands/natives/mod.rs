@@ -1,0 +1,29 @@
+//! Actions that data cannot say, by name: proofs of backups, each by a restore into a scratch member and a comparison.
+
+mod etcd;
+
+use super::{call::Said, live::LiveHands};
+use quorate_model::{Facts, NodeName, Release};
+use quorate_transport::Answer;
+use std::time::Duration;
+
+/// Runs a named action.
+pub(crate) async fn run(
+    hands: &LiveHands,
+    action: &str,
+    args: &Facts,
+    node: &NodeName,
+    releases: &[&Release],
+    limit: Duration,
+) -> Said {
+    match action {
+        "etcd.verify-snapshot" => etcd::verify_snapshot(hands, args, node, releases, limit).await,
+        "etcd.verify-v2-backup" => etcd::verify_v2_backup(hands, args, node, releases, limit).await,
+        other => Answer::Failed(format!("there is no action `{other}` in this program")),
+    }
+}
+
+/// An argument as text.
+pub(crate) fn arg<'a>(args: &'a Facts, name: &str) -> Result<&'a str, String> {
+    args.get(name).and_then(|value| value.as_str()).ok_or_else(|| format!("the pack gives no `{name}` to its action"))
+}

@@ -1,0 +1,162 @@
+//! Planning: look, plan, prove, keep.
+
+use super::see::observe;
+use crate::{
+    problem::{BAD_PLAN, BAD_RELEASE, NOT_NOW, NOT_PROVED, Problem},
+    setup::Setup,
+};
+use jiff::Timestamp;
+use quorate_checker::{Violation, check};
+use quorate_model::{Cluster, Digest, NotNow, PLAN_SCHEMA, Plan, Policy, Refusal, Release};
+use quorate_planner::{Measured, PlanRequest, Planned, plan};
+use std::path::Path;
+
+/// What a person may say in place of the policy.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Changes to the cluster's policy.
+    pub policy: Option<Policy>,
+    /// The plan that this one continues.
+    pub parent: Option<Digest>,
+}
+
+/// What planning gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Made {
+    /// A plan that proves.
+    Plan(Box<Plan>),
+    /// Every member already runs the release.
+    NothingToDo(String),
+}
+
+/// Plans an upgrade of a cluster from a fresh look, proves the plan and keeps it.
+pub async fn make(setup: &Setup, cluster: &Cluster, to: &Release, options: PlanOptions) -> Result<Made, Problem> {
+    let mut cluster = cluster.clone();
+    if let Some(policy) = options.policy {
+        cluster.policy = policy;
+    }
+    let pack = setup.pack(&cluster)?;
+    let observation = observe(setup, &cluster).await?;
+    let artifacts = setup.artifacts(&cluster.pack);
+    let measured = measured(setup, cluster.pack.as_str())?;
+    let state_files = state_files(&setup.state_dir);
+    let request = PlanRequest {
+        cluster: &cluster,
+        pack: &pack,
+        observation: &observation,
+        to,
+        artifacts: &artifacts,
+        measured: &measured,
+        now: Timestamp::now(),
+        parent: options.parent,
+        state_files: &state_files,
+    };
+    settle(setup, plan(&request), &cluster)
+}
+
+/// Proves and keeps what the planner gave, or says why there is nothing.
+pub fn settle(setup: &Setup, planned: Planned, cluster: &Cluster) -> Result<Made, Problem> {
+    match planned {
+        Planned::Ready(plan) => {
+            prove(&plan)?;
+            setup.store.save_plan(&plan)?;
+            Ok(Made::Plan(plan))
+        }
+        Planned::NothingToDo { text, .. } => Ok(Made::NothingToDo(text)),
+        Planned::NotNow(refusal) => Err(not_now(cluster, &refusal)),
+    }
+}
+
+/// The independent proof; anything found refuses.
+pub fn prove(plan: &Plan) -> Result<(), Problem> {
+    let found: Vec<Violation> = check(plan);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut problem = Problem::new(NOT_PROVED, format!("plan {} does not prove", plan.digest.short()))
+        .hint("this plan must not be carried out; if Quorate made it, please report it as a bug");
+    for violation in found {
+        problem = problem.because(violation.to_string());
+    }
+    Err(problem)
+}
+
+/// A plan from a file, or one that was kept.
+pub fn load(setup: &Setup, name: &str) -> Result<Plan, Problem> {
+    let path = Path::new(name);
+    if path.is_file() { read(path) } else { Ok(setup.store.plan(name)?) }
+}
+
+/// Reads a plan file and checks that nobody edited it.
+pub fn read(path: &Path) -> Result<Plan, Problem> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(BAD_PLAN, format!("cannot read plan {}", path.display())).because(error.to_string()))?;
+    let schema = serde_json::from_str::<serde_json::Value>(&text)
+        .ok()
+        .and_then(|value| value.get("schema").and_then(serde_json::Value::as_u64));
+    if schema.is_some_and(|schema| schema > u64::from(PLAN_SCHEMA)) {
+        return Err(Problem::new(BAD_PLAN, format!("plan {} was written by a newer Quorate", path.display())).hint("use that program, or make the plan again"));
+    }
+    let plan: Plan = serde_json::from_str(&text).map_err(|error| {
+        Problem::new(BAD_PLAN, format!("{} is no plan", path.display()))
+            .because(format!("line {}, column {}: {error}", error.line(), error.column()))
+            .hint("make it again with `quorate plan CLUSTER --to RELEASE -o FILE`")
+    })?;
+    if quorate_planner::digest::plan_digest(&plan) != plan.digest {
+        return Err(Problem::new(BAD_PLAN, format!("plan {} was changed after it was made: its digest does not fit", path.display()))
+            .hint("a plan is never edited: change the fleet file or the policy, and plan again"));
+    }
+    Ok(plan)
+}
+
+/// Median of what was measured, by role.
+pub fn measured(setup: &Setup, pack: &str) -> Result<Measured, Problem> {
+    let mut measured = Measured::new();
+    for role in ["stage", "backup", "verify", "handover", "stop", "swap", "start", "rejoin", "complete", "restore"] {
+        let mut secs = setup.store.measured(pack, role)?;
+        secs.sort_by(f64::total_cmp);
+        if let Some(median) = secs.get(secs.len() / 2) {
+            measured.insert(role.to_owned(), *median);
+        }
+    }
+    Ok(measured)
+}
+
+/// Files of the state folder's backups, so that a new backup never takes the name of an old one.
+pub fn state_files(state_dir: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut open = vec![state_dir.join("backups")];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if let Ok(relative) = path.strip_prefix(state_dir) {
+                files.push(relative.display().to_string());
+            }
+            if path.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Why there is no plan, as a person is told.
+pub fn not_now(cluster: &Cluster, refusal: &Refusal) -> Problem {
+    let mut problem = Problem::new(NOT_NOW, format!("cluster {} cannot be upgraded now; nothing was touched", cluster.name));
+    for reason in &refusal.reasons {
+        problem = problem.because(reason.to_string());
+    }
+    for way in &refusal.ways_out {
+        problem = problem.hint(way.clone());
+    }
+    if refusal.reasons.iter().all(|reason| matches!(reason, NotNow::WaitingOn(_))) {
+        problem = problem.hint("this clears by itself: try again in a moment");
+    }
+    problem
+}
+
+/// Reads a release as people write it.
+pub fn release(text: &str) -> Result<Release, Problem> {
+    text.parse().map_err(|error| Problem::new(BAD_RELEASE, format!("{error}")))
+}

@@ -1,0 +1,358 @@
+//! Carrying a plan out: prepare, apply, resume, and what other terminals may say to a run.
+
+use super::{plan::prove, see::observe};
+use crate::{
+    clock::Clock,
+    drive::{Driver, Ending, Hands, LEASE_TTL},
+    hands::{LiveHands, LiveParts},
+    journal::Journal,
+    problem::{ABORTED, FROZEN, HALTED, NO_RUN, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
+    setup::{Setup, holder},
+    watch::ClientWatch,
+};
+use jiff::Timestamp;
+use quorate_engine::Engine;
+use quorate_model::{
+    Action, Cluster, Hold, Lease, Observation, Outcome, Plan, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
+    RunId, Seq, Step, StepRole,
+};
+use quorate_store::{Store, StoreError};
+use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// How a run is carried out.
+#[derive(Debug, Clone, Default)]
+pub struct CarryOptions {
+    /// Approvals are given at once, in this person's name.
+    pub yes: bool,
+    /// Without a client's view.
+    pub no_probe: bool,
+    /// Take the cluster from a controller that still holds it, and why.
+    pub break_lease: Option<String>,
+    /// Begin although a freeze window is open, and why.
+    pub override_freeze: Option<String>,
+}
+
+/// A run that has been taken up: drive it, and listen to it.
+pub struct Carried {
+    /// The run.
+    pub run: RunId,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// Every event, from the first of the run on.
+    pub events: UnboundedReceiver<Recorded>,
+    /// What a person at this terminal says: pause, approve.
+    pub person: UnboundedSender<RunEvent>,
+    /// The work itself; resolves when the run is over or rests.
+    pub work: tokio::task::JoinHandle<Result<Ending, Problem>>,
+}
+
+/// Stages and checks a plan's artifacts on every node at once. Services are not touched; a second time does nothing.
+pub async fn prepare(setup: &Setup, plan: &Plan, mut told: impl FnMut(&Step, &Outcome)) -> Result<(), Problem> {
+    prove(plan)?;
+    let cluster = setup.cluster(plan.cluster.as_str())?;
+    let hands = hands(setup, cluster, Arc::new(plan.clone()))?;
+    let stages: Vec<&Step> = steps(plan).filter(|step| step.role == StepRole::Stage).collect();
+    let hands = &hands;
+    let work = stages.into_iter().map(|step| async move {
+        let done = hands.act(step, quorate_model::Attempt(1)).await;
+        (step, done.outcome)
+    });
+    let mut failed = Vec::new();
+    for (step, outcome) in futures::future::join_all(work).await {
+        told(step, &outcome);
+        if let Outcome::Failed { because } | Outcome::Unknown { because } = outcome {
+            failed.push(format!("{}: {because}", step.title));
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let mut problem = Problem::new(NOT_STAGED, format!("{} artifacts could not be staged; no service was touched", failed.len()));
+    problem.causes = failed;
+    Err(problem)
+}
+
+/// Begins a run of a plan.
+pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<Carried, Problem> {
+    prove(&plan)?;
+    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let now = Timestamp::now();
+    let mut notes = not_frozen(&plan, options, now)?;
+    let seen = observe(setup, &cluster).await?;
+    not_stale(&plan, &seen)?;
+    setup.store.save_plan(&plan)?;
+    let run = RunId::new(format!("{}-{}", plan.cluster, short_id(now)));
+    let lease = take_lease(setup, &cluster, &run, options)?;
+    if let Some(reason) = &options.break_lease {
+        notes.push(format!("the lease was taken from its holder: {reason}"));
+    }
+    setup.store.create_run(&run, &cluster.name, &plan.digest, now)?;
+    let began = RunEvent::Began {
+        plan: plan.digest.clone(),
+        cluster: cluster.name.clone(),
+        holder: lease.holder.clone(),
+        generation: lease.generation,
+    };
+    let engine = Engine::new(Arc::new(plan.clone()), now);
+    let first: Vec<RunEvent> = std::iter::once(began).chain(notes.into_iter().map(|text| note(&lease, text))).collect();
+    carry(setup, &cluster, run, lease, Seq(0), engine, first, options).await
+}
+
+/// Takes a run up again that was paused, halted, or lost its controller.
+pub async fn resume(setup: &Setup, run: &RunId, options: &CarryOptions) -> Result<Carried, Problem> {
+    let header = header(setup, run)?;
+    let plan = setup.store.plan(header.plan.as_str())?;
+    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let journal = setup.store.journal(run, Seq(0))?;
+    let mut engine = Engine::replay(Arc::new(plan.clone()), &journal, Timestamp::now())
+        .map_err(|error| Problem::new(NO_RUN, format!("run {run} cannot be resumed: {error}")))?;
+    if engine.is_over() {
+        return Err(Problem::new(NO_RUN, format!("run {run} is over")).hint(format!("see `quorate run report {run}`")));
+    }
+    engine.give_steps_their_tries_back();
+    let lease = take_lease(setup, &cluster, run, options)?;
+    let resumed = RunEvent::Resumed { holder: lease.holder.clone(), generation: lease.generation };
+    let seq = journal.last().map_or(Seq(0), |last| last.seq);
+    carry(setup, &cluster, run.clone(), lease, seq, engine, vec![resumed], options).await
+}
+
+#[expect(clippy::too_many_arguments, reason = "both ways into a run meet here, each argument is a part of the run")]
+async fn carry(
+    setup: &Setup,
+    cluster: &Cluster,
+    run: RunId,
+    lease: Lease,
+    seq: Seq,
+    engine: Engine,
+    first: Vec<RunEvent>,
+    options: &CarryOptions,
+) -> Result<Carried, Problem> {
+    let plan = engine.plan().clone();
+    let clock = Clock::start();
+    let (event_sender, events) = unbounded_channel();
+    for recorded in setup.store.journal(&run, Seq(0))? {
+        // A listener that is gone before the start misses nothing that it wanted.
+        let _ = event_sender.send(recorded);
+    }
+    let mut journal = Journal::open(setup.store.clone(), run.clone(), Some(lease), seq);
+    journal.listen(event_sender);
+    journal.append(clock.now(), &first)?;
+    let hands: Arc<dyn Hands> = Arc::new(hands(setup, cluster, plan.clone())?);
+    let (person, person_receiver) = unbounded_channel();
+    if options.yes {
+        approve_all(&plan, &person);
+    }
+    let watch = if options.no_probe { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
+    let store = setup.store.clone();
+    let given = plan.clone();
+    let work = tokio::spawn(async move {
+        let mut watch = watch;
+        if let Some(watch) = &watch {
+            let baseline = watch.baseline(given.policy.baseline).await;
+            journal.append(clock.now(), std::slice::from_ref(&baseline))?;
+        }
+        if let Some(hold) = too_noisy(&store.journal(journal.run(), Seq(0))?, &given) {
+            let account = account(watch).await;
+            journal.append(clock.now(), &[RunEvent::Halted { hold: hold.clone() }])?;
+            journal.close(clock.now(), &account)?;
+            return Ok(Ending::Over(RunEnd::Halted { hold }));
+        }
+        let client = match &mut watch {
+            Some(watch) => {
+                journal.listen(watch.follow(given.clone()));
+                watch.events()
+            }
+            None => unbounded_channel().1,
+        };
+        let driver = Driver { engine, journal, store: store.clone(), hands, clock, client, person: person_receiver };
+        let (ending, mut journal) = driver.drive().await?;
+        let account = account(watch).await;
+        match journal.close(clock.now(), &account) {
+            // Another controller holds the cluster: the journal is its own now.
+            Ok(()) | Err(StoreError::Fenced { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        keep_measured(&*store, &given, journal.run(), clock.now())?;
+        Ok(ending)
+    });
+    Ok(Carried { run, plan, events, person, work })
+}
+
+/// The client's account; when it cannot be had, the journal says so instead of saying nothing.
+async fn account(watch: Option<ClientWatch>) -> Vec<RunEvent> {
+    match watch {
+        None => Vec::new(),
+        Some(watch) => match watch.end().await {
+            Ok(figures) => vec![RunEvent::ClientFigures { figures }],
+            Err(problem) => vec![RunEvent::Note { by: "quorate".into(), text: format!("no client's account: {problem}") }],
+        },
+    }
+}
+
+/// The lowest release that members run, which clients must speak to.
+fn lowest(plan: &Plan) -> &Release {
+    plan.observed.nodes.iter().filter_map(|node| node.release.as_ref()).min().unwrap_or(&plan.from)
+}
+
+/// The newest baseline, when it is worse than the policy lets a run be judged by.
+fn too_noisy(journal: &[Recorded], plan: &Plan) -> Option<Hold> {
+    let gap_ms = journal.iter().rev().find_map(|recorded| match recorded.event {
+        RunEvent::Baseline { gap_max_ms, .. } => Some(gap_max_ms),
+        _ => None,
+    })?;
+    let limit_ms = plan.policy.baseline_noise_max_ms;
+    (gap_ms > limit_ms).then(|| Hold {
+        step: None,
+        code: "noisy-baseline".into(),
+        text: format!("with nothing going on, clients already see gaps of {gap_ms} ms, the policy allows {limit_ms} ms"),
+        hint: Some("find what disturbs the machine, raise `baseline_noise_max_ms`, or go without a client's view (`--no-probe`)".into()),
+    })
+}
+
+/// Makes hands for a cluster and a plan.
+pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHands, Problem> {
+    let (observer, clients) = setup.observer(cluster)?;
+    Ok(LiveHands::new(LiveParts {
+        pack: setup.pack(cluster)?,
+        cluster: cluster.clone(),
+        plan,
+        observer,
+        clients,
+        transports: setup.ways(cluster),
+        cache: setup.cache.clone(),
+        state_dir: setup.state_dir.clone(),
+    }))
+}
+
+/// How an ending reads to whoever waits for it.
+pub fn verdict(run: &RunId, ending: Ending) -> Result<(), Problem> {
+    match ending {
+        Ending::Over(RunEnd::Succeeded) => Ok(()),
+        Ending::Over(RunEnd::Halted { hold }) => {
+            let mut problem = Problem::new(HALTED, format!("run {run} halted; nothing further was touched"));
+            problem = problem.because(match hold.step {
+                Some(step) => format!("at {step}: {} ({})", hold.text, hold.code),
+                None => format!("{} ({})", hold.text, hold.code),
+            });
+            if let Some(hint) = hold.hint {
+                problem = problem.hint(hint);
+            }
+            Err(problem.hint(format!("carry on with `quorate run resume {run}`, or go back with `quorate rollback {run}`")))
+        }
+        Ending::Over(RunEnd::Aborted { by, reason }) => {
+            Err(Problem::new(ABORTED, format!("run {run} was aborted by {by}")).because(reason))
+        }
+        Ending::Resting => Err(Problem::new(PAUSED, format!("run {run} is paused"))
+            .hint(format!("carry on with `quorate run resume {run}`"))),
+    }
+}
+
+/// Says something to a run from any terminal: a note, a pause, an approval.
+pub fn say(setup: &Setup, run: &RunId, event: &RunEvent) -> Result<(), Problem> {
+    header(setup, run)?;
+    let mut journal = Journal::open(setup.store.clone(), run.clone(), None, Seq(0));
+    journal.take_foreign()?;
+    journal.append(Timestamp::now(), std::slice::from_ref(event))?;
+    Ok(())
+}
+
+/// A run by its name, or the newest.
+pub fn named(setup: &Setup, name: Option<&str>) -> Result<RunId, Problem> {
+    match name {
+        Some(name) => header(setup, &RunId::new(name)).map(|header| header.run),
+        None => setup
+            .store
+            .runs()?
+            .first()
+            .map(|header| header.run.clone())
+            .ok_or_else(|| Problem::new(NO_RUN, "there are no runs yet").hint("begin one with `quorate upgrade CLUSTER --to RELEASE`")),
+    }
+}
+
+/// What is known of a run.
+pub fn header(setup: &Setup, run: &RunId) -> Result<RunHeader, Problem> {
+    setup.store.runs()?.into_iter().find(|header| header.run == *run).ok_or_else(|| {
+        Problem::new(NO_RUN, format!("there is no run `{run}`")).hint("see `quorate run list`")
+    })
+}
+
+/// Every step of a plan, in order.
+pub fn steps(plan: &Plan) -> impl Iterator<Item = &Step> {
+    plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps)
+}
+
+fn take_lease(setup: &Setup, cluster: &Cluster, run: &RunId, options: &CarryOptions) -> Result<Lease, Problem> {
+    let break_held = options.break_lease.is_some();
+    Ok(setup.store.take_lease(&cluster.name, run, &holder(), Timestamp::now(), LEASE_TTL, break_held)?)
+}
+
+fn not_frozen(plan: &Plan, options: &CarryOptions, now: Timestamp) -> Result<Vec<String>, Problem> {
+    match (quorate_inventory::freeze::frozen(&plan.policy, now), &options.override_freeze) {
+        (None, _) => Ok(Vec::new()),
+        (Some(frozen), Some(reason)) => Ok(vec![format!("begun although freeze window `{}` is open: {reason}", frozen.window)]),
+        (Some(frozen), None) => Err(Problem::new(FROZEN, format!("freeze window `{}` is open until {}", frozen.window, frozen.until))
+            .hint("wait until it closes, or say why it must be now with `--override-freeze REASON`")),
+    }
+}
+
+/// The world must still be what the plan was made from, as far as the plan builds on it.
+fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
+    let mut differs = Vec::new();
+    for was in &plan.observed.nodes {
+        let Some(is) = seen.nodes.iter().find(|node| node.name == was.name) else {
+            differs.push(format!("{} is gone", was.name));
+            continue;
+        };
+        if let (Reach::Unreachable(because), Reach::Reachable) = (&is.reach, &was.reach) {
+            return Err(Problem::new(UNSEEN, format!("{} cannot be reached now: {because}", is.name)));
+        }
+        if was.release != is.release {
+            let text = |release: &Option<Release>| release.as_ref().map_or("unknown".to_owned(), ToString::to_string);
+            differs.push(format!("{} ran {}, it runs {} now", was.name, text(&was.release), text(&is.release)));
+        }
+        if was.member_id != is.member_id {
+            differs.push(format!("{} is another member than it was", was.name));
+        }
+    }
+    if differs.is_empty() {
+        return Ok(());
+    }
+    let mut problem = Problem::new(STALE_PLAN, format!("plan {} is older than the cluster", plan.digest.short()))
+        .hint("make it again: `quorate plan` starts from what is really there");
+    problem.causes = differs;
+    Err(problem)
+}
+
+fn approve_all(plan: &Plan, person: &UnboundedSender<RunEvent>) {
+    let by = format!("{} (--yes)", holder().who);
+    for step in steps(plan).filter(|step| step.needs_approval) {
+        // The receiver lives as long as the run.
+        let _ = person.send(RunEvent::Approved { step: step.id.clone(), by: by.clone() });
+    }
+}
+
+fn note(lease: &Lease, text: String) -> RunEvent {
+    RunEvent::Note { by: lease.holder.who.clone(), text }
+}
+
+/// Keeps how long steps took, for the estimates of the next plan.
+fn keep_measured(store: &dyn Store, plan: &Plan, run: &RunId, now: Timestamp) -> Result<(), Problem> {
+    for recorded in store.journal(run, Seq(0))? {
+        if let RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, took } = recorded.event {
+            if let Some(step) = steps(plan).find(|own| own.id == step) {
+                let acts = !matches!(step.action, Action::Look | Action::Confirm { .. });
+                if acts || matches!(step.role, StepRole::Rejoin | StepRole::HopComplete) {
+                    store.save_measured(plan.pack.as_str(), quorate_planner::estimate::role_name(step.role), took.as_secs_f64(), now)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A short id from the time: runs of one cluster begin at least a millisecond apart, the lease sees to that.
+fn short_id(now: Timestamp) -> String {
+    let text = now.strftime("%m%d-%H%M%S").to_string();
+    format!("{text}-{:03}", now.subsec_millisecond().unsigned_abs())
+}

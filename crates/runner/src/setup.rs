@@ -1,0 +1,241 @@
+//! What every command stands on: the fleet, the packs, the state folder with its store, the artifacts at hand.
+
+use crate::problem::{BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem};
+use quorate_hosts::artifacts::{Cache, Catalog};
+use quorate_model::{ArtifactRef, Cluster, Fleet, Holder, Host, NodeName, PackName, Release};
+use quorate_observe::{Clients, Observer, Tools, Transports};
+use quorate_packs::{Pack, Packs};
+use quorate_store::{SqliteStore, Store};
+use quorate_transport::{LocalTransport, Transport};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Where things are, as the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct SetupOptions {
+    /// The fleet file; looked for upwards from the working folder when left out.
+    pub fleet: Option<PathBuf>,
+    /// The state folder; `.quorate` beside the fleet file when left out.
+    pub state: Option<PathBuf>,
+    /// More folders of artifacts.
+    pub artifacts: Vec<PathBuf>,
+}
+
+/// What a command stands on.
+pub struct Setup {
+    /// The fleet file.
+    pub fleet_file: PathBuf,
+    /// The fleet.
+    pub fleet: Fleet,
+    /// The packs.
+    pub packs: Arc<Packs>,
+    /// The state folder.
+    pub state_dir: PathBuf,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Files by digest.
+    pub cache: Cache,
+    /// Releases in folders.
+    pub catalog: Catalog,
+}
+
+/// Packs: the built-in ones, and those in `packs/` beside the fleet file.
+pub fn packs_beside(fleet_file: Option<&Path>) -> Result<Arc<Packs>, Problem> {
+    let folder = fleet_file.and_then(Path::parent).map(|parent| parent.join("packs"));
+    let files = folder.filter(|folder| folder.is_dir()).map(|folder| pack_files(&folder)).transpose()?.unwrap_or_default();
+    Packs::load(&files).map(Arc::new).map_err(|diagnostics| {
+        let text = diagnostics.first().map(|one| one.file.clone()).unwrap_or_default();
+        let source = files.iter().find(|(name, _)| *name == text).map(|(_, text)| text.as_str()).unwrap_or_default();
+        Problem::new(BAD_PACK, format!("{} faults in packs", diagnostics.len()))
+            .pointing(quorate_syntax::render(&diagnostics, source))
+    })
+}
+
+/// Every YAML file below a folder of packs, with its text.
+pub fn pack_files(folder: &Path) -> Result<Vec<(String, String)>, Problem> {
+    let unreadable = |path: &Path, error: std::io::Error| Problem::new(FILE, format!("cannot read {}", path.display())).because(error.to_string());
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).map_err(|error| unreadable(&next, error))? {
+            let path = entry.map_err(|error| unreadable(&next, error))?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+                let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+                files.push((path.display().to_string(), text));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Looks for the fleet file upwards.
+pub fn find_fleet(given: Option<&Path>) -> Result<PathBuf, Problem> {
+    if let Some(given) = given {
+        return if given.is_file() {
+            Ok(given.to_owned())
+        } else {
+            Err(Problem::new(NO_FLEET, format!("there is no fleet file {}", given.display())))
+        };
+    }
+    let here = std::env::current_dir().map_err(|error| Problem::new(NO_FLEET, format!("the working folder is gone: {error}")))?;
+    here.ancestors()
+        .map(|folder| folder.join("fleet.yaml"))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            Problem::new(NO_FLEET, format!("there is no fleet.yaml in {} or above it", here.display()))
+                .hint("write one with `quorate init`, adopt a running cluster with `quorate init --endpoint URL`, or name it with `--fleet FILE`")
+        })
+}
+
+impl Setup {
+    /// Reads the fleet and opens the state.
+    pub fn open(options: &SetupOptions) -> Result<Self, Problem> {
+        let fleet_file = find_fleet(options.fleet.as_deref())?;
+        let fleet_file = std::path::absolute(&fleet_file).unwrap_or(fleet_file);
+        let packs = packs_beside(Some(&fleet_file))?;
+        let fleet = read_fleet(&fleet_file, &packs)?;
+        let base = fleet_file.parent().map(Path::to_owned).unwrap_or_default();
+        let state_dir = options.state.clone().unwrap_or_else(|| base.join(".quorate"));
+        let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
+        let store = SqliteStore::open(&state_dir.join("state.db"))?;
+        let cache = Cache::open(state_dir.join("cache")).map_err(|error| Problem::new(BAD_STATE, error.to_string()))?;
+        let dirs: Vec<PathBuf> = options.artifacts.iter().chain(&fleet.artifacts).cloned().collect();
+        let catalog = Catalog::scan(&dirs);
+        Ok(Self { fleet_file, fleet, packs, state_dir, store: Arc::new(store), cache, catalog })
+    }
+
+    /// A cluster by name.
+    pub fn cluster(&self, name: &str) -> Result<&Cluster, Problem> {
+        self.fleet.clusters.iter().find(|cluster| cluster.name.as_str() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.fleet.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+            Problem::new(NO_CLUSTER, format!("the fleet has no cluster `{name}`"))
+                .hint(format!("{} declares: {}", self.fleet_file.display(), known.join(", ")))
+        })
+    }
+
+    /// Clusters whose names fit any of these patterns (`*` for any text); all without patterns. Nothing that fits is an error.
+    pub fn select(&self, patterns: &[String]) -> Result<Vec<&Cluster>, Problem> {
+        let fits = |cluster: &&Cluster| patterns.is_empty() || patterns.iter().any(|pattern| glob(pattern, cluster.name.as_str()));
+        let found: Vec<&Cluster> = self.fleet.clusters.iter().filter(fits).collect();
+        if found.is_empty() {
+            return Err(Problem::new(NO_CLUSTER, format!("no cluster fits {}", patterns.join(" "))));
+        }
+        Ok(found)
+    }
+
+    /// The pack of a cluster.
+    pub fn pack(&self, cluster: &Cluster) -> Result<Arc<Pack>, Problem> {
+        self.packs.shared(&cluster.pack).ok_or_else(|| unknown_pack(&self.packs, cluster.pack.as_str()))
+    }
+
+    /// The artifact of a release: from the folders, or from the cache.
+    pub fn artifact(&self, pack: &PackName, release: &Release) -> Option<ArtifactRef> {
+        self.catalog.find(pack, release).cloned().or_else(|| self.cache.known(pack, release))
+    }
+
+    /// Every release at hand of a product.
+    pub fn artifacts(&self, pack: &PackName) -> Vec<ArtifactRef> {
+        let mut found: BTreeMap<Release, ArtifactRef> = BTreeMap::new();
+        for artifact in self.cache.releases().into_iter().chain(self.catalog.artifacts.iter().cloned()) {
+            if artifact.pack == *pack {
+                found.insert(artifact.release.clone(), artifact);
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// An observer of a cluster.
+    pub fn observer(&self, cluster: &Cluster) -> Result<(Observer, Clients), Problem> {
+        let pack = self.pack(cluster)?;
+        let clients = Clients::new(&pack, cluster).map_err(|error| {
+            let hint = error.hint();
+            Problem::new(BAD_FLEET, format!("the TLS files of cluster {} cannot be used: {error}", cluster.name)).hint(hint)
+        })?;
+        let observer = Observer::new(pack, cluster, transports(), clients.clone(), self.tools(cluster))
+            .map_err(|error| Problem::new(BAD_FLEET, error.to_string()).hint(error.hint()))?;
+        Ok((observer, clients))
+    }
+
+    /// Ways to every host of a cluster.
+    pub fn ways(&self, cluster: &Cluster) -> BTreeMap<NodeName, Arc<dyn Transport>> {
+        let transports = transports();
+        cluster.nodes.iter().map(|node| (node.name.clone(), transports(&node.host))).collect()
+    }
+
+    /// Tools on this machine, for probes that are commands: folders of artifacts, and what is staged beside the nodes' binaries.
+    fn tools(&self, cluster: &Cluster) -> Tools {
+        let mut folders = BTreeMap::new();
+        for artifact in &self.catalog.artifacts {
+            if let (true, quorate_model::ArtifactSource::Folder(folder)) = (artifact.pack == cluster.pack, &artifact.source) {
+                folders.insert(artifact.release.clone(), folder.clone());
+            }
+        }
+        for artifact in self.cache.releases().into_iter().filter(|artifact| artifact.pack == cluster.pack) {
+            for node in &cluster.nodes {
+                let staged = quorate_hosts::swap::paths::artifact_dir(node, &cluster.pack, &artifact.release);
+                if let Some(folder) = staged.filter(|folder| folder.is_dir()) {
+                    folders.entry(artifact.release.clone()).or_insert(folder);
+                }
+            }
+        }
+        Tools::new(folders)
+    }
+}
+
+/// This person at this terminal.
+pub fn holder() -> Holder {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Holder { who: format!("{user}@{}", host.trim()), pid: std::process::id() }
+}
+
+/// Reads and checks a fleet file.
+pub fn read_fleet(file: &Path, packs: &Packs) -> Result<Fleet, Problem> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Problem::new(FILE, format!("cannot read {}", file.display())).because(error.to_string()))?;
+    let base = file.parent().map(Path::to_owned).unwrap_or_default();
+    quorate_inventory::read_fleet(&file.display().to_string(), &text, &base, packs).map_err(|diagnostics| {
+        Problem::new(BAD_FLEET, format!("{} cannot be used: {} faults", file.display(), diagnostics.len()))
+            .pointing(quorate_syntax::render(&diagnostics, &text))
+    })
+}
+
+/// There is no such pack.
+pub fn unknown_pack(packs: &Packs, name: &str) -> Problem {
+    let known: Vec<&str> = packs.names().map(PackName::as_str).collect();
+    Problem::new(NO_PACK, format!("there is no pack `{name}`")).hint(format!("known packs: {}", known.join(", ")))
+}
+
+/// A release is not at hand.
+pub fn no_artifact(pack: &PackName, release: &Release, tried: &[String]) -> Problem {
+    let mut problem = Problem::new(NO_ARTIFACT, format!("{pack} {release} cannot be had"))
+        .hint(format!("put its binaries into `DIR/{pack}/{release}/` and give `--artifacts DIR`"));
+    for one in tried {
+        problem = problem.because(one.clone());
+    }
+    problem
+}
+
+fn transports() -> Transports {
+    Arc::new(|host: &Host| -> Arc<dyn Transport> {
+        match host {
+            Host::Local => Arc::new(LocalTransport),
+        }
+    })
+}
+
+/// `*` stands for any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, tail)) => text
+            .strip_prefix(head)
+            .is_some_and(|rest| (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| glob(tail, &rest[at..]))),
+    }
+}

@@ -1,0 +1,138 @@
+//! Answers the engine's looks from what the controller can see, with the very code that the runner answers them with.
+//!
+//! Equal questions over equal views have equal answers, so they are kept: a thousand runs a second ask few new ones.
+//! Invariant: an answer is kept under everything that it depends on.
+
+#[expect(unreachable_pub, reason = "the file is a public module of the runner")]
+#[path = "../../runner/src/verdict.rs"]
+mod verdict;
+
+use crate::{
+    product::Product,
+    world::{Print, Process, World},
+};
+use quorate_engine::{Engine, Look, Verdict};
+use quorate_model::{Action, Condition, Hop, Plan, Step, StepId, WaitingOn};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+use verdict::Judged;
+
+/// More kept answers than this mean that views differ in something that does not matter; then it is better to begin anew.
+const KEPT_MAX: usize = 200_000;
+
+#[derive(PartialEq, Eq, Hash)]
+struct Asked {
+    question: u64,
+    print: Print,
+}
+
+thread_local! {
+    static KEPT: RefCell<HashMap<Asked, Verdict>> = RefCell::new(HashMap::new());
+}
+
+/// The hop that a step belongs to.
+pub(crate) fn hop_of<'p>(plan: &'p Plan, step: &StepId) -> Option<&'p Hop> {
+    plan.hops.iter().find(|hop| hop.waves.iter().flat_map(|wave| &wave.steps).any(|own| own.id == *step))
+}
+
+/// Answers a look.
+pub(crate) fn judge(engine: &Engine, step: Option<&StepId>, look: Look, world: &mut World) -> Verdict {
+    let plan = engine.plan().clone();
+    let Some(step) = step.and_then(|id| engine.step(id)) else {
+        let finished: Vec<_> = engine.finished().map(|(step, _)| step.id.clone()).collect();
+        let touched: Vec<_> = engine.touched().cloned().collect();
+        let differs = verdict::world(&plan, &finished, &touched, world.look().0);
+        return if differs.is_empty() { Verdict::Holds } else { Verdict::Differs(differs) };
+    };
+    let Some(hop) = hop_of(&plan, &step.id) else { return Verdict::Unseen("no such step".into()) };
+    if look == Look::Done && step.done.as_ref().is_some_and(|done| done.cel.is_empty()) {
+        return on_host(step, hop, world);
+    }
+    let question = question(&plan, hop, step, look);
+    let (seen, print) = world.look();
+    let asked = Asked { question, print: print.clone() };
+    if let Some(known) = KEPT.with_borrow(|kept| kept.get(&asked).cloned()) {
+        return known;
+    }
+    let judged = Judged { pack: Product::get().pack(), plan: &plan, hop, step, seen };
+    let answer = match (look, &step.gate) {
+        (Look::Gate, Some(gate)) => judged.gate(gate),
+        _ => judged.conditions(conditions(step, look)),
+    };
+    KEPT.with_borrow_mut(|kept| {
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(asked, answer.clone());
+    });
+    answer
+}
+
+fn conditions(step: &Step, look: Look) -> &[Condition] {
+    match look {
+        Look::Done => step.done.as_slice(),
+        Look::Precheck => &step.precheck,
+        Look::Gate | Look::World => &[],
+    }
+}
+
+/// Everything but the view that an answer depends on.
+fn question(plan: &Plan, hop: &Hop, step: &Step, look: Look) -> u64 {
+    let mut hash = DefaultHasher::new();
+    let gate = step.gate.iter().filter(|_| look == Look::Gate).flat_map(|gate| &gate.conditions);
+    for condition in conditions(step, look).iter().chain(gate) {
+        (&condition.name, &condition.cel).hash(&mut hash);
+    }
+    (&hop.from, &hop.to, step.node.as_ref(), plan.policy.max_unavailable).hash(&mut hash);
+    std::mem::discriminant(&look).hash(&mut hash);
+    std::mem::discriminant(&hop.kind).hash(&mut hash);
+    for node in &plan.observed.nodes {
+        (node.is_healthy(), node.is_voter()).hash(&mut hash);
+    }
+    hash.finish()
+}
+
+/// The step's own look at the host: what this very action leaves there.
+fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
+    let product = Product::get();
+    let node = crate::world::node_of(&step.action);
+    let Some(member) = node.and_then(|node| world.place(node)).and_then(|index| world.members.get(index)) else {
+        return Verdict::Unseen("no such member".into());
+    };
+    if member.cut {
+        return Verdict::Unseen("no answer".into());
+    }
+    let done = match &step.action {
+        Action::Stage { artifact, .. } => {
+            product.rel(&artifact.release).is_some_and(|release| member.holds_staged(release))
+        }
+        Action::Stop { .. } => {
+            // Already past it: it runs the hop's artifact.
+            let moved = member.process == Process::Up
+                && member.runs == member.live
+                && product.rel(&hop.to) == Some(member.live);
+            member.process == Process::Down || moved
+        }
+        Action::Swap { to, .. } => product.rel(&to.release) == Some(member.live) && !member.live_damaged,
+        Action::Start { .. } => match member.process {
+            Process::Down => false,
+            Process::Starting { .. } => true,
+            Process::Up => member.runs == member.live,
+        },
+        Action::Backup { backup } => world.copies.iter().any(|copy| copy.file == backup.file),
+        Action::Look
+        | Action::Confirm { .. }
+        | Action::Verify { .. }
+        | Action::Call { .. }
+        | Action::TempSet { .. }
+        | Action::TempPutBack { .. }
+        | Action::Restore { .. } => false,
+    };
+    if done {
+        return Verdict::Holds;
+    }
+    Verdict::NotYet(WaitingOn::Condition { node: node.cloned(), gate: "done".into(), text: step.title.clone() })
+}

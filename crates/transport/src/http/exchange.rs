@@ -1,0 +1,265 @@
+//! One exchange: a request goes out, an answer comes back or does not. Decides what a lost exchange means.
+//!
+//! Invariant: an exchange counts as never sent only when the connection failed, or when the body was never asked for.
+
+use super::{
+    Body, HttpRequest, HttpResponse, RESPONSE_BYTES_MAX, TlsError,
+    failure::{self, Fault},
+    tls::{OwnCert, TlsClient},
+};
+use crate::{redact, secret::SecretText};
+use bytes::Bytes;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use http_body::{Frame, SizeHint};
+use reqwest::{
+    Client, ClientBuilder, Method, Response,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
+    redirect,
+};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Five seconds: a lost connection attempt is repeated by the system after one and after three, a third loss is no accident.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Eight: more requests at once to one member than any probe makes.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+/// Ten: what browsers follow; download sites use two or three.
+const REDIRECTS_MAX: usize = 10;
+
+/// An exchange without an answer.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// The server cannot have seen the request.
+    NeverSent(String),
+    /// It may have.
+    Unclear(String),
+}
+
+impl Lost {
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::NeverSent(text) | Self::Unclear(text) => text,
+        }
+    }
+}
+
+/// What is added to a request to prove who asks.
+pub(crate) enum Auth {
+    None,
+    Basic { user: String, password: SecretText },
+    Header { name: String, value: SecretText },
+}
+
+/// The HTTP library, set up.
+pub(crate) struct Exchange {
+    http: Client,
+    own: Option<OwnCert>,
+}
+
+impl Exchange {
+    /// Straight to the server, no redirections: a member that sends us elsewhere is not the one we asked.
+    pub(crate) fn direct(tls: TlsClient) -> Result<Self, TlsError> {
+        Self::build(tls, |builder| builder.no_proxy().redirect(redirect::Policy::none()))
+    }
+
+    /// Through the machine's proxies, redirections followed.
+    pub(crate) fn outward(tls: TlsClient) -> Result<Self, TlsError> {
+        Self::build(tls, |builder| builder.redirect(redirect::Policy::limited(REDIRECTS_MAX)))
+    }
+
+    fn build(
+        tls: TlsClient,
+        shape: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, TlsError> {
+        let builder = Client::builder()
+            .tls_backend_preconfigured(tls.config)
+            .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_LIMIT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
+        let http = shape(builder)
+            .build()
+            .map_err(|cause| TlsError::Setup { because: cause.to_string() })?;
+        Ok(Self { http, own: tls.own })
+    }
+
+    /// Asks and reads the whole answer.
+    pub(crate) async fn whole(
+        &self,
+        request: &HttpRequest,
+        auth: &Auth,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<HttpResponse, Lost> {
+        let head = self.head(request, auth, deadline, limit).await?;
+        self.rest(head, request, deadline, limit).await
+    }
+
+    /// Asks and waits for the head of the answer.
+    pub(crate) async fn head(
+        &self,
+        request: &HttpRequest,
+        auth: &Auth,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Response, Lost> {
+        let sent = Arc::new(AtomicBool::new(request.body.is_none()));
+        let built = self.built(request, auth, &sent).map_err(Lost::NeverSent)?;
+        let lost = |fault: Fault| {
+            let never = fault.before_sending || !sent.load(Ordering::SeqCst);
+            if never { Lost::NeverSent(fault.text) } else { Lost::Unclear(fault.text) }
+        };
+        match timeout_at(deadline, self.http.execute(built)).await {
+            Ok(Ok(head)) => Ok(head),
+            Ok(Err(error)) => Err(lost(failure::fault(&error, &request.url, self.own.as_ref()))),
+            Err(_) => Err(lost(Fault { text: no_answer(request, limit), before_sending: false })),
+        }
+    }
+
+    /// Reads the rest of an answer. The server has acted by then, so a loss is never "not sent".
+    pub(crate) async fn rest(
+        &self,
+        mut head: Response,
+        request: &HttpRequest,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<HttpResponse, Lost> {
+        let status = head.status().as_u16();
+        let mut body = Vec::new();
+        loop {
+            match timeout_at(deadline, head.chunk()).await {
+                Err(_) => return Err(Lost::Unclear(no_answer(request, limit))),
+                Ok(Err(error)) => {
+                    let fault = failure::fault(&error, &request.url, self.own.as_ref());
+                    return Err(Lost::Unclear(fault.text));
+                }
+                Ok(Ok(None)) => return Ok(HttpResponse { status, body }),
+                Ok(Ok(Some(piece))) if body.len() + piece.len() > RESPONSE_BYTES_MAX => {
+                    return Err(Lost::Unclear(format!(
+                        "the answer of {} is longer than {RESPONSE_BYTES_MAX} bytes",
+                        redact::url(&request.url)
+                    )));
+                }
+                Ok(Ok(Some(piece))) => body.extend_from_slice(&piece),
+            }
+        }
+    }
+
+    /// The body piece by piece; the first fault is the last item.
+    pub(crate) fn pieces(
+        &self,
+        head: Response,
+        request: &HttpRequest,
+        idle: Duration,
+    ) -> BoxStream<'static, Result<Bytes, String>> {
+        let (url, own) = (request.url.clone(), self.own.clone());
+        stream::unfold(Some(head), move |state| {
+            let (url, own) = (url.clone(), own.clone());
+            async move {
+                let mut head = state?;
+                match timeout(idle, head.chunk()).await {
+                    Ok(Ok(None)) => None,
+                    Ok(Ok(Some(piece))) => Some((Ok(piece), Some(head))),
+                    Ok(Err(error)) => {
+                        Some((Err(failure::fault(&error, &url, own.as_ref()).text), None))
+                    }
+                    Err(_) => {
+                        let text = format!("{} sent nothing for {idle:?}", redact::url(&url));
+                        Some((Err(text), None))
+                    }
+                }
+            }
+        })
+        .boxed()
+    }
+
+    fn built(
+        &self,
+        request: &HttpRequest,
+        auth: &Auth,
+        sent: &Arc<AtomicBool>,
+    ) -> Result<reqwest::Request, String> {
+        let shown = redact::url(&request.url);
+        let method = Method::from_bytes(request.method.as_bytes())
+            .map_err(|_| format!("`{}` is no HTTP method", request.method))?;
+        let mut builder = self.http.request(method, &request.url);
+        if let Some(body) = &request.body {
+            let (kind, text) = match body {
+                Body::Json(text) => ("application/json", text),
+                Body::Form(text) => ("application/x-www-form-urlencoded", text),
+            };
+            let watched = WatchedBody { left: Some(Bytes::from(text.clone())), sent: sent.clone() };
+            builder = builder.header(CONTENT_TYPE, kind).body(reqwest::Body::wrap(watched));
+        }
+        for (name, value) in &request.headers {
+            builder = with_header(builder, name, value)?;
+        }
+        builder = match auth {
+            Auth::None => builder,
+            Auth::Basic { user, password } => builder.basic_auth(user, Some(password.expose())),
+            Auth::Header { name, value } => with_header(builder, name, value.expose())?,
+        };
+        builder.build().map_err(|error| {
+            let fault = failure::fault(&error, &request.url, None);
+            format!("{} {shown}: {}", request.method, fault.text)
+        })
+    }
+}
+
+fn with_header(
+    builder: reqwest::RequestBuilder,
+    name: &str,
+    value: &str,
+) -> Result<reqwest::RequestBuilder, String> {
+    let key = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("`{name}` is no name of a header"))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        format!("the value of header {name} has characters that a header cannot carry")
+    })?;
+    value.set_sensitive(redact::is_secret_name(name));
+    Ok(builder.header(key, value))
+}
+
+fn no_answer(request: &HttpRequest, limit: Duration) -> String {
+    format!(
+        "{} {} gave no whole answer within {limit:?}",
+        request.method,
+        redact::url(&request.url)
+    )
+}
+
+/// A body that notes when the library first asks for it: that is after the connection stands and the head is on its way.
+struct WatchedBody {
+    left: Option<Bytes>,
+    sent: Arc<AtomicBool>,
+}
+
+impl http_body::Body for WatchedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.sent.store(true, Ordering::SeqCst);
+        Poll::Ready(self.left.take().map(|piece| Ok(Frame::data(piece))))
+    }
+    fn is_end_stream(&self) -> bool {
+        self.left.is_none()
+    }
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left.as_ref().map_or(0, |left| left.len() as u64))
+    }
+}
