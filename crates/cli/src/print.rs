@@ -36,6 +36,13 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(err, "{text}");
 }
 
+/// Says how far something that takes a while has come: each new thing once.
+pub(crate) fn progress(progress: quorate_runner::Progress) {
+    if progress.bytes == 0 {
+        say(&format!("... {}", progress.what));
+    }
+}
+
 /// Tells a problem.
 pub(crate) fn problem(problem: &Problem, global: &Global) {
     let Problem { code, text, causes, hints, pointers } = problem;

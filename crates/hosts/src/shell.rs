@@ -37,8 +37,9 @@ pub(crate) async fn run(
 /// Why a command ended badly, in a clause.
 pub(crate) fn why(output: &Output) -> String {
     let complaint = output.complaint();
-    let status = output
-        .status
-        .map_or_else(|| "ended by a signal".to_owned(), |status| format!("ended with status {status}"));
+    let status = output.status.map_or_else(
+        || "ended by a signal".to_owned(),
+        |status| format!("ended with status {status}"),
+    );
     if complaint.is_empty() { status } else { format!("{status}: {complaint}") }
 }

@@ -72,15 +72,20 @@ impl Window {
         let here = now.to_zoned(self.zone.clone());
         let at = Moment { day: here.weekday(), time: here.time() }.minute_of_week();
         let (from, until) = (self.from.minute_of_week(), self.until.minute_of_week());
-        let open = if from < until { (from..until).contains(&at) } else { at >= from || at < until };
+        let open =
+            if from < until { (from..until).contains(&at) } else { at >= from || at < until };
         if !open {
             return None;
         }
-        let days = i32::from(self.until.day.since(Weekday::Monday)) - i32::from(here.weekday().since(Weekday::Monday));
+        let days = i32::from(self.until.day.since(Weekday::Monday))
+            - i32::from(here.weekday().since(Weekday::Monday));
         // The end lies later today, or on a day of the coming week.
         let past = days < 0 || (days == 0 && self.until.time <= here.time());
         let date = here.date().checked_add((if past { days + 7 } else { days }).days()).ok()?;
-        date.to_datetime(self.until.time).to_zoned(self.zone.clone()).ok().map(|end| end.timestamp())
+        date.to_datetime(self.until.time)
+            .to_zoned(self.zone.clone())
+            .ok()
+            .map(|end| end.timestamp())
     }
 }
 
@@ -122,11 +127,10 @@ fn parse_zone(word: &str) -> Result<TimeZone, String> {
 impl Moment {
     fn parse(day: &str, time: &str) -> Result<Self, String> {
         let short = day.to_lowercase();
-        let day = DAYS
-            .iter()
-            .find(|(name, _)| *name == short)
-            .map(|(_, day)| *day)
-            .ok_or_else(|| format!("`{day}` is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"))?;
+        let day =
+            DAYS.iter().find(|(name, _)| *name == short).map(|(_, day)| *day).ok_or_else(|| {
+                format!("`{day}` is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun")
+            })?;
         let no_time = || format!("`{time}` is no time: write 06:00");
         let (hour, minute) = time.split_once(':').ok_or_else(no_time)?;
         let number = |text: &str| {
@@ -178,13 +182,19 @@ mod tests {
 
     #[test]
     fn a_window_within_a_week_does_not_wrap() {
-        assert_eq!(until("Tue 08:00 - Thu 18:00", "2026-11-18T12:00:00Z").as_deref(), Some("2026-11-19T18:00:00Z"));
+        assert_eq!(
+            until("Tue 08:00 - Thu 18:00", "2026-11-18T12:00:00Z").as_deref(),
+            Some("2026-11-19T18:00:00Z")
+        );
         assert_eq!(until("Tue 08:00 - Thu 18:00", "2026-11-20T12:00:00Z"), None);
     }
 
     #[test]
     fn a_window_of_nearly_a_week_ends_on_its_own_day_a_week_later() {
-        assert_eq!(until("Fri 12:00 - Fri 10:00", "2026-11-20T13:00:00Z").as_deref(), Some("2026-11-27T10:00:00Z"));
+        assert_eq!(
+            until("Fri 12:00 - Fri 10:00", "2026-11-20T13:00:00Z").as_deref(),
+            Some("2026-11-27T10:00:00Z")
+        );
         assert_eq!(until("Fri 12:00 - Fri 10:00", "2026-11-20T11:00:00Z"), None);
     }
 
@@ -200,11 +210,17 @@ mod tests {
     fn says_what_is_wrong_with_a_window() {
         let because = |text| Window::parse(text).unwrap_err().because;
         assert_eq!(because("weekends"), "write `Fri 12:00 - Mon 06:00 [Europe/Berlin]`");
-        assert_eq!(because("Fry 12:00 - Mon 06:00"), "`Fry` is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun");
+        assert_eq!(
+            because("Fry 12:00 - Mon 06:00"),
+            "`Fry` is no day: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"
+        );
         assert_eq!(because("Fri 25:00 - Mon 06:00"), "`25:00` is no time: write 06:00");
         assert_eq!(because("Fri noon - Mon 06:00"), "`noon` is no time: write 06:00");
         assert_eq!(because("Fri 12:00 - Mon 06:00 [Berlin]"), "`Berlin` is no time zone");
-        assert_eq!(because("Fri 12:00 - Fri 12:00"), "it ends when it begins; for a whole week write two windows");
+        assert_eq!(
+            because("Fri 12:00 - Fri 12:00"),
+            "it ends when it begins; for a whole week write two windows"
+        );
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use crate::{
     check::check,
-    file::{ClusterFile, FLEET_SCHEMA, FleetFile, NodeDefaults, NodeFile, ServiceFile, ServiceKind},
+    file::{
+        ClusterFile, FLEET_SCHEMA, FleetFile, NodeDefaults, NodeFile, ServiceFile, ServiceKind,
+    },
 };
 use quorate_model::{
-    AuthSpec, Cluster, Fleet, GroupName, Host, Node, Secret, ServiceSpec, TlsSpec, fleet::GRACE_DEFAULT,
+    AuthSpec, Cluster, Fleet, GroupName, Host, Node, Secret, ServiceSpec, TlsSpec,
+    fleet::GRACE_DEFAULT,
 };
 use quorate_packs::Packs;
-use quorate_syntax::{Content, Diagnostic, Entry, Tree, parse, read_tree};
+use quorate_syntax::{Content, Diagnostic, Entry, SECRET_IN_FILE, Tree, parse, read_tree};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -17,12 +20,18 @@ use std::{
 /// Reads a fleet file. Relative paths in it start at `folder`, the folder that the file lies in.
 ///
 /// Everything that is wrong with a file that can be read at all is said at once, in the order of the file.
-pub fn read_fleet(file_name: &str, text: &str, folder: &Path, packs: &Packs) -> Result<Fleet, Vec<Diagnostic>> {
+pub fn read_fleet(
+    file_name: &str,
+    text: &str,
+    folder: &Path,
+    packs: &Packs,
+) -> Result<Fleet, Vec<Diagnostic>> {
     let mut tree = parse(file_name, text).map_err(|diagnostic| vec![diagnostic])?;
     check_schema(&tree)?;
+    refuse_secrets(&tree)?;
     fill_in(&mut tree);
     let file: FleetFile = read_tree(&tree)?;
-    let found = check(&file, &tree, packs);
+    let found = check(&file, &tree, folder, packs);
     if found.is_empty() { Ok(resolve(file, folder)) } else { Err(found) }
 }
 
@@ -32,14 +41,35 @@ fn check_schema(tree: &Tree) -> Result<(), Vec<Diagnostic>> {
     match schema.as_text().and_then(|text| text.parse::<u32>().ok()) {
         Some(FLEET_SCHEMA) | None => Ok(()),
         Some(other) => {
-            let message = format!("the fleet file has schema {other}, this program reads schema {FLEET_SCHEMA}");
+            let message = format!(
+                "the fleet file has schema {other}, this program reads schema {FLEET_SCHEMA}"
+            );
             let place = &schema.place;
             let newer = other > FLEET_SCHEMA;
-            let hint = newer.then(|| "it was written for a newer Quorate: update this one".to_owned());
+            let hint =
+                newer.then(|| "it was written for a newer Quorate: update this one".to_owned());
             let wrong = Diagnostic::error(place.file.as_ref(), place.at(), "fleet-schema", message);
             Err(vec![wrong.with_hint_if(hint)])
         }
     }
+}
+
+/// A password in the file is refused before any message could repeat it.
+fn refuse_secrets(tree: &Tree) -> Result<(), Vec<Diagnostic>> {
+    let clusters = tree.get("clusters").map_or(&[][..], Tree::items);
+    let owners = clusters.iter().chain(tree.get("defaults"));
+    let password = |owner: &Tree| owner.get("auth")?.get("password").cloned();
+    let found: Vec<_> = owners
+        .filter_map(password)
+        .filter(|password| password.as_text().is_some())
+        .map(|password| {
+            let place = &password.place;
+            let message = "a password stands in the fleet file";
+            Diagnostic::error(place.file.as_ref(), place.at(), SECRET_IN_FILE, message)
+                .with_hint("write `password: {file: PATH}` or `password: {env: NAME}`, and change the password")
+        })
+        .collect();
+    if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
 /// Gives each cluster what `defaults` say and it does not. A policy is joined key by key; anything else as a whole.
@@ -47,13 +77,17 @@ fn fill_in(tree: &mut Tree) {
     let Some(defaults) = tree.get("defaults").cloned() else { return };
     let Content::Map(entries) = &mut tree.content else { return };
     let clusters = entries.iter_mut().find(|entry| entry.key.text == "clusters");
-    let Some(Content::List(clusters)) = clusters.map(|entry| &mut entry.value.content) else { return };
+    let Some(Content::List(clusters)) = clusters.map(|entry| &mut entry.value.content) else {
+        return;
+    };
     for cluster in clusters {
         let Content::Map(own) = &mut cluster.content else { continue };
         for default in defaults.entries() {
             match own.iter_mut().find(|entry| entry.key.text == default.key.text) {
                 None => own.push(default.clone()),
-                Some(entry) if entry.key.text == "policy" => add_missing(&mut entry.value, default.value.entries()),
+                Some(entry) if entry.key.text == "policy" => {
+                    add_missing(&mut entry.value, default.value.entries())
+                }
                 Some(_) => {}
             }
         }
@@ -79,7 +113,7 @@ fn resolve(file: FleetFile, folder: &Path) -> Fleet {
 }
 
 /// A path as it is when the folder is the current one; `.` parts are dropped.
-fn below(folder: &Path, path: &Path) -> PathBuf {
+pub(crate) fn below(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path).components().collect()
 }
 
@@ -127,7 +161,8 @@ fn resolve_service(file: ServiceFile, defaults: &NodeDefaults, folder: &Path) ->
     }
     let mut env = defaults.env.clone();
     env.extend(own);
-    let grace = grace_secs.or(defaults.grace_secs).and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+    let grace =
+        grace_secs.or(defaults.grace_secs).and_then(|secs| Duration::try_from_secs_f64(secs).ok());
     match kind {
         ServiceKind::Process => ServiceSpec::Process {
             argv,

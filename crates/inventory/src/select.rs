@@ -16,7 +16,10 @@ pub struct SelectError {
 }
 
 /// Finds the clusters that any of the selectors names, in the order of the fleet; all of them without a selector.
-pub fn select<'f, S: AsRef<str>>(fleet: &'f Fleet, selectors: &[S]) -> Result<Vec<&'f Cluster>, SelectError> {
+pub fn select<'f, S: AsRef<str>>(
+    fleet: &'f Fleet,
+    selectors: &[S],
+) -> Result<Vec<&'f Cluster>, SelectError> {
     for selector in selectors {
         let selector = selector.as_ref();
         if !fleet.clusters.iter().any(|cluster| matches(selector, cluster.name.as_str())) {
@@ -24,7 +27,8 @@ pub fn select<'f, S: AsRef<str>>(fleet: &'f Fleet, selectors: &[S]) -> Result<Ve
         }
     }
     let wanted = |cluster: &&Cluster| {
-        selectors.is_empty() || selectors.iter().any(|selector| matches(selector.as_ref(), cluster.name.as_str()))
+        selectors.is_empty()
+            || selectors.iter().any(|selector| matches(selector.as_ref(), cluster.name.as_str()))
     };
     Ok(fleet.clusters.iter().filter(wanted).collect())
 }
@@ -39,7 +43,10 @@ fn nothing(fleet: &Fleet, selector: &str) -> SelectError {
         None if fleet.clusters.len() <= LISTED_MAX => {
             format!("there are: {}", names().collect::<Vec<_>>().join(", "))
         }
-        None => format!("there are {} clusters: list them with `quorate inventory`", fleet.clusters.len()),
+        None => format!(
+            "there are {} clusters: list them with `quorate inventory`",
+            fleet.clusters.len()
+        ),
     };
     SelectError { fleet: fleet.name.clone(), selector: selector.to_owned(), hint }
 }
@@ -88,11 +95,19 @@ mod tests {
             auth: None,
             policy: Policy::default(),
         };
-        Fleet { name: "home".into(), artifacts: Vec::new(), clusters: names.iter().map(cluster).collect() }
+        Fleet {
+            name: "home".into(),
+            artifacts: Vec::new(),
+            clusters: names.iter().map(cluster).collect(),
+        }
     }
 
     fn names(fleet: &Fleet, selectors: &[&str]) -> Vec<String> {
-        select(fleet, selectors).unwrap().into_iter().map(|cluster| cluster.name.to_string()).collect()
+        select(fleet, selectors)
+            .unwrap()
+            .into_iter()
+            .map(|cluster| cluster.name.to_string())
+            .collect()
     }
 
     #[test]
@@ -114,6 +129,11 @@ mod tests {
     #[test]
     fn patterns_match_whole_names() {
         assert!(matches("*", "") && matches("a*b*c", "a-b-b-c") && matches("?", "ä"));
-        assert!(!matches("a", "ab") && !matches("a?", "a") && !matches("", "a") && !matches("a*b", "abc"));
+        assert!(
+            !matches("a", "ab")
+                && !matches("a?", "a")
+                && !matches("", "a")
+                && !matches("a*b", "abc")
+        );
     }
 }

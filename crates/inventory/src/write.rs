@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 /// Writes a fleet file.
 pub fn write_fleet(fleet: &Fleet) -> String {
     let mut out = Out::default();
-    out.line(0, "# A fleet file of Quorate: what is declared. `quorate inventory` shows how it is read.");
+    out.line(
+        0,
+        "# A fleet file of Quorate: what is declared. `quorate inventory` shows how it is read.",
+    );
     out.line(0, "schema: 1");
     out.key(0, "fleet", &fleet.name);
     out.blank();
@@ -71,10 +74,12 @@ const RESERVED: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", 
 
 /// A text as YAML: bare where nothing can go wrong, else in double quotes.
 fn quote(text: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@');
+    let bare =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@');
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     // An address is the one text with colons that people expect without quotes.
-    let inner = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
+    let inner =
+        text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
     let address = inner.len() < text.len() && !inner.ends_with(':');
     let plain = inner.chars().all(|c| bare(c) || (address && c == ':'));
     if begins && plain && !RESERVED.contains(&text.to_lowercase().as_str()) {
@@ -109,9 +114,14 @@ fn write_cluster(out: &mut Out, cluster: &Cluster, first: bool) {
         out.key(2, "environment", environment);
     }
     if let Some(tls) = tls {
-        out.line(2, "# Certificates of the servers, and the client certificate when they ask for one.");
+        out.line(
+            2,
+            "# Certificates of the servers, and the client certificate when they ask for one.",
+        );
         out.line(2, "tls:");
-        for (key, file) in [("ca", Some(&tls.ca)), ("cert", tls.cert.as_ref()), ("key", tls.key.as_ref())] {
+        for (key, file) in
+            [("ca", Some(&tls.ca)), ("cert", tls.cert.as_ref()), ("key", tls.key.as_ref())]
+        {
             if let Some(file) = file {
                 out.key(3, key, &path(file));
             }
@@ -145,9 +155,21 @@ fn write_policy(out: &mut Out, policy: &Policy, first: bool) {
             let Policy { soak, good_looks, rejoin_limit, .. } = Policy::default();
             out.line(2, "# Limits of this cluster's runs; these are the defaults.");
             out.line(2, "# policy:");
-            out.line(2, &format!("#   soak_secs: {}            # healthy time before the next member", secs(soak)));
+            out.line(
+                2,
+                &format!(
+                    "#   soak_secs: {}            # healthy time before the next member",
+                    secs(soak)
+                ),
+            );
             out.line(2, &format!("#   good_looks: {good_looks}            # good looks in a row before a gate holds"));
-            out.line(2, &format!("#   rejoin_limit_secs: {}   # a member must be back by then", secs(rejoin_limit)));
+            out.line(
+                2,
+                &format!(
+                    "#   rejoin_limit_secs: {}   # a member must be back by then",
+                    secs(rejoin_limit)
+                ),
+            );
             out.line(2, "#   freeze: [\"Fri 12:00 - Mon 06:00 [Europe/Berlin]\"]");
         }
         return;
@@ -182,7 +204,11 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
             lines.push(format!("{key}: {value}"));
         }
     };
-    add(*max_unavailable != default.max_unavailable, "max_unavailable", max_unavailable.to_string());
+    add(
+        *max_unavailable != default.max_unavailable,
+        "max_unavailable",
+        max_unavailable.to_string(),
+    );
     add(*soak != default.soak, "soak_secs", secs(*soak));
     add(*good_looks != default.good_looks, "good_looks", good_looks.to_string());
     add(*look_every != default.look_every, "look_every_secs", secs(*look_every));
@@ -239,7 +265,9 @@ fn write_node(out: &mut Out, node: &Node) {
         out.key(4, "data_dir", &path(dir));
     }
     match service {
-        None => out.line(4, "# No service: Quorate can look at this node, but not stop and start it."),
+        None => {
+            out.line(4, "# No service: Quorate can look at this node, but not stop and start it.")
+        }
         Some(service) => write_service(out, service),
     }
 }

@@ -4,7 +4,7 @@
 //! in Quorate's own state folder, so that Quorate can stop later what it did not start.
 
 use crate::{
-    Clients, Depth, Member, ObserveError, Observer, Tools, Transports, members::bare, members_of,
+    Clients, Depth, Member, ObserveError, Observer, Tools, Transports, members::bare, members_of, node::UNANSWERED,
     process::{find::{self, Found}, settings, sockets},
 };
 use jiff::Timestamp;
@@ -62,8 +62,8 @@ pub enum AdoptError {
     #[error("{endpoint} does not answer as {pack}: {because}")]
     Silent { endpoint: String, pack: String, because: String },
     /// It answered, and did not name its members.
-    #[error("{endpoint} answers, but does not name the members of its cluster")]
-    NoMembers { endpoint: String },
+    #[error("{endpoint} answers, but does not name the members of its cluster{because}")]
+    NoMembers { endpoint: String, because: String },
     /// The pid file cannot be written.
     #[error("cannot write the pid file {}: {because}", path.display())]
     PidFile { path: PathBuf, because: String },
@@ -106,13 +106,13 @@ pub async fn adopt(
         Ok::<_, AdoptError>(observer.map_err(AdoptError::Observe)?.look(depth, now).await)
     };
     let seed = cluster(pack, options, vec![bare_node("seed".into(), detect, &endpoint)]);
-    let seen = look(&seed, Depth::Gate).await?;
+    let seen = look(&seed, Depth::Full).await?;
     if let Some(Reach::Unreachable(because)) = seen.nodes.first().map(|node| node.reach.clone()) {
         let pack = pack.title.clone();
         return Err(AdoptError::Silent { endpoint, pack, because });
     }
     let members = members_of(pack, detect, &seen.facts).filter(|members| !members.is_empty());
-    let members = members.ok_or(AdoptError::NoMembers { endpoint })?;
+    let members = members.ok_or_else(|| AdoptError::NoMembers { endpoint, because: in_vain(&seen) })?;
     let mut adopted = cluster(pack, options, nodes(detect, &members));
     let mut notes = add_processes(detect, &mut adopted, &options.state_dir)?;
     let observation = look(&adopted, Depth::Full).await?;
@@ -121,6 +121,12 @@ pub async fn adopt(
         Reach::Unreachable(because) => Some(format!("{} does not answer: {because}", node.name)),
     }));
     Ok(Adopted { cluster: adopted, observation, notes })
+}
+
+/// The first question to the cluster that was asked in vain, as the end of a sentence.
+fn in_vain(seen: &Observation) -> String {
+    let told = seen.findings.iter().find(|finding| finding.code == UNANSWERED);
+    told.map(|finding| format!(": {}", finding.text)).unwrap_or_default()
 }
 
 fn cluster(pack: &Pack, options: &AdoptOptions, nodes: Vec<Node>) -> Cluster {

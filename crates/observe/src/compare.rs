@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Name of the fact that holds a cluster's own id, on each node and on the cluster.
 const CLUSTER_ID: &str = "cluster_id";
 
+/// Name of the fact that says up to where the history was compacted when the hash was taken, where a product compacts.
+const HASH_COMPACT: &str = "hash_compact";
+
 fn cluster_id(node: &NodeObservation) -> Option<String> {
     node.facts.get(CLUSTER_ID).and_then(fields::text)
 }
@@ -81,14 +84,16 @@ fn set_lag(strangers: &BTreeSet<NodeName>, seen: &mut Observation) {
 }
 
 fn find_different_data(strangers: &BTreeSet<NodeName>, seen: &mut Observation) {
-    let mut at: BTreeMap<u64, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    // A hash speaks of what compaction left: two members compare only when the same was compacted away.
+    let mut at: BTreeMap<(u64, Option<u64>), BTreeMap<String, Vec<String>>> = BTreeMap::new();
     for node in seen.nodes.iter().filter(|node| !strangers.contains(&node.name)) {
         if let (Some(revision), Some(hash)) = (node.hash_revision, &node.data_hash) {
-            let names = at.entry(revision).or_default().entry(hash.clone()).or_default();
+            let compacted = node.facts.get(HASH_COMPACT).and_then(fields::number);
+            let names = at.entry((revision, compacted)).or_default().entry(hash.clone()).or_default();
             names.push(node.name.to_string());
         }
     }
-    for (revision, hashes) in at.iter().filter(|(_, hashes)| hashes.len() > 1) {
+    for ((revision, _), hashes) in at.iter().filter(|(_, hashes)| hashes.len() > 1) {
         let groups: Vec<String> = hashes.iter().map(|(hash, names)| format!("{} ({hash})", names.join(", "))).collect();
         let text = format!("members hold different data at revision {revision}: {}", groups.join(" against "));
         let hint = "do not upgrade; find the member that is wrong and let it rejoin empty".to_owned();
@@ -232,16 +237,18 @@ mod tests {
     #[test]
     fn data_differ_only_at_one_revision() {
         let names = ["a", "b"];
-        let hashed = |revisions: [u64; 2]| {
+        let hashed = |revisions: [u64; 2], compacted: [u64; 2]| {
             let mut seen = look(&names, |i, node| {
                 node.hash_revision = Some(revisions[i]);
+                node.facts.insert(HASH_COMPACT.into(), json!(compacted[i]));
                 node.data_hash = Some(["x", "y"][i].into());
             });
             across(&cluster(&names), None, &mut seen, false);
             codes(&seen.findings).len()
         };
-        assert_eq!(hashed([4, 4]), 1);
-        assert_eq!(hashed([4, 5]), 0, "a member that is a write behind is not different");
+        assert_eq!(hashed([4, 4], [1, 1]), 1);
+        assert_eq!(hashed([4, 5], [1, 1]), 0, "a member that is a write behind is not different");
+        assert_eq!(hashed([4, 4], [1, 3]), 0, "nor is one that has compacted more");
     }
 
     #[test]

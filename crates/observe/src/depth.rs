@@ -66,6 +66,18 @@ fn words(cel: &str) -> impl Iterator<Item = &str> {
     cel.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }
 
+/// Whether a probe speaks of this name: in its condition, its question or its facts. Probes that do not speak of what
+/// earlier ones found can be asked at the same time.
+pub(crate) fn speaks_of(probe: &Probe, name: &str) -> bool {
+    let ask = serde_json::to_string(&probe.ask).unwrap_or_else(|_| name.to_owned());
+    let mut expressions = probe.when.iter().chain(probe.facts.values()).map(String::as_str);
+    expressions.any(|text| words(text).any(|word| word == name))
+        || ask.split("{{").skip(1).any(|part| {
+            let inside = part.split("}}").next().unwrap_or(part);
+            words(inside).any(|word| word == name)
+        })
+}
+
 /// Whether an expression speaks of the single node, `node`, and not only of `nodes` and `cluster`.
 pub(crate) fn speaks_of_node(cel: &str) -> bool {
     words(cel).any(|word| word == "node")
@@ -121,6 +133,19 @@ mod tests {
         assert_eq!(asked(&["node.healthy", "cluster.leader != null"]), ["cheap"]);
         assert_eq!(asked(&["nodes.all(n, n.data_hash == node.data_hash)"]), ["cheap", "hash"]);
         assert_eq!(asked(&["node.v2_keys == 0"]), ["cheap", "v2"]);
+    }
+
+    #[test]
+    fn knows_which_probes_wait_for_others() {
+        let mut one = probe("alarms", "alarms", false);
+        assert!(!speaks_of(&one, "facts"));
+        one.facts.insert("own".into(), "body.a.filter(x, x.id == facts.id)".into());
+        assert!(speaks_of(&one, "facts"));
+        one.facts.clear();
+        one.ask = CallTemplate::File { path: "/{{ facts.dir }}/x".into() };
+        assert!(speaks_of(&one, "facts") && !speaks_of(&one, "cluster"));
+        one.ask = CallTemplate::File { path: "/{{ x }}/cluster/facts".into() };
+        assert!(!speaks_of(&one, "facts") && !speaks_of(&one, "cluster"), "a word of an address is no name");
     }
 
     #[test]

@@ -6,14 +6,16 @@
 use crate::{
     Clients, Tools,
     ask::{Answered, Asking, NoAnswer},
-    certificates, depth::Depth,
+    certificates,
+    depth::{Depth, speaks_of},
     fields, host,
     memory::{FileStamp, NodeMemory},
     process::{find::{self, Found}, settings},
 };
+use futures::future::join_all;
 use jiff::Timestamp;
 use quorate_model::{
-    Cluster, Facts, Host, Node, NodeObservation, Reach, Release, ServiceSpec, Setting, Severity,
+    Cluster, Facts, Finding, Host, Node, NodeObservation, Reach, Release, ServiceSpec, Setting, Severity,
 };
 use quorate_packs::{CallTemplate, Detect, Pack, Probe, eval::Scope, template_value};
 use quorate_transport::{
@@ -22,12 +24,16 @@ use quorate_transport::{
 };
 use serde_json::{Map, Value, json};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 /// A binary that does not tell its version within this time hangs; products answer in milliseconds.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
+
+/// Code of findings that say which question had no answer.
+pub(crate) const UNANSWERED: &str = "unanswered";
 
 /// All that a look at one node needs.
 pub(crate) struct NodeLook<'a> {
@@ -171,33 +177,38 @@ impl NodeLook<'_> {
 
     async fn ask_product(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
         let began = Instant::now();
+        let mut early = self.ask_early(memory).await;
         let mut reach = Err("the pack asks nothing of a node".to_owned());
         for probe in self.detect.node.iter().filter(|probe| self.depth.asks(probe)) {
-            if began.elapsed() > self.depth.node_limit() {
-                seen.facts.insert("look_cut_short".into(), json!(probe.id));
-                break;
-            }
             let release = seen.release.clone().or_else(|| memory.release.clone());
             if !self.wanted(probe, release.as_ref(), &seen.facts) {
                 continue;
             }
-            match self.ask(probe, release.as_ref(), &seen.facts, memory).await {
+            let answer = match early.remove(probe.id.as_str()) {
+                Some(answer) => answer,
+                None if began.elapsed() > self.depth.node_limit() => {
+                    seen.facts.insert("look_cut_short".into(), json!(probe.id));
+                    break;
+                }
+                None => self.ask(probe, release.as_ref(), &seen.facts, memory).await,
+            };
+            match answer {
                 Ok(answer) => {
                     reach = Ok(());
                     self.take_facts(probe, &answer, seen);
                 }
-                Err(no) if probe.optional => {
-                    tracing::debug!(node = %self.node.name, probe = probe.id, because = no.because(), "no answer");
-                }
+                Err(no) if probe.optional => seen.findings.extend(self.unanswered(probe, &no)),
                 Err(no) => {
                     reach = Err(format!("{}: {}", probe.id, no.because()));
                     break;
                 }
             }
             if seen.release.is_none() {
-                let scope = fact_scope(&seen.facts, self.known);
-                let release = fields::field(self.pack, &self.detect.fields, "release", &scope);
-                seen.release = release.and_then(|value| self.pack.upstream(&fields::text(&value)?));
+                seen.release = self.release_of(&seen.facts);
+                if seen.release.is_some() && seen.release != memory.release {
+                    // The rest was asked in the words of another release.
+                    early.clear();
+                }
             }
         }
         seen.reach = match reach {
@@ -207,6 +218,34 @@ impl NodeLook<'_> {
         if seen.release.is_some() {
             memory.release.clone_from(&seen.release);
         }
+    }
+
+    /// Asks everything at once that waits for no other answer, in the words of the release of the last look. Without a
+    /// last look nothing: the words are not known yet.
+    async fn ask_early(&self, memory: &NodeMemory) -> BTreeMap<&str, Result<Answered, NoAnswer>> {
+        let Some(release) = &memory.release else { return BTreeMap::new() };
+        let none = Facts::new();
+        let alone = |probe: &&Probe| {
+            self.depth.asks(probe) && !speaks_of(probe, "facts") && self.wanted(probe, Some(release), &none)
+        };
+        let asked = self.detect.node.iter().filter(alone).map(async |probe| {
+            (probe.id.as_str(), self.ask(probe, Some(release), &none, memory).await)
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// A full look tells what was asked in vain; a gate has its own words for what it could not see.
+    pub(crate) fn unanswered(&self, probe: &Probe, no: &NoAnswer) -> Option<Finding> {
+        let (node, because) = (&self.node.name, no.because());
+        tracing::debug!(%node, probe = probe.id, because, "no answer");
+        let text = format!("{node} did not answer `{}`: {because}", probe.id);
+        self.depth.is_full().then(|| crate::finding(Severity::Note, UNANSWERED, text, None))
+    }
+
+    fn release_of(&self, facts: &Facts) -> Option<Release> {
+        let scope = fact_scope(facts, self.known);
+        let value = fields::field(self.pack, &self.detect.fields, "release", &scope)?;
+        self.pack.upstream(&fields::text(&value)?)
     }
 
     /// Whether a probe is asked of this release, with these facts.

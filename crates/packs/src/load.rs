@@ -18,7 +18,8 @@ use std::{
 static BUILTIN_FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 static BUILTIN: LazyLock<Packs> = LazyLock::new(|| {
-    let loaded = read(&builtin_files());
+    // Linted by a test, not at every start: a start must cost as little as it can.
+    let loaded = read(&builtin_files(), Care::Read);
     let mut packs = Packs::default();
     packs.add(loaded.packs);
     packs
@@ -42,7 +43,7 @@ impl Packs {
     }
     /// The built-in packs, with those of these files added or in their place. A file is `(name, text)`.
     pub fn load(extra: &[(String, String)]) -> Result<Self, Vec<Diagnostic>> {
-        let loaded = read(extra);
+        let loaded = read(extra, Care::Lint);
         if loaded.found.iter().any(Diagnostic::is_error) {
             return Err(loaded.found);
         }
@@ -78,8 +79,10 @@ impl Packs {
 /// Checks pack files and says everything that is wrong with them, in the order of the files.
 pub fn lint(files: &[(String, String)]) -> Vec<Diagnostic> {
     let order = |file: &str| files.iter().position(|(name, _)| name == file);
-    let mut found = read(files).found;
-    found.sort_by(|a, b| (order(&a.file), a.line, a.column).cmp(&(order(&b.file), b.line, b.column)));
+    let mut found = read(files, Care::Lint).found;
+    found.sort_by(|a, b| {
+        (order(&a.file), a.line, a.column).cmp(&(order(&b.file), b.line, b.column))
+    });
     found
 }
 
@@ -88,7 +91,16 @@ struct Loaded {
     found: Vec<Diagnostic>,
 }
 
-fn read(files: &[(String, String)]) -> Loaded {
+/// How closely files are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// Read and merged.
+    Read,
+    /// And linted.
+    Lint,
+}
+
+fn read(files: &[(String, String)], care: Care) -> Loaded {
     let mut found = Vec::new();
     let mut trees = BTreeMap::new();
     let mut broken = BTreeSet::new();
@@ -108,14 +120,21 @@ fn read(files: &[(String, String)]) -> Loaded {
         used.extend(files);
         match read_tree::<PackFile>(&tree) {
             Ok(file) => {
-                found.extend(lint_pack(&file, &tree));
+                if care == Care::Lint {
+                    found.extend(lint_pack(&file, &tree));
+                }
                 found.extend(twin(&file, &tree, &packs));
                 packs.push(Pack::new(file));
             }
             Err(diagnostics) => found.extend(diagnostics),
         }
     }
-    found.extend(trees.iter().filter(|(name, _)| !used.contains(*name)).map(|(name, tree)| stray(name, tree)));
+    found.extend(
+        trees
+            .iter()
+            .filter(|(name, _)| !used.contains(*name))
+            .map(|(name, tree)| stray(name, tree)),
+    );
     Loaded { packs, found }
 }
 
@@ -128,7 +147,8 @@ fn twin(file: &PackFile, tree: &Tree, packs: &[Pack]) -> Option<Diagnostic> {
 }
 
 fn stray(name: &str, tree: &Tree) -> Diagnostic {
-    let message = "this file belongs to no pack: it has no key `pack`, and no pack of its folder includes it";
+    let message =
+        "this file belongs to no pack: it has no key `pack`, and no pack of its folder includes it";
     Diagnostic::error(name, tree.place.at(), "pack-stray", message)
         .with_hint("name it under `include` of the folder's `pack.yaml`")
 }

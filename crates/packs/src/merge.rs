@@ -31,14 +31,19 @@ pub(crate) fn merge(
     for item in root.get("include").map_or(&[][..], Tree::items) {
         let Some(name) = item.as_text() else { continue };
         let file = beside(&own, name);
-        let wrong = |code, message: String| Diagnostic::error(own.as_str(), item.place.at(), code, message);
+        let wrong =
+            |code, message: String| Diagnostic::error(own.as_str(), item.place.at(), code, message);
         let Some(part) = trees.get(&file) else {
             if broken.contains(&file) {
                 continue;
             }
-            let known: Vec<_> = trees.keys().filter_map(|known| known.strip_prefix(&beside(&own, ""))).collect();
+            let known: Vec<_> =
+                trees.keys().filter_map(|known| known.strip_prefix(&beside(&own, ""))).collect();
             let hint = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
-            found.push(wrong("pack-include", format!("the included file `{name}` is not there")).with_hint_if(hint));
+            found.push(
+                wrong("pack-include", format!("the included file `{name}` is not there"))
+                    .with_hint_if(hint),
+            );
             continue;
         };
         if !files.insert(file) {
@@ -67,10 +72,14 @@ fn join(tree: &mut Tree, part: &Tree, found: &mut Vec<Diagnostic>) {
             (Content::Map(_), Content::Map(_)) => join(&mut own.value, value, found),
             _ => {
                 let message = format!("the key `{}` is set a second time", key.text);
-                let hint = format!("{}:{} sets it already: keep one of the two", own.key.place.file, own.key.place.line);
+                let hint = format!(
+                    "{}:{} sets it already: keep one of the two",
+                    own.key.place.file, own.key.place.line
+                );
                 let place = &key.place;
                 found.push(
-                    Diagnostic::error(place.file.as_ref(), place.at(), "duplicate-key", message).with_hint(hint),
+                    Diagnostic::error(place.file.as_ref(), place.at(), "duplicate-key", message)
+                        .with_hint(hint),
                 );
             }
         }

@@ -37,7 +37,9 @@ impl Pack {
         for spot in spots(&file) {
             match spot.kind {
                 Kind::Cel(_) => cel.push(spot.text),
-                Kind::Template => drop(templates.add_template_owned(spot.text.to_owned(), spot.text.to_owned())),
+                Kind::Template => {
+                    drop(templates.add_template_owned(spot.text.to_owned(), spot.text.to_owned()))
+                }
                 Kind::Regex => {}
             }
         }
@@ -91,6 +93,12 @@ impl Pack {
             Some(pattern) => pattern.captures(version)?.name("release")?.as_str().parse().ok(),
             None => version.parse().ok(),
         }
+    }
+    /// The release that a program named when it was asked for its version: `etcd Version: 3.4.23` says 3.4.23.
+    pub fn release_said(&self, printed: &str) -> Option<Release> {
+        let first = printed.lines().find(|line| !line.trim().is_empty())?;
+        let bare = |word: &str| word.trim_start_matches('v').trim_end_matches(',').to_owned();
+        first.split_whitespace().find_map(|word| self.upstream(&bare(word))).or_else(|| self.upstream(first))
     }
     /// The release line of a release: `3.4`.
     pub fn line(&self, release: &Release) -> String {

@@ -32,18 +32,38 @@ const CLIENT: Kind = Kind::Cel(&["status", "body", "text", "key", "prefix", "var
 /// Lists every place of a pack.
 pub(crate) fn spots(pack: &PackFile) -> Vec<Spot<'_>> {
     let mut list = List { spots: Vec::new(), path: Vec::new() };
-    list.option(&["scheme".into(), "upstream".into()], pack.scheme.upstream.as_deref(), Kind::Regex);
+    list.option(
+        &["scheme".into(), "upstream".into()],
+        pack.scheme.upstream.as_deref(),
+        Kind::Regex,
+    );
     for (i, rule) in pack.rules.iter().enumerate() {
         let at = ["rules".into(), i.into()];
-        list.option(&[at[0], at[1], "applies_when".into()], rule.applies_when.as_deref(), CONDITION);
+        list.option(
+            &[at[0], at[1], "applies_when".into()],
+            rule.applies_when.as_deref(),
+            CONDITION,
+        );
         list.option(&[at[0], at[1], "condition".into()], rule.condition.as_deref(), CONDITION);
     }
     for (i, issue) in pack.known_issues.iter().enumerate() {
-        list.option(&["known_issues".into(), i.into(), "detect".into()], issue.detect.as_deref(), CONDITION);
+        list.option(
+            &["known_issues".into(), i.into(), "detect".into()],
+            issue.detect.as_deref(),
+            CONDITION,
+        );
     }
     for (i, rule) in pack.config.iter().enumerate() {
-        list.option(&["config".into(), i.into(), "applies_when".into()], rule.applies_when.as_deref(), CONDITION);
-        list.option(&["config".into(), i.into(), "value".into()], rule.value.as_deref(), Kind::Regex);
+        list.option(
+            &["config".into(), i.into(), "applies_when".into()],
+            rule.applies_when.as_deref(),
+            CONDITION,
+        );
+        list.option(
+            &["config".into(), i.into(), "value".into()],
+            rule.value.as_deref(),
+            Kind::Regex,
+        );
     }
     if let Some(detect) = &pack.detect {
         list.within("detect", |list| list.detect(detect));
@@ -97,13 +117,23 @@ impl<'a> List<'a> {
                     self.add(&["command".into(), "argv".into(), i.into()], word, Kind::Template);
                 }
                 for (key, value) in env {
-                    self.add(&["command".into(), "env".into(), key.as_str().into()], value, Kind::Template);
+                    self.add(
+                        &["command".into(), "env".into(), key.as_str().into()],
+                        value,
+                        Kind::Template,
+                    );
                 }
             }
-            CallTemplate::File { path } => self.add(&["file".into(), "path".into()], path, Kind::Template),
+            CallTemplate::File { path } => {
+                self.add(&["file".into(), "path".into()], path, Kind::Template)
+            }
             CallTemplate::Native { action: _, args } => {
                 for (key, value) in args {
-                    self.add(&["native".into(), "args".into(), key.as_str().into()], value, Kind::Template);
+                    self.add(
+                        &["native".into(), "args".into(), key.as_str().into()],
+                        value,
+                        Kind::Template,
+                    );
                 }
             }
         }
@@ -178,17 +208,22 @@ impl<'a> List<'a> {
         for (i, way) in pack.client.iter().flat_map(|client| &client.ways).enumerate() {
             self.within("ways", |list| {
                 list.within(i, |list| {
-                    for (name, call) in
-                        [("write", &way.write), ("read", &way.read), ("list", &way.list), ("clean", &way.clean)]
-                    {
+                    for (name, call) in [
+                        ("write", &way.write),
+                        ("read", &way.read),
+                        ("list", &way.list),
+                        ("clean", &way.clean),
+                    ] {
                         list.call(name, call);
                     }
                     if let Some(watch) = &way.watch {
                         list.call("watch", watch);
                     }
-                    for (name, cel) in
-                        [("write_ok", &way.write_ok), ("read_value", &way.read_value), ("list_pairs", &way.list_pairs)]
-                    {
+                    for (name, cel) in [
+                        ("write_ok", &way.write_ok),
+                        ("read_value", &way.read_value),
+                        ("list_pairs", &way.list_pairs),
+                    ] {
                         list.add(&[name.into()], cel, CLIENT);
                     }
                     list.option(&["watch_events".into()], way.watch_events.as_deref(), CLIENT);

@@ -1,8 +1,8 @@
 //! Templates: Jinja syntax, filters that products need, and no silent blanks: an unknown name is an error.
 
 use base64::Engine as _;
-pub use minijinja::{Value as TemplateValue, context};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+pub use minijinja::{Value as TemplateValue, context};
 use std::sync::LazyLock;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
@@ -23,7 +23,8 @@ pub(crate) fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // Templates become commands, requests and JSON, never HTML.
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.add_filter("b64", |text: String| base64::engine::general_purpose::STANDARD.encode(text));
+    environment
+        .add_filter("b64", |text: String| base64::engine::general_purpose::STANDARD.encode(text));
     environment.add_filter("b64d", b64d);
     environment.add_filter("urlencode", |text: String| urlencode(&text));
     environment.add_filter("json", json);
@@ -42,7 +43,9 @@ fn b64d(text: String) -> Result<String, Error> {
 fn urlencode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

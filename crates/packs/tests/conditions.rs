@@ -1,7 +1,9 @@
 //! Conditions over an observation: what holds, what does not, and that missing data never hold anything.
 
 use proptest::prelude::*;
-use quorate_model::{Facts, NodeObservation, Observation, Reach, Release, Role, Setting, SettingSource};
+use quorate_model::{
+    Facts, NodeObservation, Observation, Reach, Release, Role, Setting, SettingSource,
+};
 use quorate_packs::{
     Pack, Packs,
     eval::{Scope, Truth},
@@ -26,15 +28,16 @@ detect:
   fields: {}
 "#;
 
-static PACKS: LazyLock<Packs> =
-    LazyLock::new(|| Packs::load(&[("garden/pack.yaml".into(), PACK.into())]).unwrap());
+static PACKS: LazyLock<Packs> = LazyLock::new(|| {
+    Packs::load(&[("garden/pack.yaml".into(), PACK.into())]).expect("the pack is right")
+});
 
 fn pack() -> &'static Pack {
-    PACKS.get(&"garden".into()).unwrap()
+    PACKS.get(&"garden".into()).expect("the pack was loaded")
 }
 
 fn release(text: &str) -> Release {
-    text.parse().unwrap()
+    text.parse().expect("a release")
 }
 
 fn node(name: &str, role: Role) -> NodeObservation {
@@ -46,8 +49,16 @@ fn node(name: &str, role: Role) -> NodeObservation {
         healthy: Some(true),
         lag: Some(0),
         settings: vec![
-            Setting { source: SettingSource::Flag, key: "--log-output".into(), value: "stdout".into() },
-            Setting { source: SettingSource::Env, key: "GARDEN_AUTO_TLS".into(), value: "true".into() },
+            Setting {
+                source: SettingSource::Flag,
+                key: "--log-output".into(),
+                value: "stdout".into(),
+            },
+            Setting {
+                source: SettingSource::Env,
+                key: "GARDEN_AUTO_TLS".into(),
+                value: "true".into(),
+            },
         ],
         facts: Facts::from([("auth".into(), json!(false)), ("empty".into(), json!(null))]),
         ..NodeObservation::unseen(name.into(), "server".into(), "")
@@ -58,13 +69,20 @@ fn seen() -> Observation {
     Observation {
         cluster: "demo".into(),
         pack: "garden".into(),
-        taken_at: "2026-11-20T12:00:00Z".parse().unwrap(),
+        taken_at: "2026-11-20T12:00:00Z".parse().expect("a time"),
         nodes: vec![
             node("m1", Role::Leader),
-            NodeObservation { release: Some(release("3.3.25")), lag: Some(12), ..node("m2", Role::Follower) },
+            NodeObservation {
+                release: Some(release("3.3.25")),
+                lag: Some(12),
+                ..node("m2", Role::Follower)
+            },
             NodeObservation::unseen("m3".into(), "server".into(), "connection refused"),
         ],
-        facts: Facts::from([("auth".into(), json!(true)), ("cluster_release".into(), json!("3.3.0"))]),
+        facts: Facts::from([
+            ("auth".into(), json!(true)),
+            ("cluster_release".into(), json!("3.3.0")),
+        ]),
         findings: Vec::new(),
     }
 }
@@ -91,7 +109,8 @@ fn conditions_see_the_observation() {
     ] {
         assert_eq!(look(cel), Truth::True, "{cel}");
     }
-    for cel in ["node.lag < 12", "cluster.leader == null", "at_least(from, to)", "'quorum' in node"] {
+    for cel in ["node.lag < 12", "cluster.leader == null", "at_least(from, to)", "'quorum' in node"]
+    {
         assert_eq!(look(cel), Truth::False, "{cel}");
     }
 }
@@ -157,7 +176,10 @@ fn answers_of_products_become_values() {
     let pack = pack();
     let vars = BTreeMap::from([
         ("status".to_owned(), json!(200)),
-        ("body".to_owned(), json!({"kvs": [{"key": "YQ==", "value": "Yg=="}], "none": null, "big": 8_719_965_465_587_736_049_u64})),
+        (
+            "body".to_owned(),
+            json!({"kvs": [{"key": "YQ==", "value": "Yg=="}], "none": null, "big": 8_719_965_465_587_736_049_u64}),
+        ),
         ("text".to_owned(), json!("# HELP x\nhas_leader 1\nis{a=\"b c\"} 2.5\n")),
     ]);
     let value = |cel: &str| pack.value(cel, &vars);
@@ -188,7 +210,10 @@ fn templates_render_and_refuse_blanks() {
     let pack = pack();
     let context = quorate_packs::context! { target => 8_719_965_465_587_736_049_u64, word => "a b/ü", quote => "\"<" };
     let render = |template: &str| pack.render(template, &context);
-    assert_eq!(render("{\"targetID\":\"{{ target }}\"}").unwrap(), "{\"targetID\":\"8719965465587736049\"}");
+    assert_eq!(
+        render("{\"targetID\":\"{{ target }}\"}").unwrap(),
+        "{\"targetID\":\"8719965465587736049\"}"
+    );
     assert_eq!(render("{{ word | urlencode }}").unwrap(), "a%20b%2F%C3%BC");
     assert_eq!(render("{{ 'a' | b64 }} {{ 'YQ==' | b64d }}").unwrap(), "YQ== a");
     assert_eq!(render("{{ quote | json }} {{ quote }}").unwrap(), "\"\\\"<\" \"<");

@@ -91,7 +91,8 @@ fn after(from: &str, to: &str) -> String {
 fn found(files: &[(String, String)]) -> String {
     let found = lint(files);
     let text = found.iter().map(|one| format!("{:?} {one}\n", one.severity)).collect();
-    let source = |name: &str| files.iter().find(|(file, _)| file == name).map(|(_, text)| text.as_str());
+    let source =
+        |name: &str| files.iter().find(|(file, _)| file == name).map(|(_, text)| text.as_str());
     assert!(found.is_empty() || !render_as(&found, Look::Plain, source).is_empty());
     text
 }
@@ -158,7 +159,10 @@ fn findings_about_procedures_and_expressions() {
         ("max_lag_because: measured", "max_lag_because: ''"),
         ("text: is healthy", "text: ''"),
         ("name: healthy", "name: release"),
-        ("- id: status", "- id: status\n      ask: {file: {path: x}}\n      facts: {}\n    - id: status"),
+        (
+            "- id: status",
+            "- id: status\n      ask: {file: {path: x}}\n      facts: {}\n    - id: status",
+        ),
         ("recipes:\n", "recipes:\n  estimates_secs: {stopp: 1}\n"),
         ("http: {method: GET", "htp: {method: GET"),
     ];
@@ -194,14 +198,19 @@ fn included_files_are_merged_and_checked() {
     assert_eq!(pack.rules.len(), 2);
 
     let mut cases = String::new();
-    let mut case = |what: &str, files: &[(String, String)]| cases.push_str(&format!("## {what}\n{}\n", found(files)));
+    let mut case = |what: &str, files: &[(String, String)]| {
+        cases.push_str(&format!("## {what}\n{}\n", found(files)))
+    };
     case("set twice", &split("title: Again\n"));
     case("an error in an included file", &split("releases:\n  - {release: 9.9.9}\n"));
     case("an unknown key in an included file", &split("releses: []\n"));
     case("no map", &split("- a\n"));
     case("no YAML", &split("a: [\n"));
     case("a missing file", &split(more)[..2]);
-    case("a stray file", &[files(GOOD), vec![("garden/rest.yaml".into(), "rules: []\n".into())]].concat());
+    case(
+        "a stray file",
+        &[files(GOOD), vec![("garden/rest.yaml".into(), "rules: []\n".into())]].concat(),
+    );
     case("twins", &[files(GOOD), vec![("other/pack.yaml".into(), GOOD.into())]].concat());
     insta::assert_snapshot!(cases);
 }

@@ -140,7 +140,8 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
         if answer.outcome != PathOutcome::Path {
             let releases = vec![start.from.clone(), half_way.clone()];
             let mixed = NotNow::Blocked(Blocked::MixedReleases { releases });
-            return Err(Refusal { reasons: vec![mixed], ways_out: answer.ways_out });
+            let back = format!("put {from} back on the members that run {half_way}, then plan again");
+            return Err(Refusal { reasons: vec![mixed], ways_out: vec![back] });
         }
         hops.extend(answer.hops);
         from = half_way;
@@ -349,6 +350,7 @@ fn build_hops(
             from: &hop.from,
             to: &hop.to,
             speaking: &hop.from,
+            before: None,
         };
         let built = HopPlan {
             number: index + 1,

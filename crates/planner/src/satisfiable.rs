@@ -5,7 +5,7 @@
 
 use crate::members::{Member, Part, Standing};
 use jiff::Timestamp;
-use quorate_model::{Blocked, NotNow, Policy, Release, Unsafe, WaitingOn};
+use quorate_model::{Blocked, NotNow, Policy, Release, WaitingOn};
 use quorate_packs::{
     NamedCondition, Pack,
     eval::{Scope, Truth},
@@ -35,8 +35,9 @@ pub(crate) fn never_passing(request: &GateRequest<'_, '_>) -> Vec<NotNow> {
         for condition in safety.rejoined.iter().filter(|c| concerns(c, release) && concerns(c, request.to)) {
             match request.pack.holds(&condition.cel, &scope) {
                 Truth::True => {}
+                _ if only_this_moment(member, condition) => {}
                 _ if overridden(request, member, condition) => {}
-                Truth::False => reasons.push(false_now(request, member, condition)),
+                Truth::False => reasons.push(false_now(member, condition)),
                 Truth::Unknown { what } => reasons.push(never(member, condition, &what)),
             }
         }
@@ -56,16 +57,16 @@ fn overridden(request: &GateRequest<'_, '_>, member: &Member<'_>, condition: &Na
     })
 }
 
-fn false_now(request: &GateRequest<'_, '_>, member: &Member<'_>, condition: &NamedCondition) -> NotNow {
+/// Hashes of members that are asked a moment apart may speak of two revisions: that is no reason against a plan. When
+/// they speak of one and differ, safety has said so already.
+fn only_this_moment(member: &Member<'_>, condition: &NamedCondition) -> bool {
+    condition.name == "data-equal" && member.seen.is_some_and(|seen| seen.data_hash.is_some())
+}
+
+fn false_now(member: &Member<'_>, condition: &NamedCondition) -> NotNow {
     let node = member.name().clone();
-    let differs = |other: &&Member<'_>| match (member.seen, other.seen) {
-        (Some(own), Some(other)) => crate::safety::data_differ(own, other),
-        _ => false,
-    };
-    let others: Vec<_> = request.members.iter().filter(differs).map(|other| other.name().clone()).collect();
     match (condition.name.as_str(), member.seen.and_then(|seen| seen.lag)) {
         ("caught-up", Some(lag)) => NotNow::WaitingOn(WaitingOn::CatchUp { node, lag }),
-        ("data-equal", _) if !others.is_empty() => NotNow::Unsafe(Unsafe::DataDiffer { node, others }),
         _ => NotNow::WaitingOn(WaitingOn::Condition {
             node: Some(node),
             gate: condition.name.clone(),

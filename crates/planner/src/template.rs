@@ -4,7 +4,7 @@
 //! (the state folder).
 
 use crate::members::Member;
-use quorate_model::{Call, CallKind, Cluster, Facts, NodeName, Observation, Release};
+use quorate_model::{Call, CallKind, Cluster, Facts, Node, NodeName, NodeObservation, Observation, Release};
 use quorate_packs::{CallTemplate, Pack, TemplateValue, template_value};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub(crate) struct Words<'a> {
     pub(crate) to: &'a Release,
     /// The release whose words (`vars`) are used: what the spoken-to member runs.
     pub(crate) speaking: &'a Release,
+    /// An earlier look, for what a cluster that is not well cannot say any more.
+    pub(crate) before: Option<&'a Observation>,
 }
 
 /// What one call says beside the words of its hop.
@@ -107,7 +109,7 @@ impl<'a> Words<'a> {
 
     fn context(&self, member: &Member<'a>, extra: Extra<'a>) -> TemplateValue {
         let mut words = Map::new();
-        words.insert("node".into(), node_words(member));
+        words.insert("node".into(), self.node_words(member));
         words.insert("endpoints".into(), json!(member.node.endpoints));
         words.insert("facts".into(), member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts)));
         words.insert("vars".into(), json!(self.pack.vars_for(self.speaking)));
@@ -117,7 +119,7 @@ impl<'a> Words<'a> {
         words.insert("tls".into(), json!(self.cluster.tls));
         words.insert("user".into(), json!(self.cluster.auth.as_ref().map(|auth| &auth.user)));
         if let Some(target) = &extra.target {
-            words.insert("target".into(), node_words(target));
+            words.insert("target".into(), self.node_words(target));
         }
         if let Some(file) = extra.file {
             words.insert("file".into(), json!(file));
@@ -126,25 +128,43 @@ impl<'a> Words<'a> {
     }
 
     fn cluster_words(&self) -> Value {
-        let mut words = facts_as_map(&self.observation.facts);
+        let mut words = self.before.map(|seen| facts_as_map(&seen.facts)).unwrap_or_default();
+        words.extend(facts_as_map(&self.observation.facts));
         words.insert("name".into(), json!(self.cluster.name));
         words.insert("nodes".into(), json!(self.cluster.nodes.iter().map(|n| &n.name).collect::<Vec<_>>()));
         let endpoints: Vec<_> = self.cluster.nodes.iter().map(|node| &node.endpoints).collect();
         words.insert("endpoints".into(), json!(endpoints));
         Value::Object(words)
     }
+
+    /// The id under which the cluster itself lists a member that cannot speak for itself.
+    fn listed_id(&self, node: &Node) -> Option<String> {
+        let list = self.observation.facts.get("members")?.as_array()?;
+        let serves_there = |member: &Value| {
+            let urls = member.get("client_urls").and_then(Value::as_array).into_iter().flatten();
+            urls.filter_map(Value::as_str).any(|url| node.endpoints.values().any(|own| own == url))
+        };
+        let named = |member: &&Value| member.get("name").and_then(Value::as_str) == Some(node.name.as_str());
+        let listed = list.iter().find(|member| serves_there(member)).or_else(|| list.iter().find(named))?;
+        listed.get("id")?.as_str().map(str::to_owned)
+    }
+
+    /// What is not known is left out, so that a template that needs it fails instead of saying `none` to a product.
+    fn node_words(&self, member: &Member<'_>) -> Value {
+        let node = member.node;
+        let earlier = self.before.and_then(|seen| seen.nodes.iter().find(|seen| seen.name == node.name));
+        let id = |seen: &NodeObservation| seen.member_id.clone();
+        let member_id = member.seen.and_then(id).or_else(|| earlier.and_then(id)).or_else(|| self.listed_id(node));
+        let mut words = member.seen.map(|seen| facts_as_map(&seen.facts)).unwrap_or_default();
+        words.insert("name".into(), json!(node.name));
+        words.insert("endpoints".into(), json!(node.endpoints));
+        words.extend(node.data_dir.as_ref().map(|folder| ("data_dir".to_owned(), json!(folder))));
+        words.extend(member.release().map(|release| ("release".to_owned(), json!(release))));
+        words.extend(member_id.map(|id| ("member_id".to_owned(), json!(id))));
+        Value::Object(words)
+    }
 }
 
 fn facts_as_map(facts: &Facts) -> Map<String, Value> {
     facts.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-fn node_words(member: &Member<'_>) -> Value {
-    let mut words = member.seen.map(|seen| facts_as_map(&seen.facts)).unwrap_or_default();
-    words.insert("name".into(), json!(member.name()));
-    words.insert("endpoints".into(), json!(member.node.endpoints));
-    words.insert("data_dir".into(), json!(member.node.data_dir));
-    words.insert("release".into(), json!(member.release()));
-    words.insert("member_id".into(), json!(member.seen.and_then(|seen| seen.member_id.as_ref())));
-    Value::Object(words)
 }

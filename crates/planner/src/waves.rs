@@ -48,7 +48,11 @@ fn member_wave(plan: &HopPlan<'_, '_>, place: usize, closes_door: bool) -> Resul
     let mut stop = stop(plan, member);
     stop.precheck.push(seen_on_host("may-stop", format!("with {name} gone a quorum of healthy voters remains")));
     stop.precheck.extend(may_stop(plan, member));
-    steps.extend([stop, swap(plan, member), start(plan, member)]);
+    let mut moves = [stop, swap(plan, member), start(plan, member)];
+    if plan.moved(member) && !plan.down(member) {
+        moves.iter_mut().for_each(|step| step.estimate = Duration::ZERO);
+    }
+    steps.extend(moves);
     if closes_door && plan.hop.one_way == Door::LastMember {
         close_door(&mut steps);
     }
@@ -117,7 +121,8 @@ fn target(plan: &HopPlan<'_, '_>, place: usize) -> Option<usize> {
     let fit = |index: &&usize| plan.members[**index].is_voter();
     let up = |index: &&usize| !plan.down(&plan.members[**index]);
     let next = plan.order[place + 1..].iter().filter(fit).find(up);
-    next.or_else(|| plan.order[..place].iter().find(fit)).copied()
+    let before = || plan.order[..place].iter().filter(fit);
+    next.or_else(|| before().find(up)).or_else(|| before().next()).copied()
 }
 
 fn handover(

@@ -1,2 +1,43 @@
-//! Stand-in until the golden tests are written.
-fn main() {}
+//! Golden paths: every file of the built-in packs' tests and of `tests/paths/`, command by command.
+//!
+//! `QUORATE_BLESS=1` writes today's answers into the files, for a person to review.
+
+mod support;
+
+use quorate_packs::{Pack, Packs};
+use quorate_planner::golden;
+use std::{fs, path::Path};
+
+fn etcd(path: &Path) -> datatest_stable::Result<()> {
+    let packs = Packs::builtin();
+    check(packs.get(&"etcd".into()).ok_or("there is no pack etcd")?, path)
+}
+
+fn keeper(path: &Path) -> datatest_stable::Result<()> {
+    check(support::keeper(), path)
+}
+
+fn check(pack: &Pack, path: &Path) -> datatest_stable::Result<()> {
+    let text = fs::read_to_string(path)?;
+    if std::env::var_os("QUORATE_BLESS").is_some() {
+        fs::write(path, golden::bless(pack, &text))?;
+        return Ok(());
+    }
+    let cases = golden::run(pack, &text);
+    if cases.is_empty() {
+        return Err("the file has no command".into());
+    }
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter(|case| !case.holds())
+        .map(|case| {
+            format!("line {}: > {}\nexpected:\n{}\nactual:\n{}", case.line, case.command, case.expected, case.actual)
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+datatest_stable::harness! {
+    { test = etcd, root = "../../packs/etcd/tests", pattern = r"\.txt$" },
+    { test = keeper, root = "tests/paths", pattern = r"\.txt$" },
+}

@@ -17,7 +17,7 @@ pub struct ProbeOptions {
     pub try_limit: Duration,
     /// A request that was not answered by then, whatever was tried, has failed.
     pub request_limit: Duration,
-    /// Writes under way at the same time, and reads.
+    /// Writes under way at the same time; reads are a quarter of that.
     pub in_flight_max: usize,
     /// Keys that the writes rotate over.
     pub registers: usize,
@@ -42,5 +42,11 @@ impl ProbeOptions {
             in_flight_max: 32,
             registers: ledger::REGISTERS,
         }
+    }
+
+    /// Reads under way at the same time: fewer than writes, for a read that waits measures nothing, and during an outage
+    /// every one of them keeps trying.
+    pub(crate) fn reads_in_flight_max(&self) -> usize {
+        (self.in_flight_max / 4).max(1)
     }
 }

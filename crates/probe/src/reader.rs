@@ -11,7 +11,7 @@ use tokio::{
 pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut tick = interval(shared.options.read_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let slots = Arc::new(Semaphore::new(shared.options.in_flight_max));
+    let slots = Arc::new(Semaphore::new(shared.options.reads_in_flight_max()));
     loop {
         tokio::select! {
             biased;
@@ -26,7 +26,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
             drop(slot);
         });
     }
-    let all = u32::try_from(shared.options.in_flight_max).unwrap_or(u32::MAX);
+    let all = u32::try_from(shared.options.reads_in_flight_max()).unwrap_or(u32::MAX);
     let _ = timeout(shared.options.request_limit + Duration::from_secs(1), slots.acquire_many(all)).await;
 }
 

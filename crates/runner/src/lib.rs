@@ -11,3 +11,5 @@ pub mod problem;
 pub mod setup;
 pub mod verdict;
 pub mod watch;
+
+pub use quorate_hosts::artifacts::{Cache, Progress};

@@ -22,6 +22,8 @@ pub struct SetupOptions {
     pub state: Option<PathBuf>,
     /// More folders of artifacts.
     pub artifacts: Vec<PathBuf>,
+    /// Where fetched releases are kept; `cache` in the state folder when left out.
+    pub cache: Option<PathBuf>,
 }
 
 /// What a command stands on.
@@ -104,7 +106,7 @@ impl Setup {
         let state_dir = options.state.clone().unwrap_or_else(|| base.join(".quorate"));
         let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let store = SqliteStore::open(&state_dir.join("state.db"))?;
-        let cache = Cache::open(state_dir.join("cache")).map_err(|error| Problem::new(BAD_STATE, error.to_string()))?;
+        let cache = Cache::open(options.cache.clone().unwrap_or_else(|| state_dir.join("cache"))).map_err(|error| Problem::new(BAD_STATE, error.to_string()))?;
         let dirs: Vec<PathBuf> = options.artifacts.iter().chain(&fleet.artifacts).cloned().collect();
         let catalog = Catalog::scan(&dirs);
         Ok(Self { fleet_file, fleet, packs, state_dir, store: Arc::new(store), cache, catalog })
@@ -222,7 +224,8 @@ pub fn no_artifact(pack: &PackName, release: &Release, tried: &[String]) -> Prob
     problem
 }
 
-fn transports() -> Transports {
+/// Ways to hosts.
+pub fn transports() -> Transports {
     Arc::new(|host: &Host| -> Arc<dyn Transport> {
         match host {
             Host::Local => Arc::new(LocalTransport),

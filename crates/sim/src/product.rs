@@ -15,8 +15,6 @@ use std::{
 pub const PACK: &str = "simkv";
 /// Every release of the product, oldest first.
 const RELEASES: [&str; 5] = ["1.0.3", "1.1.2", "1.1.9", "1.2.4", "1.3.1"];
-/// The digest of a damaged file: no planned digest looks like this.
-pub(crate) const DAMAGED: &str = "damaged";
 
 /// A release by its place in the product's history.
 pub type Rel = usize;

@@ -1,5 +1,7 @@
 //! The state file itself: made for its owner alone, refused with a sentence when it cannot be used, kept through versions.
 
+#![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
+
 use quorate_model::{ClusterName, Digest, RunEvent, RunId, Seq};
 use quorate_store::{SCHEMA, SqliteStore, Store, StoreError};
 use std::{

@@ -21,6 +21,9 @@ pub enum Look {
 /// Columns that a message may take before it is wrapped: what a terminal of the usual width shows.
 const WIDTH: usize = 100;
 
+/// The code of a diagnostic about a secret: its line is never drawn, for what is drawn lands in logs.
+pub const SECRET_IN_FILE: &str = "secret-in-file";
+
 /// Renders diagnostics of one file as plain text.
 pub fn render(diagnostics: &[Diagnostic], source: &str) -> String {
     render_as(diagnostics, Look::Plain, |_| Some(source))
@@ -61,7 +64,8 @@ impl<'a> Shown<'a> {
     fn new(diagnostic: &'a Diagnostic, text: &str) -> Self {
         let source = NamedSource::new(&diagnostic.file, text.to_owned());
         let (line, column) = (diagnostic.line, diagnostic.column);
-        let found = span(text, line, column).map(SourceSpan::from);
+        let shown = diagnostic.code != SECRET_IN_FILE;
+        let found = span(text, line, column).filter(|_| shown).map(SourceSpan::from);
         // A place that the text does not have would make the renderer fail: it is left out.
         let span = found.filter(|span| source.read_span(span, 0, 0).is_ok());
         Self { diagnostic, source, span }

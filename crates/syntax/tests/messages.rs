@@ -39,7 +39,7 @@ fn garden(text: &str) -> Result<Garden, Vec<Diagnostic>> {
 }
 
 fn shown(text: &str) -> String {
-    render(&garden(text).unwrap_err(), text)
+    render(&garden(text).expect_err("the text is wrong"), text)
 }
 
 #[test]
@@ -61,7 +61,10 @@ notes: {8080: yes, \"a: b\": 'it''s'}
     let garden = garden(text).unwrap();
     assert_eq!(garden.name, "3.10");
     let plants: Vec<_> = garden.beds.iter().map(|bed| &bed.plant).collect();
-    assert_eq!(plants, [&Plant::Carrot, &Plant::Bean { climbs: true }, &Plant::Other("null".into())]);
+    assert_eq!(
+        plants,
+        [&Plant::Carrot, &Plant::Bean { climbs: true }, &Plant::Other("null".into())]
+    );
     assert_eq!(garden.beds[0].rows, 16);
     assert_eq!(garden.beds[0].covered, None);
     assert!((garden.beds[1].depth - 1.5).abs() < f64::EPSILON);
@@ -82,7 +85,10 @@ fn messages_point_at_the_place_and_say_what_was_meant() {
         ("nothing for text", "name:\n"),
         ("unknown value", "name: a\nbeds:\n  - {plant: carot, rows: 1}\n"),
         ("yes is no truth value", "name: a\nbeds:\n  - {plant: carrot, rows: 1, covered: yes}\n"),
-        ("two variants", "name: a\nbeds:\n  - {plant: {bean: {climbs: true}, other: x}, rows: 1}\n"),
+        (
+            "two variants",
+            "name: a\nbeds:\n  - {plant: {bean: {climbs: true}, other: x}, rows: 1}\n",
+        ),
         ("duplicate key", "name: a\nbeds: []\nname: b\n"),
         ("tab", "name: a\nbeds:\n\t- plant: carrot\n"),
         ("bad indent", "name: a\n  beds: []\n"),
@@ -93,7 +99,8 @@ fn messages_point_at_the_place_and_say_what_was_meant() {
         ("two documents", "name: a\n---\nname: b\n"),
         ("empty file", ""),
     ];
-    let text: String = cases.iter().map(|(what, text)| format!("## {what}\n{}\n", shown(text))).collect();
+    let text: String =
+        cases.iter().map(|(what, text)| format!("## {what}\n{}\n", shown(text))).collect();
     insta::assert_snapshot!(text);
 }
 
@@ -139,7 +146,9 @@ fn aliases_share_values_and_bombs_are_refused() {
 
 #[test]
 fn depth_is_limited() {
-    for deep in ["[".repeat(100_000), "- ".repeat(100_000), "a:\n".to_owned() + &"{a: ".repeat(5_000)] {
+    for deep in
+        ["[".repeat(100_000), "- ".repeat(100_000), "a:\n".to_owned() + &"{a: ".repeat(5_000)]
+    {
         assert!(parse("deep.yaml", &deep).is_err());
     }
     let fine = format!("{}{}", "[".repeat(40), "]".repeat(40));

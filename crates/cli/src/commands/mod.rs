@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod backup;
+pub(crate) mod carry;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod init;

@@ -74,7 +74,9 @@ fn place(path: &Path) -> Result<(usize, String), String> {
         match part {
             Component::Normal(name) => names.push(name.to_string_lossy().into_owned()),
             Component::CurDir => {}
-            Component::ParentDir => return Err(format!("the entry `{}` leaves its folder", path.display())),
+            Component::ParentDir => {
+                return Err(format!("the entry `{}` leaves its folder", path.display()));
+            }
             Component::RootDir | Component::Prefix(_) => {
                 return Err(format!("the entry `{}` has an absolute path", path.display()));
             }
@@ -84,10 +86,17 @@ fn place(path: &Path) -> Result<(usize, String), String> {
     Ok((depth, names.pop().unwrap_or_default()))
 }
 
-fn tar_gz(cache: &Cache, path: &Path, name: &str, wanted: &[String]) -> Result<BTreeMap<String, Found>, ArtifactError> {
+fn tar_gz(
+    cache: &Cache,
+    path: &Path,
+    name: &str,
+    wanted: &[String],
+) -> Result<BTreeMap<String, Found>, ArtifactError> {
     let refuse = |because: String| ArtifactError::Archive { archive: name.to_owned(), because };
     let broken = |error: io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => refuse("it ends too early: the download was cut short".to_owned()),
+        io::ErrorKind::UnexpectedEof => {
+            refuse("it ends too early: the download was cut short".to_owned())
+        }
         _ => refuse(format!("it cannot be read: {error}")),
     };
     let file = File::open(path).map_err(ArtifactError::disk("read", path))?;
@@ -105,12 +114,15 @@ fn tar_gz(cache: &Cache, path: &Path, name: &str, wanted: &[String]) -> Result<B
             continue;
         }
         if !kind.is_file() {
-            let what = if kind.is_symlink() || kind.is_hard_link() { "a link" } else { "no plain file" };
+            let what =
+                if kind.is_symlink() || kind.is_hard_link() { "a link" } else { "no plain file" };
             return Err(refuse(format!("the entry `{}` is {what}", entry_path.display())));
         }
         if wanted.contains(&file_name) {
             let what = format!("{name}: {}", entry_path.display());
-            let taken = cache.add(&what, &mut entry, UNPACKED_BYTES_MAX).map_err(|error| unpacked(error, broken))?;
+            let taken = cache
+                .add(&what, &mut entry, UNPACKED_BYTES_MAX)
+                .map_err(|error| unpacked(error, broken))?;
             let path = entry_path.display().to_string();
             let new = Found { depth, path, file: artifact_file(&file_name, taken) };
             keep(&mut found, file_name, new).map_err(refuse)?;
@@ -129,7 +141,12 @@ fn unpacked(error: ArtifactError, broken: impl Fn(io::Error) -> ArtifactError) -
     }
 }
 
-fn zip(cache: &Cache, path: &Path, name: &str, wanted: &[String]) -> Result<BTreeMap<String, Found>, ArtifactError> {
+fn zip(
+    cache: &Cache,
+    path: &Path,
+    name: &str,
+    wanted: &[String],
+) -> Result<BTreeMap<String, Found>, ArtifactError> {
     let refuse = |because: String| ArtifactError::Archive { archive: name.to_owned(), because };
     let file = File::open(path).map_err(ArtifactError::disk("read", path))?;
     let mut archive = zip::ZipArchive::new(file)
@@ -140,9 +157,13 @@ fn zip(cache: &Cache, path: &Path, name: &str, wanted: &[String]) -> Result<BTre
     let mut found = BTreeMap::new();
     let mut left = UNPACKED_BYTES_MAX;
     for at in 0..archive.len() {
-        let mut entry = archive.by_index(at).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
+        let mut entry =
+            archive.by_index(at).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
         // Windows separators would hide a way out of the folder.
-        let entry_path = entry.name().map_err(|error| refuse(format!("it cannot be read: {error}")))?.replace('\\', "/");
+        let entry_path = entry
+            .name()
+            .map_err(|error| refuse(format!("it cannot be read: {error}")))?
+            .replace('\\', "/");
         let (depth, file_name) = place(Path::new(&entry_path)).map_err(refuse)?;
         if entry.is_symlink() {
             return Err(refuse(format!("the entry `{entry_path}` is a link")));
@@ -150,9 +171,10 @@ fn zip(cache: &Cache, path: &Path, name: &str, wanted: &[String]) -> Result<BTre
         if entry.is_dir() || !wanted.contains(&file_name) {
             continue;
         }
-        let taken = cache
-            .add(&format!("{name}: {entry_path}"), &mut entry, left)
-            .map_err(|error| unpacked(error, |cause| refuse(format!("it cannot be read: {cause}"))))?;
+        let taken =
+            cache.add(&format!("{name}: {entry_path}"), &mut entry, left).map_err(|error| {
+                unpacked(error, |cause| refuse(format!("it cannot be read: {cause}")))
+            })?;
         left = left.saturating_sub(taken.1);
         let new = Found { depth, path: entry_path, file: artifact_file(&file_name, taken) };
         keep(&mut found, file_name, new).map_err(refuse)?;
@@ -175,9 +197,13 @@ impl<R> Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(u64::try_from(count).unwrap_or(u64::MAX)).ok_or_else(|| {
-            io::Error::other(format!("it unpacks to more than {} MiB", UNPACKED_BYTES_MAX / 1024 / 1024))
-        })?;
+        self.left =
+            self.left.checked_sub(u64::try_from(count).unwrap_or(u64::MAX)).ok_or_else(|| {
+                io::Error::other(format!(
+                    "it unpacks to more than {} MiB",
+                    UNPACKED_BYTES_MAX / 1024 / 1024
+                ))
+            })?;
         Ok(count)
     }
 }
@@ -272,7 +298,8 @@ mod tests {
             let said = bench.unpack(&zipped(&[("etcd", "x"), (path, "y")])).unwrap_err();
             assert!(said.contains("leaves its folder"), "{path}: {said}");
         }
-        let said = bench.unpack(&gz(&[file("etcd", "x"), file("/etc/cron.d/evil", "y")])).unwrap_err();
+        let said =
+            bench.unpack(&gz(&[file("etcd", "x"), file("/etc/cron.d/evil", "y")])).unwrap_err();
         assert!(said.contains("absolute path"), "{said}");
         let said = bench.unpack(&zipped(&[("etcd", "x"), ("..\\..\\evil", "y")])).unwrap_err();
         assert!(said.contains("leaves its folder"), "{said}");
@@ -282,7 +309,8 @@ mod tests {
     fn refuses_links_and_devices() {
         let bench = bench();
         for kind in [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Char] {
-            let said = bench.unpack(&gz(&[file("etcd", "x"), entry(kind, "etcdctl", b"")])).unwrap_err();
+            let said =
+                bench.unpack(&gz(&[file("etcd", "x"), entry(kind, "etcdctl", b"")])).unwrap_err();
             assert!(said.contains("the entry `etcdctl` is"), "{said}");
         }
         let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));

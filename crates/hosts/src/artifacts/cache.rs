@@ -29,7 +29,8 @@ impl Cache {
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, ArtifactError> {
         let dir = dir.into();
         for part in ["sha256", "index", "tmp"] {
-            fs::create_dir_all(dir.join(part)).map_err(ArtifactError::disk("make", dir.join(part)))?;
+            fs::create_dir_all(dir.join(part))
+                .map_err(ArtifactError::disk("make", dir.join(part)))?;
         }
         Ok(Self { dir })
     }
@@ -55,9 +56,15 @@ impl Cache {
     }
 
     /// Takes everything a reader gives, up to `limit_bytes`, and tells its digest and size.
-    pub fn add(&self, what: &str, mut reader: impl Read, limit_bytes: u64) -> Result<(Digest, u64), ArtifactError> {
+    pub fn add(
+        &self,
+        what: &str,
+        mut reader: impl Read,
+        limit_bytes: u64,
+    ) -> Result<(Digest, u64), ArtifactError> {
         let tmp = self.dir.join("tmp");
-        let mut file = tempfile::NamedTempFile::new_in(&tmp).map_err(ArtifactError::disk("write in", &tmp))?;
+        let mut file =
+            tempfile::NamedTempFile::new_in(&tmp).map_err(ArtifactError::disk("write in", &tmp))?;
         let mut hash = Sha256::new();
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut size: u64 = 0;
@@ -82,7 +89,11 @@ impl Cache {
     }
 
     /// Takes a local file; refuses one with another digest than expected.
-    pub fn add_file(&self, source: &Path, expected: Option<&Digest>) -> Result<(Digest, u64), ArtifactError> {
+    pub fn add_file(
+        &self,
+        source: &Path,
+        expected: Option<&Digest>,
+    ) -> Result<(Digest, u64), ArtifactError> {
         let file = File::open(source).map_err(ArtifactError::disk("read", source))?;
         let what = source.display().to_string();
         let (actual, size) = self.add(&what, file, FILE_BYTES_MAX)?;
@@ -106,10 +117,13 @@ impl Cache {
 
     fn path_of(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
         let text = digest.as_str();
-        let sound = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let sound =
+            text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let short = text.get(..2).filter(|_| sound);
         let short = short.ok_or_else(|| {
-            ArtifactError::Input(format!("`{text}` is no SHA-256 digest: expected 64 lower-case hexadecimal digits"))
+            ArtifactError::Input(format!(
+                "`{text}` is no SHA-256 digest: expected 64 lower-case hexadecimal digits"
+            ))
         })?;
         Ok(self.dir.join("sha256").join(short).join(text))
     }
@@ -132,7 +146,8 @@ impl Cache {
         let text = serde_json::to_vec_pretty(artifact).map_err(|error| {
             ArtifactError::Input(format!("cannot write the release down: {error}"))
         })?;
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(ArtifactError::disk("write in", folder))?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)
+            .map_err(ArtifactError::disk("write in", folder))?;
         file.write_all(&text).map_err(ArtifactError::disk("write", &path))?;
         file.persist(&path).map_err(|error| ArtifactError::disk("write", &path)(error.error))?;
         Ok(())
@@ -144,7 +159,9 @@ impl Cache {
         for pack in names_in(&self.dir.join("index")) {
             for file in names_in(&self.dir.join("index").join(&pack)) {
                 let release = file.strip_suffix(".json").and_then(|text| text.parse().ok());
-                all.extend(release.and_then(|release| self.known(&PackName::new(&*pack), &release)));
+                all.extend(
+                    release.and_then(|release| self.known(&PackName::new(&*pack), &release)),
+                );
             }
         }
         all.sort_by(|a, b| (&a.pack, &a.release).cmp(&(&b.pack, &b.release)));
@@ -152,7 +169,9 @@ impl Cache {
     }
 
     fn index_path(&self, pack: &PackName, release: &Release) -> Option<PathBuf> {
-        let plain = !pack.as_str().is_empty() && !pack.as_str().starts_with('.') && !pack.as_str().contains('/');
+        let plain = !pack.as_str().is_empty()
+            && !pack.as_str().starts_with('.')
+            && !pack.as_str().contains('/');
         plain.then(|| self.dir.join("index").join(pack.as_str()).join(format!("{release}.json")))
     }
 
@@ -172,7 +191,9 @@ impl Cache {
                 })
                 .await?;
             }
-            ArtifactSource::Url { url, sha256 } => web::fetch_again(self, artifact, url, sha256).await?,
+            ArtifactSource::Url { url, sha256 } => {
+                web::fetch_again(self, artifact, url, sha256).await?
+            }
             ArtifactSource::Debian { suite, packages } => {
                 debian::fetch_again(self, artifact, suite, packages).await?;
             }
@@ -180,7 +201,10 @@ impl Cache {
         self.have(artifact).await?.ok_or_else(|| ArtifactError::NotAtHand {
             pack: artifact.pack.clone(),
             release: artifact.release.clone(),
-            tried: vec![format!("{}: its files have other digests now than the plan names", source_name(&artifact.source))],
+            tried: vec![format!(
+                "{}: its files have other digests now than the plan names",
+                source_name(&artifact.source)
+            )],
         })
     }
 
@@ -195,7 +219,9 @@ pub(crate) fn source_name(source: &ArtifactSource) -> String {
     match source {
         ArtifactSource::Folder(folder) => format!("folder {}", folder.display()),
         ArtifactSource::Url { url, sha256: _ } => url.clone(),
-        ArtifactSource::Debian { suite, packages } => format!("Debian {suite}: {}", packages.join(", ")),
+        ArtifactSource::Debian { suite, packages } => {
+            format!("Debian {suite}: {}", packages.join(", "))
+        }
     }
 }
 
@@ -219,14 +245,18 @@ pub(crate) fn digest_of(path: &Path) -> io::Result<(Digest, u64)> {
 }
 
 /// The file of an artifact that a digest and size describe.
-pub(crate) fn artifact_file(name: impl Into<String>, (sha256, size_bytes): (Digest, u64)) -> ArtifactFile {
+pub(crate) fn artifact_file(
+    name: impl Into<String>,
+    (sha256, size_bytes): (Digest, u64),
+) -> ArtifactFile {
     ArtifactFile { name: name.into(), sha256, size_bytes }
 }
 
 /// Names in a folder, sorted; none when it cannot be read.
 pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }
@@ -235,9 +265,9 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArtifactError> + Send + 'static,
 ) -> Result<T, ArtifactError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(ArtifactError::Input(format!("the work was broken off: {error}"))))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(ArtifactError::Input(format!("the work was broken off: {error}")))
+    })
 }
 
 #[cfg(test)]
@@ -292,7 +322,10 @@ mod tests {
     fn a_name_that_is_no_digest_never_becomes_a_path() {
         let (_dir, cache) = cache();
         for text in ["", "../../etc/passwd", &"A".repeat(64), &"é".repeat(32)] {
-            assert!(matches!(cache.get(&Digest::new(text)), Err(ArtifactError::Input(_))), "{text}");
+            assert!(
+                matches!(cache.get(&Digest::new(text)), Err(ArtifactError::Input(_))),
+                "{text}"
+            );
         }
     }
 
@@ -301,8 +334,9 @@ mod tests {
         let (_dir, cache) = cache();
         let content = vec![7_u8; 3_000_000];
         let digests: Vec<Digest> = std::thread::scope(|scope| {
-            let writers: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| cache.add("x", &content[..], FILE_BYTES_MAX).unwrap().0)).collect();
+            let writers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| cache.add("x", &content[..], FILE_BYTES_MAX).unwrap().0))
+                .collect();
             writers.into_iter().map(|writer| writer.join().unwrap()).collect()
         });
         assert!(digests.iter().all(|digest| cache.get(digest).unwrap().is_some()));

@@ -34,13 +34,17 @@ impl Catalog {
             }
         }
         catalog.artifacts.sort_by(|a, b| (&a.pack, &a.release).cmp(&(&b.pack, &b.release)));
-        catalog.artifacts.dedup_by(|later, first| later.pack == first.pack && later.release == first.release);
+        catalog
+            .artifacts
+            .dedup_by(|later, first| later.pack == first.pack && later.release == first.release);
         catalog
     }
 
     /// The artifact of a release.
     pub fn find(&self, pack: &PackName, release: &Release) -> Option<&ArtifactRef> {
-        self.artifacts.iter().find(|artifact| artifact.pack == *pack && artifact.release == *release)
+        self.artifacts
+            .iter()
+            .find(|artifact| artifact.pack == *pack && artifact.release == *release)
     }
 
     /// The releases at hand of a pack, oldest first.
@@ -53,7 +57,8 @@ impl Catalog {
             return;
         }
         let Ok(release) = release.parse::<Release>() else {
-            self.problems.push(format!("{} is passed over: `{release}` is not a release", folder.display()));
+            self.problems
+                .push(format!("{} is passed over: `{release}` is not a release", folder.display()));
             return;
         };
         let mut files = Vec::new();
@@ -64,7 +69,9 @@ impl Catalog {
             }
             match digest_of(&path) {
                 Ok(found) => files.push(artifact_file(name, found)),
-                Err(error) => self.problems.push(format!("{} cannot be read: {error}", path.display())),
+                Err(error) => {
+                    self.problems.push(format!("{} cannot be read: {error}", path.display()))
+                }
             }
         }
         if files.is_empty() {
@@ -80,7 +87,8 @@ impl Catalog {
 fn is_program(path: &Path) -> bool {
     let Ok(meta) = fs::metadata(path) else { return false };
     let executable = meta.permissions().mode() & 0o111 != 0;
-    meta.is_file() && (executable || look(path).is_ok_and(|(program, _)| program != Program::Nothing))
+    meta.is_file()
+        && (executable || look(path).is_ok_and(|(program, _)| program != Program::Nothing))
 }
 
 #[cfg(test)]
@@ -120,7 +128,11 @@ mod tests {
             .collect();
         assert_eq!(names, ["etcd 3.4.23 etcd", "etcd 3.10.1 etcd"]);
         let text = catalog.problems.join("\n");
-        for part in ["`latest` is not a release", "3.5.0 is passed over: it holds no program", "missing does not exist"] {
+        for part in [
+            "`latest` is not a release",
+            "3.5.0 is passed over: it holds no program",
+            "missing does not exist",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         let found = catalog.find(&"etcd".into(), &"3.4.23".parse().unwrap()).unwrap();

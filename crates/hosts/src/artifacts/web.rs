@@ -32,7 +32,11 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Fetches, checks and unpacks a release. One that is in the cache already needs no network.
-pub async fn fetch(cache: &Cache, request: &WebRequest, progress: OnProgress<'_>) -> Result<ArtifactRef, ArtifactError> {
+pub async fn fetch(
+    cache: &Cache,
+    request: &WebRequest,
+    progress: OnProgress<'_>,
+) -> Result<ArtifactRef, ArtifactError> {
     let source = ArtifactSource::Url { url: request.url.clone(), sha256: request.sha256.clone() };
     let known = cache.known(&request.pack, &request.release).filter(|known| known.source == source);
     if let Some(known) = known {
@@ -72,7 +76,11 @@ pub(super) async fn fetch_again(
     fetch(cache, &request, &silent).await.map(drop)
 }
 
-async fn download(cache: &Cache, request: &WebRequest, progress: OnProgress<'_>) -> Result<(), ArtifactError> {
+async fn download(
+    cache: &Cache,
+    request: &WebRequest,
+    progress: OnProgress<'_>,
+) -> Result<(), ArtifactError> {
     let failed = |because: String| ArtifactError::Fetch { url: request.url.clone(), because };
     let scheme = request.url.split_once("://").map(|(scheme, _)| scheme);
     if !matches!(scheme, Some("http" | "https")) {
@@ -81,7 +89,8 @@ async fn download(cache: &Cache, request: &WebRequest, progress: OnProgress<'_>)
     let client = HttpClient::for_downloads().map_err(|error| failed(error.to_string()))?;
     let mut pieces = client.stream(&HttpRequest::get(&*request.url), SILENCE_LIMIT);
     let tmp = cache.dir().join("tmp");
-    let mut file = tempfile::NamedTempFile::new_in(&tmp).map_err(ArtifactError::disk("write in", &tmp))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(&tmp).map_err(ArtifactError::disk("write in", &tmp))?;
     let mut bytes: u64 = 0;
     let what = format!("fetching {} {}", request.pack, request.release);
     let deadline = Instant::now() + FETCH_LIMIT;
@@ -90,14 +99,24 @@ async fn download(cache: &Cache, request: &WebRequest, progress: OnProgress<'_>)
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(because))) if bytes == 0 => return Err(failed(because)),
             Ok(Some(Err(because))) => {
-                return Err(failed(format!("the transfer was cut short after {bytes} bytes: {because}")));
+                return Err(failed(format!(
+                    "the transfer was cut short after {bytes} bytes: {because}"
+                )));
             }
             Ok(None) => break,
-            Err(_) => return Err(failed(format!("only {bytes} bytes came within {} s", FETCH_LIMIT.as_secs()))),
+            Err(_) => {
+                return Err(failed(format!(
+                    "only {bytes} bytes came within {} s",
+                    FETCH_LIMIT.as_secs()
+                )));
+            }
         };
         bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if bytes > FILE_BYTES_MAX {
-            return Err(ArtifactError::TooLarge { what: request.url.clone(), limit_bytes: FILE_BYTES_MAX });
+            return Err(ArtifactError::TooLarge {
+                what: request.url.clone(),
+                limit_bytes: FILE_BYTES_MAX,
+            });
         }
         file.write_all(&piece).map_err(ArtifactError::disk("write", file.path()))?;
         progress(Progress { what: what.clone(), bytes, total: None });
@@ -132,13 +151,18 @@ mod tests {
     }
 
     fn answer(status: &str, claimed: usize, body: &[u8]) -> Vec<u8> {
-        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {claimed}\r\nconnection: close\r\n\r\n");
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-length: {claimed}\r\nconnection: close\r\n\r\n");
         [head.as_bytes(), body].concat()
     }
 
     const BODY: &[u8] = b"#!/bin/sh\necho server\n";
 
-    async fn fetched(dir: &std::path::Path, url: String, body: &[u8]) -> Result<ArtifactRef, String> {
+    async fn fetched(
+        dir: &std::path::Path,
+        url: String,
+        body: &[u8],
+    ) -> Result<ArtifactRef, String> {
         let cache = Cache::open(dir).unwrap();
         let (sha256, _) = Cache::open(dir.join("other")).unwrap().add("x", body, 1000).unwrap();
         let request = WebRequest {

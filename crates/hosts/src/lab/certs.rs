@@ -6,8 +6,8 @@
 use super::LabError;
 use quorate_model::TlsSpec;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
 };
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,11 @@ pub(super) struct Certs {
 
 impl Certs {
     pub(super) fn client_spec(&self) -> TlsSpec {
-        TlsSpec { ca: self.ca.clone(), cert: Some(self.client.clone()), key: Some(self.client_key.clone()) }
+        TlsSpec {
+            ca: self.ca.clone(),
+            cert: Some(self.client.clone()),
+            key: Some(self.client_key.clone()),
+        }
     }
 }
 

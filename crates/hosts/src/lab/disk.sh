@@ -5,7 +5,7 @@ what=$1 data=$2
 ballast="$data/quorate-ballast"
 
 refuse() { printf 'refused %s\n' "$1"; exit 0; }
-mounted() { while read -r _ place _; do if [ "$place" = "$data" ]; then return 0; fi; done </proc/mounts; return 1; }
+mounted() { [ -d "$data" ] && [ "$(stat -c %d "$data")" != "$(stat -c %d "$data/..")" ]; }
 
 case $what in
 mounted)
@@ -17,8 +17,8 @@ mount)
     used=${used%%[!0-9]*}
     saved="$data.before-disk"
     mkdir "$saved" 2>/dev/null || refuse "$saved exists already"
-    # 32 MiB above what is there: enough to start again, little enough to fill at once.
-    if ! mount -t tmpfs -o "size=$((used + 32768))k,mode=700" tmpfs "$saved"; then
+    # 192 MiB above what is there: a member sets two log segments of 64 MiB aside when it starts.
+    if ! mount -t tmpfs -o "size=$((used + 196608))k,mode=700" tmpfs "$saved"; then
         rmdir "$saved"
         refuse "a small disk cannot be mounted here"
     fi

@@ -5,7 +5,7 @@ use super::{
     fault::{self, Disk},
     place,
 };
-use crate::service::{self, How, ServiceState};
+use crate::service::{self, How, ServiceState, Signal};
 use futures::future::join_all;
 use quorate_model::{NodeName, PackName, Release};
 use quorate_transport::{Answer, Transport};
@@ -42,7 +42,11 @@ pub struct LabSeen {
 const MADE: [&str; 4] = ["members", "certs", "secrets", place::STATE];
 
 /// Stops the lab's members and removes its folder. Refuses, and leaves everything, when a member cannot be stopped.
-pub async fn down(transport: &dyn Transport, registry: &Registry, dir: &Path) -> Result<Down, LabError> {
+pub async fn down(
+    transport: &dyn Transport,
+    registry: &Registry,
+    dir: &Path,
+) -> Result<Down, LabError> {
     let dir = std::path::absolute(dir).map_err(LabError::disk("find", dir))?;
     let made_folder = match place::state(&dir) {
         Ok(state) => state.made_folder,
@@ -82,11 +86,20 @@ pub(super) async fn sweep(
     Ok(Down { members, folder_removed })
 }
 
-async fn stop_all(transport: &dyn Transport, state: &LabState) -> Result<Vec<(NodeName, How)>, LabError> {
+/// Kills every member and sees it gone. Politeness would only cost time: a leader tries for seconds to hand over to
+/// members that stop with it, and nothing of its data is kept.
+async fn stop_all(
+    transport: &dyn Transport,
+    state: &LabState,
+) -> Result<Vec<(NodeName, How)>, LabError> {
     let stops = state.services().into_iter().map(|(node, service)| async move {
+        // A member that does not run answers with a failure here and with `already` below.
+        let killed =
+            matches!(service::signal(transport, service, Signal::Kill).await, Answer::Done(_));
         let stopped = service::stop(transport, service).await.into_result();
         let failed = |because| LabError::Member { node: node.clone(), because };
-        stopped.map(|stopped| (node.clone(), stopped.how)).map_err(failed)
+        let how = if killed { How::Killed } else { How::Already };
+        stopped.map(|_| (node.clone(), how)).map_err(failed)
     });
     // All are tried before the first error is told: one stuck member must not leave the others running.
     join_all(stops).await.into_iter().collect()
@@ -99,7 +112,9 @@ fn remove(path: &Path) -> Result<(), LabError> {
         Err(error) => Err(error),
     };
     match gone {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::disk("remove", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(LabError::disk("remove", path)(error))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -62,14 +62,23 @@ impl LabError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Taken(_) => Some("give another folder, or take the old lab down first".to_owned()),
+            Self::Taken(_) => {
+                Some("give another folder, or take the old lab down first".to_owned())
+            }
             Self::NoLab(_) => Some("`lab list` shows the labs of this user".to_owned()),
             Self::Artifact(error) => error.hint(),
-            Self::Input(_) | Self::Disk { .. } | Self::Member { .. } | Self::NotServing { .. } | Self::Setup { .. } => None,
+            Self::Input(_)
+            | Self::Disk { .. }
+            | Self::Member { .. }
+            | Self::NotServing { .. }
+            | Self::Setup { .. } => None,
         }
     }
 
-    pub(super) fn disk(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(super) fn disk(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |cause| Self::Disk { doing, path, cause }
     }

@@ -25,10 +25,14 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 pub(super) fn suits(spec: &LabSpec) -> Result<(), LabError> {
     let release = &spec.artifact.release;
     if spec.auth && at_least(release, "3.0") == Some(false) {
-        return Err(LabError::Input(format!("a lab with a user needs etcd 3.0 or newer, not {release}")));
+        return Err(LabError::Input(format!(
+            "a lab with a user needs etcd 3.0 or newer, not {release}"
+        )));
     }
     if spec.v2_keys > 0 && at_least(release, "3.6") == Some(true) {
-        return Err(LabError::Input(format!("etcd {release} has no v2 API any more: v2 keys need 3.5 or older")));
+        return Err(LabError::Input(format!(
+            "etcd {release} has no v2 API any more: v2 keys need 3.5 or older"
+        )));
     }
     Ok(())
 }
@@ -38,7 +42,13 @@ fn at_least(release: &Release, bound: &str) -> Option<bool> {
 }
 
 /// The arguments of one member.
-pub(super) fn args(spec: &LabSpec, member: &Member, all: &[Member], data_dir: &Path, certs: Option<&Certs>) -> Vec<String> {
+pub(super) fn args(
+    spec: &LabSpec,
+    member: &Member,
+    all: &[Member],
+    data_dir: &Path,
+    certs: Option<&Certs>,
+) -> Vec<String> {
     let cluster: Vec<String> = all.iter().map(|m| format!("{}={}", m.name, m.peer_url)).collect();
     let mut args = vec![
         format!("--name={}", member.name),
@@ -52,7 +62,8 @@ pub(super) fn args(spec: &LabSpec, member: &Member, all: &[Member], data_dir: &P
         format!("--initial-cluster-token=lab-{}", spec.name),
     ];
     if let Some(certs) = certs {
-        let (ca, cert, key) = (certs.ca.display(), certs.server.display(), certs.server_key.display());
+        let (ca, cert, key) =
+            (certs.ca.display(), certs.server.display(), certs.server_key.display());
         for prefix in ["", "peer-"] {
             args.push(format!("--{prefix}cert-file={cert}"));
             args.push(format!("--{prefix}key-file={key}"));
@@ -64,6 +75,7 @@ pub(super) fn args(spec: &LabSpec, member: &Member, all: &[Member], data_dir: &P
     if spec.v2_keys > 0 && at_least(&spec.artifact.release, "3.3") == Some(true) {
         args.push("--enable-v2=true".to_owned());
     }
+    args.extend(spec.extra_args.iter().cloned());
     args
 }
 
@@ -73,14 +85,23 @@ pub(super) async fn serves(http: &HttpClient, url: &str) -> Result<(), String> {
         Answer::Done(response) => {
             let health = response.json().and_then(|json| json.get("health").cloned());
             let healthy = health.is_some_and(|value| value == "true" || value == true);
-            if response.ok() && healthy { Ok(()) } else { Err(format!("{url}/health answers {}: {}", response.status, response.text().trim())) }
+            if response.ok() && healthy {
+                Ok(())
+            } else {
+                Err(format!("{url}/health answers {}: {}", response.status, response.text().trim()))
+            }
         }
         Answer::Failed(because) | Answer::Unknown(because) => Err(because),
     }
 }
 
 /// Makes the user `root` and turns authentication on, through the JSON gateway.
-pub(super) async fn enable_auth(http: &HttpClient, url: &str, release: &Release, password: &str) -> Result<(), LabError> {
+pub(super) async fn enable_auth(
+    http: &HttpClient,
+    url: &str,
+    release: &Release,
+    password: &str,
+) -> Result<(), LabError> {
     let gateway = gateway(release);
     let steps = [
         ("user/add", serde_json::json!({"name": "root", "password": password})),
@@ -89,13 +110,23 @@ pub(super) async fn enable_auth(http: &HttpClient, url: &str, release: &Release,
         ("enable", serde_json::json!({})),
     ];
     for (path, body) in steps {
-        let request = HttpRequest::post_json(format!("{url}/{gateway}/auth/{path}"), body.to_string());
+        let request =
+            HttpRequest::post_json(format!("{url}/{gateway}/auth/{path}"), body.to_string());
         let because = match http.send(&request, REQUEST_LIMIT).await {
-            Answer::Done(response) if response.ok() || response.text().contains("role name already exists") => continue,
-            Answer::Done(response) => format!("it answered {}: {}", response.status, response.text().trim()),
+            Answer::Done(response)
+                if response.ok() || response.text().contains("role name already exists") =>
+            {
+                continue;
+            }
+            Answer::Done(response) => {
+                format!("it answered {}: {}", response.status, response.text().trim())
+            }
             Answer::Failed(because) | Answer::Unknown(because) => because,
         };
-        return Err(LabError::Setup { what: format!("turn on authentication with auth/{path}"), because });
+        return Err(LabError::Setup {
+            what: format!("turn on authentication with auth/{path}"),
+            because,
+        });
     }
     Ok(())
 }
@@ -112,12 +143,19 @@ fn gateway(release: &Release) -> &'static str {
 }
 
 /// Writes keys through the v2 API.
-pub(super) async fn write_v2_keys(http: &HttpClient, url: &str, count: u32) -> Result<(), LabError> {
+pub(super) async fn write_v2_keys(
+    http: &HttpClient,
+    url: &str,
+    count: u32,
+) -> Result<(), LabError> {
     for number in 1..=count {
-        let request = HttpRequest::new("PUT", format!("{url}/v2/keys/lab/key-{number}")).form(format!("value=value-{number}"));
+        let request = HttpRequest::new("PUT", format!("{url}/v2/keys/lab/key-{number}"))
+            .form(format!("value=value-{number}"));
         let because = match http.send(&request, REQUEST_LIMIT).await {
             Answer::Done(response) if response.ok() => continue,
-            Answer::Done(response) => format!("it answered {}: {}", response.status, response.text().trim()),
+            Answer::Done(response) => {
+                format!("it answered {}: {}", response.status, response.text().trim())
+            }
             Answer::Failed(because) | Answer::Unknown(because) => because,
         };
         return Err(LabError::Setup { what: format!("write v2 key {number} of {count}"), because });

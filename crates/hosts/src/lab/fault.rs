@@ -4,7 +4,7 @@
 //! started again, and a ballast file fills the rest. Mending removes the ballast; the small disk stays until the lab is
 //! taken down. Without root the fault is refused, since nothing else fills only one member's disk.
 
-use super::{LabError, place};
+use super::{LabError, place, up};
 use crate::{
     service::{self, Signal},
     shell,
@@ -12,10 +12,7 @@ use crate::{
 };
 use quorate_model::{NodeName, Release};
 use quorate_transport::{Answer, Transport};
-use std::{
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 /// Something to break, or to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +65,12 @@ const DISK_LIMIT: Duration = Duration::from_secs(120);
 const FLIPPED_BYTES: usize = 16;
 
 /// Does it to one member and says what was done.
-pub async fn fault(transport: &dyn Transport, dir: &Path, node: &NodeName, fault: &Fault) -> Result<String, LabError> {
+pub async fn fault(
+    transport: &dyn Transport,
+    dir: &Path,
+    node: &NodeName,
+    fault: &Fault,
+) -> Result<String, LabError> {
     let dir = std::path::absolute(dir).map_err(LabError::disk("find", dir))?;
     let state = place::state(&dir)?;
     let (service, data_dir) = state.member(node)?;
@@ -77,8 +79,12 @@ pub async fn fault(transport: &dyn Transport, dir: &Path, node: &NodeName, fault
         Fault::Kill => signal(transport, service, Signal::Kill, "was killed").await,
         Fault::Freeze => signal(transport, service, Signal::Freeze, "is frozen").await,
         Fault::Thaw => signal(transport, service, Signal::Thaw, "goes on").await,
-        Fault::Stop => service::stop(transport, service).await.map(|stopped| format!("stopped ({})", stopped.how.as_str())),
-        Fault::Start => service::start(transport, service).await.map(|pid| format!("started as process {pid}")),
+        Fault::Stop => service::stop(transport, service)
+            .await
+            .map(|stopped| format!("stopped ({})", stopped.how.as_str())),
+        Fault::Start => {
+            service::start(transport, service).await.map(|pid| format!("started as process {pid}"))
+        }
         Fault::FillDisk => {
             if disk(transport, node, &data_dir, Disk::Mounted).await? == "no" {
                 service::stop(transport, service).await.into_result().map_err(failed)?;
@@ -86,6 +92,8 @@ pub async fn fault(transport: &dyn Transport, dir: &Path, node: &NodeName, fault
                 // Started again even when the disk was refused: the fault must not become another one.
                 service::start(transport, service).await.into_result().map_err(failed)?;
                 mounted?;
+                // Full before it serves would be a member that cannot start, which is another fault.
+                up::serve_again(transport, &state, node).await?;
             }
             disk(transport, node, &data_dir, Disk::Fill).await?;
             Answer::Done(format!("the disk of {} is full", data_dir.display()))
@@ -95,9 +103,12 @@ pub async fn fault(transport: &dyn Transport, dir: &Path, node: &NodeName, fault
             Answer::Done(format!("the disk of {} has room again", data_dir.display()))
         }
         Fault::DamageArtifact { release, damage } => {
-            let paths = NodePaths::of_service(service).ok_or_else(|| failed("it has no binary".to_owned()))?;
+            let paths = NodePaths::of_service(service)
+                .ok_or_else(|| failed("it has no binary".to_owned()))?;
             let path = paths.beside(release);
-            spoil(transport, &path, *damage).await.map(|()| format!("{} is damaged", path.display()))
+            spoil(transport, &path, *damage)
+                .await
+                .map(|()| format!("{} is damaged", path.display()))
         }
     };
     done.into_result().map(|text| format!("{node}: {text}")).map_err(failed)
@@ -116,13 +127,17 @@ async fn signal(
 async fn spoil(transport: &dyn Transport, path: &Path, damage: Damage) -> Answer<()> {
     let mut bytes = match transport.read(path).await {
         Answer::Done(bytes) => bytes,
-        Answer::Failed(because) => return Answer::Failed(format!("{} is not there to damage: {because}", path.display())),
+        Answer::Failed(because) => {
+            return Answer::Failed(format!("{} is not there to damage: {because}", path.display()));
+        }
         Answer::Unknown(because) => return Answer::Unknown(because),
     };
     let middle = bytes.len() / 2;
     match damage {
         Damage::Truncate => bytes.truncate(middle),
-        Damage::FlipBytes => bytes.iter_mut().skip(middle).take(FLIPPED_BYTES).for_each(|byte| *byte = !*byte),
+        Damage::FlipBytes => {
+            bytes.iter_mut().skip(middle).take(FLIPPED_BYTES).for_each(|byte| *byte = !*byte)
+        }
     }
     transport.write(path, &bytes, 0o755).await
 }
@@ -148,5 +163,32 @@ pub(super) async fn disk(
     match text.trim().split_once(' ') {
         Some(("refused", why)) => Err(failed(format!("{why} (a small disk needs root)"))),
         _ => Ok(text.trim().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_transport::LocalTransport;
+    use std::fs;
+
+    #[tokio::test]
+    async fn a_damaged_file_differs_and_the_live_one_is_spared() {
+        let dir = tempfile::tempdir().unwrap();
+        let (live, staged) = (dir.path().join("etcd"), dir.path().join("etcd_3.5.16"));
+        let content = vec![5_u8; 1000];
+        fs::write(&live, &content).unwrap();
+        for (damage, size) in [(Damage::Truncate, 500), (Damage::FlipBytes, 1000)] {
+            let _ = fs::remove_file(&staged);
+            fs::hard_link(&live, &staged).unwrap();
+            spoil(&LocalTransport::new(), &staged, damage).await.into_result().unwrap();
+            let spoiled = fs::read(&staged).unwrap();
+            assert_eq!(spoiled.len(), size, "{damage:?}");
+            assert_ne!(spoiled, content, "{damage:?}");
+            assert_eq!(fs::read(&live).unwrap(), content, "{damage:?}");
+        }
+        let missing =
+            spoil(&LocalTransport::new(), &dir.path().join("etcd_9"), Damage::Truncate).await;
+        assert!(missing.into_result().unwrap_err().contains("is not there to damage"));
     }
 }

@@ -39,6 +39,8 @@ pub struct LabSpec {
     pub auth: bool,
     /// Keys to write through the v2 API.
     pub v2_keys: u32,
+    /// Arguments added to every member, after the lab's own.
+    pub extra_args: Vec<String>,
     /// The programs to run; each member gets its own copy.
     pub artifact: ArtifactRef,
 }

@@ -60,10 +60,17 @@ impl LabState {
     pub(super) fn member(&self, name: &NodeName) -> Result<(&ServiceSpec, PathBuf), LabError> {
         let mut nodes = self.fleet.clusters.iter().flat_map(|cluster| &cluster.nodes);
         let node = nodes.find(|node| node.name == *name);
-        node.and_then(|node| Some((node.service.as_ref()?, node.data_dir.clone()?))).ok_or_else(|| {
-            let names: Vec<&str> = self.services().iter().map(|(name, _)| name.as_str()).collect();
-            LabError::Input(format!("the lab `{}` has no member `{name}` (it has: {})", self.name, names.join(", ")))
-        })
+        node.and_then(|node| Some((node.service.as_ref()?, node.data_dir.clone()?))).ok_or_else(
+            || {
+                let names: Vec<&str> =
+                    self.services().iter().map(|(name, _)| name.as_str()).collect();
+                LabError::Input(format!(
+                    "the lab `{}` has no member `{name}` (it has: {})",
+                    self.name,
+                    names.join(", ")
+                ))
+            },
+        )
     }
 
     pub(super) fn save(&self, dir: &Path) -> Result<(), LabError> {
@@ -82,10 +89,15 @@ pub fn state(dir: &Path) -> Result<LabState, LabError> {
     }
     let path = dir.join(STATE);
     let text = fs::read(&path).map_err(LabError::disk("read", &path))?;
-    let unusable = |because: String| LabError::Setup { what: format!("use {}", path.display()), because };
-    let state: LabState = serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
+    let unusable =
+        |because: String| LabError::Setup { what: format!("use {}", path.display()), because };
+    let state: LabState =
+        serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
     if state.schema > STATE_SCHEMA {
-        return Err(unusable(format!("it has schema {}, this program knows up to {STATE_SCHEMA}", state.schema)));
+        return Err(unusable(format!(
+            "it has schema {}, this program knows up to {STATE_SCHEMA}",
+            state.schema
+        )));
     }
     Ok(state)
 }
@@ -102,6 +114,8 @@ pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), LabErr
         .mode(mode)
         .open(&new)
         .map_err(LabError::disk("write", &new))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(LabError::disk("write", &new))?;
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(LabError::disk("write", &new))?;
     fs::rename(&new, path).map_err(LabError::disk("write", path))
 }

@@ -32,8 +32,11 @@ impl Registry {
     /// This user's registry: `$XDG_STATE_HOME/quorate/labs`, else `~/.local/state/quorate/labs`, else a folder for
     /// temporary files.
     pub fn of_user() -> Self {
-        let env = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = env("XDG_STATE_HOME").or_else(|| env("HOME").map(|home| home.join(".local/state")));
+        let env = |name: &str| {
+            std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
+        };
+        let state =
+            env("XDG_STATE_HOME").or_else(|| env("HOME").map(|home| home.join(".local/state")));
         let dir = state.map_or_else(
             || std::env::temp_dir().join(format!("quorate-labs-{}", nix::unistd::getuid())),
             |state| state.join("quorate/labs"),
@@ -89,7 +92,10 @@ impl Registry {
         let mut records = Vec::new();
         for name in crate::artifacts::cache::names_in(&self.dir) {
             let path = self.dir.join(&name);
-            let Some(text) = fs::read_to_string(&path).ok().filter(|_| name.ends_with(".lab")) else { continue };
+            let Some(text) = fs::read_to_string(&path).ok().filter(|_| name.ends_with(".lab"))
+            else {
+                continue;
+            };
             let mut lines = text.lines();
             let lab = PathBuf::from(lines.next().unwrap_or_default());
             let ports = lines.next().unwrap_or_default().split_whitespace();

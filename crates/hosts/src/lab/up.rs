@@ -15,8 +15,8 @@ use crate::{
 };
 use futures::future::try_join_all;
 use quorate_model::{
-    AuthSpec, Cluster, ClusterName, Fleet, GroupName, Host, Node, NodeName, Policy, Secret, ServiceSpec,
-    fleet::GRACE_DEFAULT,
+    AuthSpec, Cluster, ClusterName, Fleet, GroupName, Host, Node, NodeName, Policy, Secret,
+    ServiceSpec, fleet::GRACE_DEFAULT,
 };
 use quorate_transport::{Answer, Transport, http::HttpClient};
 use std::{
@@ -32,6 +32,8 @@ use tokio::time::Instant;
 const SERVE_LIMIT: Duration = Duration::from_secs(60);
 /// Often enough that a person sees no wait, seldom enough to cost nothing.
 const SERVE_POLL: Duration = Duration::from_millis(50);
+/// A look at the process starts a shell; twice a second is soon enough to tell that it ended.
+const POLLS_PER_LOOK: u32 = 10;
 /// More members than any consensus cluster should have.
 const MEMBERS_MAX: u32 = 9;
 /// Keys are written one by one, some thousand a second.
@@ -54,11 +56,22 @@ pub async fn up(
         let mut state = lay_out(registry, spec, &dir)?;
         state.made_folder = made_folder;
         state.save(&dir)?;
-        progress(Progress::step(format!("copying {} {}", spec.artifact.pack, spec.artifact.release)));
-        try_join_all(state.services().into_iter().map(|(node, service)| install(transport, cache, spec, node, service)))
-            .await?;
+        progress(Progress::step(format!(
+            "copying {} {}",
+            spec.artifact.pack, spec.artifact.release
+        )));
+        try_join_all(
+            state
+                .services()
+                .into_iter()
+                .map(|(node, service)| install(transport, cache, spec, node, service)),
+        )
+        .await?;
         progress(Progress::step(format!("starting {} members", spec.members)));
-        try_join_all(state.services().into_iter().map(|(node, service)| start(transport, node, service))).await?;
+        try_join_all(
+            state.services().into_iter().map(|(node, service)| start(transport, node, service)),
+        )
+        .await?;
         prepare(transport, spec, &state, progress).await?;
         Ok(Lab { fleet: state.fleet, dir: dir.clone() })
     };
@@ -74,7 +87,8 @@ pub async fn up(
 
 fn sound(spec: &LabSpec) -> Result<(), LabError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let named = spec.name.bytes().all(plain) && spec.name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let named = spec.name.bytes().all(plain)
+        && spec.name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if !named {
         return Err(LabError::Input(format!(
             "`{}` cannot be a lab's name: use letters, digits, `-`, `_` and `.`, a letter or digit first",
@@ -82,13 +96,22 @@ fn sound(spec: &LabSpec) -> Result<(), LabError> {
         )));
     }
     if spec.members == 0 || spec.members > MEMBERS_MAX {
-        return Err(LabError::Input(format!("a lab has 1 to {MEMBERS_MAX} members, not {}", spec.members)));
+        return Err(LabError::Input(format!(
+            "a lab has 1 to {MEMBERS_MAX} members, not {}",
+            spec.members
+        )));
     }
     if spec.v2_keys > V2_KEYS_MAX {
-        return Err(LabError::Input(format!("a lab writes at most {V2_KEYS_MAX} v2 keys, not {}", spec.v2_keys)));
+        return Err(LabError::Input(format!(
+            "a lab writes at most {V2_KEYS_MAX} v2 keys, not {}",
+            spec.v2_keys
+        )));
     }
     if spec.artifact.pack.as_str() != "etcd" {
-        return Err(LabError::Input(format!("labs of {} cannot be made yet, only of etcd", spec.artifact.pack)));
+        return Err(LabError::Input(format!(
+            "labs of {} cannot be made yet, only of etcd",
+            spec.artifact.pack
+        )));
     }
     etcd::suits(spec)
 }
@@ -99,7 +122,11 @@ fn claim(dir: &Path) -> Result<bool, LabError> {
     if !made && fs::read_dir(dir).map_err(LabError::disk("read", dir))?.next().is_some() {
         return Err(LabError::Taken(dir.to_owned()));
     }
-    place::write(&dir.join(place::MARK), b"made by quorate lab up; removed by quorate lab down\n", 0o644)?;
+    place::write(
+        &dir.join(place::MARK),
+        b"made by quorate lab up; removed by quorate lab down\n",
+        0o644,
+    )?;
     Ok(made)
 }
 
@@ -114,7 +141,10 @@ fn lay_out(registry: &Registry, spec: &LabSpec, dir: &Path) -> Result<LabState, 
         .zip(1..)
         .map(|(ports, number)| Member {
             name: format!("{}-{number}", spec.name),
-            client_url: format!("{scheme}://127.0.0.1:{}", ports.first().copied().unwrap_or_default()),
+            client_url: format!(
+                "{scheme}://127.0.0.1:{}",
+                ports.first().copied().unwrap_or_default()
+            ),
             peer_url: format!("{scheme}://127.0.0.1:{}", ports.last().copied().unwrap_or_default()),
         })
         .collect();
@@ -140,7 +170,13 @@ fn lay_out(registry: &Registry, spec: &LabSpec, dir: &Path) -> Result<LabState, 
     Ok(state)
 }
 
-fn node(spec: &LabSpec, member: &Member, all: &[Member], dir: &Path, certs: Option<&Certs>) -> Node {
+fn node(
+    spec: &LabSpec,
+    member: &Member,
+    all: &[Member],
+    dir: &Path,
+    certs: Option<&Certs>,
+) -> Node {
     let own = dir.join("members").join(&member.name);
     let data_dir = own.join("data");
     let mut argv = vec![own.join("bin").join("etcd").to_string_lossy().into_owned()];
@@ -182,15 +218,24 @@ async fn install(
     service: &ServiceSpec,
 ) -> Result<(), LabError> {
     let failed = |because: String| LabError::Member { node: node.clone(), because };
-    let paths = NodePaths::of_service(service).ok_or_else(|| failed("it has no binary".to_owned()))?;
-    let staged = swap::stage(transport, &paths, &spec.artifact, cache).await.into_result().map_err(failed)?;
+    let paths =
+        NodePaths::of_service(service).ok_or_else(|| failed("it has no binary".to_owned()))?;
+    let staged = swap::stage(transport, &paths, &spec.artifact, cache)
+        .await
+        .into_result()
+        .map_err(failed)?;
     let words = [staged.binary.to_string_lossy(), paths.live().to_string_lossy()];
     let command = shell::script(include_str!("../swap/link.sh"), &[&words[0], &words[1]]);
-    let linked = shell::run(transport, "placing the binary", &command, SERVE_LIMIT).await.into_result();
+    let linked =
+        shell::run(transport, "placing the binary", &command, SERVE_LIMIT).await.into_result();
     linked.map(drop).map_err(failed)
 }
 
-async fn start(transport: &dyn Transport, node: &NodeName, service: &ServiceSpec) -> Result<u32, LabError> {
+async fn start(
+    transport: &dyn Transport,
+    node: &NodeName,
+    service: &ServiceSpec,
+) -> Result<u32, LabError> {
     let started = service::start(transport, service).await.into_result();
     started.map_err(|because| LabError::Member { node: node.clone(), because })
 }
@@ -203,35 +248,67 @@ async fn prepare(
     progress: OnProgress<'_>,
 ) -> Result<(), LabError> {
     let Some(cluster) = state.fleet.clusters.first() else { return Ok(()) };
-    let http = HttpClient::new(cluster.tls.as_ref(), None).map_err(|error| LabError::Setup {
-        what: "use the lab's certificates".to_owned(),
-        because: error.to_string(),
-    })?;
+    let http = client(cluster)?;
     progress(Progress::step("waiting until every member serves"));
     try_join_all(cluster.nodes.iter().map(|node| serve(transport, &http, node))).await?;
-    let url = cluster.nodes.first().and_then(|node| node.endpoints.get("client")).cloned().unwrap_or_default();
+    let url = cluster
+        .nodes
+        .first()
+        .and_then(|node| node.endpoints.get("client"))
+        .cloned()
+        .unwrap_or_default();
     if spec.v2_keys > 0 {
         progress(Progress::step(format!("writing {} v2 keys", spec.v2_keys)));
         etcd::write_v2_keys(&http, &url, spec.v2_keys).await?;
     }
     if let Some(AuthSpec { password, .. }) = &cluster.auth {
         progress(Progress::step("turning on authentication"));
-        let password = quorate_transport::secret::read(password).map_err(|error| LabError::Setup {
-            what: "read the password that was just written".to_owned(),
-            because: error.to_string(),
-        })?;
+        let password =
+            quorate_transport::secret::read(password).map_err(|error| LabError::Setup {
+                what: "read the password that was just written".to_owned(),
+                because: error.to_string(),
+            })?;
         etcd::enable_auth(&http, &url, &spec.artifact.release, password.expose()).await?;
+    }
+    Ok(())
+}
+
+fn client(cluster: &Cluster) -> Result<HttpClient, LabError> {
+    HttpClient::new(cluster.tls.as_ref(), None).map_err(|error| LabError::Setup {
+        what: "use the lab's certificates".to_owned(),
+        because: error.to_string(),
+    })
+}
+
+/// Waits until one member of a lab serves after a restart.
+pub(super) async fn serve_again(
+    transport: &dyn Transport,
+    state: &LabState,
+    name: &NodeName,
+) -> Result<(), LabError> {
+    for cluster in &state.fleet.clusters {
+        for node in cluster.nodes.iter().filter(|node| node.name == *name) {
+            serve(transport, &client(cluster)?, node).await?;
+        }
     }
     Ok(())
 }
 
 /// Waits until a member serves; ends early when its process does.
 async fn serve(transport: &dyn Transport, http: &HttpClient, node: &Node) -> Result<(), LabError> {
-    let (Some(url), Some(service)) = (node.endpoints.get("client"), &node.service) else { return Ok(()) };
+    let (Some(url), Some(service)) = (node.endpoints.get("client"), &node.service) else {
+        return Ok(());
+    };
     let began = Instant::now();
+    let mut polls: u32 = 0;
     loop {
         let Err(because) = etcd::serves(http, url).await else { return Ok(()) };
-        let stopped = matches!(service::state(transport, service).await, Answer::Done(ServiceState::Stopped));
+        polls = polls.wrapping_add(1);
+        let stopped = polls.is_multiple_of(POLLS_PER_LOOK)
+            && matches!(
+                service::state(transport, service).await,
+                Answer::Done(ServiceState::Stopped)
+            );
         if stopped || began.elapsed() >= SERVE_LIMIT {
             let because = if stopped { "its process ended".to_owned() } else { because };
             let log = last_lines(service);
@@ -248,7 +325,9 @@ async fn serve(transport: &dyn Transport, http: &HttpClient, node: &Node) -> Res
 fn last_lines(service: &ServiceSpec) -> String {
     let ServiceSpec::Process { log_file, .. } = service;
     let path: &PathBuf = log_file;
-    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = fs::read(path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default().join(" / ")
 }
@@ -266,7 +345,16 @@ mod tests {
             files: Vec::new(),
         };
         let (name, dir) = ("demo".to_owned(), PathBuf::from("/nowhere"));
-        let mut spec = LabSpec { name, dir, members: 3, tls: false, auth: false, v2_keys: 0, artifact };
+        let mut spec = LabSpec {
+            name,
+            dir,
+            members: 3,
+            tls: false,
+            auth: false,
+            v2_keys: 0,
+            extra_args: Vec::new(),
+            artifact,
+        };
         change(&mut spec);
         spec
     }
@@ -301,9 +389,14 @@ mod tests {
 
     #[test]
     fn old_keys_ask_for_the_old_api_only_where_the_flag_exists() {
-        let member = || Member { name: "demo-1".into(), client_url: "http://a".into(), peer_url: "http://b".into() };
+        let member = || Member {
+            name: "demo-1".into(),
+            client_url: "http://a".into(),
+            peer_url: "http://b".into(),
+        };
         let has_flag = |release: &str, v2_keys: u32| {
-            let spec = spec(|s| (s.v2_keys, s.artifact.release) = (v2_keys, release.parse().unwrap()));
+            let spec =
+                spec(|s| (s.v2_keys, s.artifact.release) = (v2_keys, release.parse().unwrap()));
             let args = etcd::args(&spec, &member(), &[member()], Path::new("/data"), None);
             args.iter().any(|arg| arg == "--enable-v2=true")
         };

@@ -1,7 +1,7 @@
 # Tells what is known of a service: the process that its pid file names, and processes that look like it.
-# Parameters: pid file, live binary. Prints one fact a line; bytes that could hold anything are hexadecimal.
+# Parameters: pid file, live binary, working folder. Prints one fact a line; bytes that could hold anything are hexadecimal.
 set -uf
-pid_file=$1 binary=$2
+pid_file=$1 binary=$2 work_dir=$3
 
 hex() { od -An -v -tx1 | tr -d ' \n'; }
 
@@ -28,16 +28,31 @@ pid= recorded_pid= recorded_start= recorded_boot=
 case $pid in *[!0-9]*) pid= ;; esac
 printf 'pid %s\n' "$pid"
 printf 'record %s %s %s\n' "$recorded_pid" "$recorded_start" "$recorded_boot"
+
+# The recorded identity alone is a proof, and the common case: nothing else need be looked at.
+start_of() { shift 19; start=$1; }
+case $recorded_pid in
+'' | *[!0-9]*) ;;
+*)
+    line=
+    { IFS= read -r line <"/proc/$recorded_pid/stat"; } 2>/dev/null
+    if [ -n "$line" ] && [ "$recorded_boot" = "$boot" ]; then
+        start_of ${line##*) }
+        if [ "$start" = "$recorded_start" ]; then
+            printf 'process %s|%s||||\n' "$recorded_pid" "${line##*) }"
+            case ${line##*) } in Z* | X*) ;; *) exit 0 ;; esac
+        fi
+    fi
+    ;;
+esac
 if [ -n "$pid" ]; then show "$pid"; fi
-if [ -n "$recorded_pid" ] && [ "$recorded_pid" != "$pid" ]; then
-    case $recorded_pid in *[!0-9]*) ;; *) show "$recorded_pid" ;; esac
-fi
 
 case $binary in
 */*) file=$binary ;;
 *) file=$(command -v "$binary" 2>/dev/null || echo "$binary") ;;
 esac
 printf 'real %s\n' "$(readlink -f "$file" 2>/dev/null | hex)"
+printf 'folder %s\n' "$(readlink -f "$work_dir" 2>/dev/null | hex)"
 printf 'head %s\n' "$(head -c 256 "$file" 2>/dev/null | hex)"
 set +f
 for found in $(grep -szlxF -e "$binary" /proc/[0-9]*/cmdline 2>/dev/null); do

@@ -111,7 +111,8 @@ pub async fn start(transport: &dyn Transport, spec: &ServiceSpec) -> Answer<u32>
     let mut words: Vec<&str> = vec![&pid_file, &log_file, &work_dir, path, &settle];
     words.extend(argv.iter().map(String::as_str));
     let mut command = shell::script(include_str!("start.sh"), &words);
-    command.env = env.iter().filter(|(k, _)| *k != "PATH").map(|(k, v)| (k.clone(), v.clone())).collect();
+    command.env =
+        env.iter().filter(|(k, _)| *k != "PATH").map(|(k, v)| (k.clone(), v.clone())).collect();
     shell::run(transport, "starting the service", &command, START_LIMIT)
         .await
         .and_then(|text| started(&text, &transport.name(), &log_file))
@@ -121,7 +122,11 @@ fn started(text: &str, host: &str, log_file: &str) -> Answer<u32> {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     match first.split_once(' ') {
         Some(("started", pid)) => pid.trim().parse().map_or_else(
-            |_| Answer::Unknown(format!("the start on {host} answered with `{first}`, not with a pid")),
+            |_| {
+                Answer::Unknown(format!(
+                    "the start on {host} answered with `{first}`, not with a pid"
+                ))
+            },
             Answer::Done,
         ),
         Some(("exited", status)) => {
@@ -131,11 +136,19 @@ fn started(text: &str, host: &str, log_file: &str) -> Answer<u32> {
             } else {
                 format!("last lines of {log_file}: {}", lines.join(" / "))
             };
-            Answer::Failed(format!("the service ended at once with status {status} on {host}; {said}"))
+            Answer::Failed(format!(
+                "the service ended at once with status {status} on {host}; {said}"
+            ))
         }
-        Some(("refused", why)) => Answer::Failed(format!("the service was not started on {host}: {why}")),
-        Some(("unsure", why)) => Answer::Unknown(format!("the start on {host} is uncertain: {why}")),
-        _ => Answer::Unknown(format!("the start on {host} answered with `{first}`, which says nothing")),
+        Some(("refused", why)) => {
+            Answer::Failed(format!("the service was not started on {host}: {why}"))
+        }
+        Some(("unsure", why)) => {
+            Answer::Unknown(format!("the start on {host} is uncertain: {why}"))
+        }
+        _ => Answer::Unknown(format!(
+            "the start on {host} answered with `{first}`, which says nothing"
+        )),
     }
 }
 
@@ -163,12 +176,16 @@ fn stopped(text: &str, pid: u32, host: &str) -> Answer<Stopped> {
         Some("polite") => Answer::Done(Stopped { how: How::Polite }),
         Some("killed") => Answer::Done(Stopped { how: How::Killed }),
         Some("already") => Answer::Done(Stopped { how: How::Already }),
-        Some("refused") => Answer::Failed(format!("may not signal process {pid} on {host}: it belongs to another user")),
+        Some("refused") => Answer::Failed(format!(
+            "may not signal process {pid} on {host}: it belongs to another user"
+        )),
         Some("stuck") => Answer::Failed(format!(
             "process {pid} on {host} still exists {} s after SIGKILL ({text}): it waits for its disk or its tracer",
             KILL_LIMIT.as_secs()
         )),
-        _ => Answer::Unknown(format!("the stop on {host} answered with `{text}`, which says nothing")),
+        _ => Answer::Unknown(format!(
+            "the stop on {host} answered with `{text}`, which says nothing"
+        )),
     }
 }
 
@@ -193,7 +210,10 @@ pub async fn signal(transport: &dyn Transport, spec: &ServiceSpec, signal: Signa
         match text.trim() {
             "sent" => Answer::Done(found.pid),
             "gone" => Answer::Failed(format!("process {pid} ended before the signal reached it")),
-            _ => Answer::Failed(format!("may not signal process {pid} on {}: it belongs to another user", transport.name())),
+            _ => Answer::Failed(format!(
+                "may not signal process {pid} on {}: it belongs to another user",
+                transport.name()
+            )),
         }
     })
 }
@@ -202,9 +222,11 @@ async fn find(transport: &dyn Transport, spec: &ServiceSpec) -> Answer<Option<Fo
     if let Err(because) = sound(spec) {
         return Answer::Failed(because);
     }
-    let ServiceSpec::Process { argv, pid_file, .. } = spec;
+    let ServiceSpec::Process { argv, pid_file, work_dir, .. } = spec;
     let binary = argv.first().map_or("", String::as_str);
-    let command = shell::script(include_str!("look.sh"), &[&pid_file.to_string_lossy(), binary]);
+    let folder = work_dir.as_ref().map_or("/".into(), |dir| dir.to_string_lossy());
+    let command =
+        shell::script(include_str!("look.sh"), &[&pid_file.to_string_lossy(), binary, &folder]);
     let text = match shell::run(transport, "looking for the service", &command, LOOK_LIMIT).await {
         Answer::Done(text) => text,
         Answer::Failed(because) => return Answer::Failed(because),
@@ -226,9 +248,14 @@ async fn find(transport: &dyn Transport, spec: &ServiceSpec) -> Answer<Option<Fo
 /// Refuses a declaration that a shell or a look could not carry faithfully.
 fn sound(spec: &ServiceSpec) -> Result<(), String> {
     let ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace: _ } = spec;
-    let binary = argv.first().filter(|word| !word.is_empty()).ok_or("the service has no program: `argv` is empty")?;
+    let binary = argv
+        .first()
+        .filter(|word| !word.is_empty())
+        .ok_or("the service has no program: `argv` is empty")?;
     if binary.contains('/') && !binary.starts_with('/') {
-        return Err(format!("the service's program `{binary}` must be an absolute path or a bare name"));
+        return Err(format!(
+            "the service's program `{binary}` must be an absolute path or a bare name"
+        ));
     }
     for path in [Some(pid_file), Some(log_file), work_dir.as_ref()].into_iter().flatten() {
         if !path.is_absolute() {
@@ -239,7 +266,9 @@ fn sound(spec: &ServiceSpec) -> Result<(), String> {
         // A POSIX shell hands only such names on to the program that it starts.
         let plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if key.is_empty() || !plain || key.as_bytes()[0].is_ascii_digit() {
-            return Err(format!("`{key}` is no name for an environment variable: use letters, digits and `_`"));
+            return Err(format!(
+                "`{key}` is no name for an environment variable: use letters, digits and `_`"
+            ));
         }
     }
     Ok(())

@@ -16,6 +16,7 @@ pub(super) struct Seen {
     pid: Option<u32>,
     record: Option<Record>,
     real: String,
+    folder: String,
     head: Vec<u8>,
     processes: Vec<Process>,
 }
@@ -73,6 +74,7 @@ pub(super) fn read(text: &str) -> Result<Seen, String> {
             "pid" => seen.pid = value.parse().ok(),
             "record" => seen.record = record(value),
             "real" => seen.real = one_line(value).ok_or_else(unreadable)?,
+            "folder" => seen.folder = one_line(value).ok_or_else(unreadable)?,
             "head" => seen.head = hex::decode(value).map_err(|_| unreadable())?,
             // A process that ends while it is looked at leaves half a line: it is gone, not unreadable.
             "process" => seen.processes.extend(process(value)),
@@ -154,7 +156,7 @@ fn looks_like(seen: &Seen, process: &Process, spec: &ServiceSpec) -> bool {
     let interpreter = interpreter(&seen.head);
     let expected: Vec<&String> = interpreter.iter().chain(argv).collect();
     let same_words = process.words.iter().eq(expected);
-    let same_folder = work_dir.as_ref().is_none_or(|dir| process.folder == dir.to_string_lossy());
+    let same_folder = work_dir.is_none() || process.folder == seen.folder;
     let same_program = !interpreter.is_empty() || same_program(&process.exe, binary, &seen.real);
     same_words && same_folder && same_program && same_env(&process.variables, env)
 }

@@ -105,7 +105,11 @@ pub async fn stage(
 }
 
 /// Tells whether every file of the artifact lies on the host with the planned digest.
-pub async fn staged(transport: &dyn Transport, paths: &NodePaths, artifact: &ArtifactRef) -> Answer<bool> {
+pub async fn staged(
+    transport: &dyn Transport,
+    paths: &NodePaths,
+    artifact: &ArtifactRef,
+) -> Answer<bool> {
     if let Err(because) = server_file(paths, artifact) {
         return Answer::Failed(because);
     }
@@ -155,7 +159,11 @@ pub async fn swap(
 }
 
 /// Tells whether the artifact's binary is the live one.
-pub async fn swapped(transport: &dyn Transport, paths: &NodePaths, artifact: &ArtifactRef) -> Answer<bool> {
+pub async fn swapped(
+    transport: &dyn Transport,
+    paths: &NodePaths,
+    artifact: &ArtifactRef,
+) -> Answer<bool> {
     let server = match server_file(paths, artifact) {
         Ok(server) => server,
         Err(because) => return Answer::Failed(because),
@@ -166,7 +174,11 @@ pub async fn swapped(transport: &dyn Transport, paths: &NodePaths, artifact: &Ar
 }
 
 /// Asks a binary on the host for its version and gives what it printed.
-pub async fn asks_version(transport: &dyn Transport, binary: &Path, args: &[String]) -> Answer<String> {
+pub async fn asks_version(
+    transport: &dyn Transport,
+    binary: &Path,
+    args: &[String],
+) -> Answer<String> {
     let words = std::iter::once(text(binary)).chain(args.iter().cloned());
     let command = Command { clean_env: true, ..Command::new(words) };
     let (host, binary) = (transport.name(), binary.display());
@@ -176,9 +188,10 @@ pub async fn asks_version(transport: &dyn Transport, binary: &Path, args: &[Stri
             printed.push_str(&String::from_utf8_lossy(&output.stderr));
             Answer::Done(printed.trim().to_owned())
         }
-        Answer::Done(output) => {
-            Answer::Failed(format!("{binary} on {host} does not tell its version: {}", shell::why(&output)))
-        }
+        Answer::Done(output) => Answer::Failed(format!(
+            "{binary} on {host} does not tell its version: {}",
+            shell::why(&output)
+        )),
         // The question changes nothing, so an unknown end is a plain failure to learn the version.
         Answer::Failed(because) | Answer::Unknown(because) => {
             Answer::Failed(format!("{binary} on {host} does not tell its version: {because}"))
@@ -186,7 +199,10 @@ pub async fn asks_version(transport: &dyn Transport, binary: &Path, args: &[Stri
     }
 }
 
-fn server_file<'a>(paths: &NodePaths, artifact: &'a ArtifactRef) -> Result<&'a ArtifactFile, String> {
+fn server_file<'a>(
+    paths: &NodePaths,
+    artifact: &'a ArtifactRef,
+) -> Result<&'a ArtifactFile, String> {
     artifact.files.iter().find(|file| file.name == paths.server()).ok_or_else(|| {
         let names: Vec<&str> = artifact.files.iter().map(|file| file.name.as_str()).collect();
         format!(
@@ -212,14 +228,25 @@ fn wanted<'a>(paths: &NodePaths, artifact: &'a ArtifactRef) -> Vec<&'a Digest> {
     artifact.files.iter().chain(server).map(|file| &file.sha256).collect()
 }
 
-fn enough_space(facts: &HostFacts, artifact: &ArtifactRef, lacking: &[usize], host: &str, folder: &Path) -> Result<(), String> {
-    let need: u64 = lacking.iter().filter_map(|at| artifact.files.get(*at)).map(|file| file.size_bytes).sum();
+fn enough_space(
+    facts: &HostFacts,
+    artifact: &ArtifactRef,
+    lacking: &[usize],
+    host: &str,
+    folder: &Path,
+) -> Result<(), String> {
+    let need: u64 =
+        lacking.iter().filter_map(|at| artifact.files.get(*at)).map(|file| file.size_bytes).sum();
     let need = need.saturating_add(SPARE_BYTES);
     let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
     match facts.free_bytes {
         Some(free) if free < need => Err(format!(
             "{} on {host} has {} MiB free, {} MiB are needed to stage {} {}: free some space and stage again",
-            folder.display(), mib(free), mib(need), artifact.pack, artifact.release
+            folder.display(),
+            mib(free),
+            mib(need),
+            artifact.pack,
+            artifact.release
         )),
         Some(_) => Ok(()),
         None => Err(format!("cannot tell how much space {} on {host} has", folder.display())),
@@ -246,7 +273,10 @@ async fn copy(
         if let Some(objection) = objection {
             return Answer::Failed(format!(
                 "`{}` of {} {} {objection}: it was not staged on {}",
-                file.name, artifact.pack, artifact.release, transport.name()
+                file.name,
+                artifact.pack,
+                artifact.release,
+                transport.name()
             ));
         }
     }
@@ -256,7 +286,10 @@ async fn copy(
         let answer = match artifact.files.get(*at).zip(local.get(*at)) {
             Some((file, source)) => put(transport, source, &folder.join(&file.name)).await,
             // The target after the files is the binary beside the live one: a second name for the server's file.
-            None => link(transport, &folder.join(paths.server()), &paths.beside(&artifact.release)).await,
+            None => {
+                link(transport, &folder.join(paths.server()), &paths.beside(&artifact.release))
+                    .await
+            }
         };
         match answer {
             Answer::Done(()) => copied += artifact.files.get(*at).map_or(0, |file| file.size_bytes),
@@ -283,7 +316,8 @@ async fn link(transport: &dyn Transport, file: &Path, name: &Path) -> Answer<()>
 }
 
 async fn facts(transport: &dyn Transport, folder: &Path, files: &[PathBuf]) -> Answer<HostFacts> {
-    let words: Vec<String> = std::iter::once(text(folder)).chain(files.iter().map(|f| text(f))).collect();
+    let words: Vec<String> =
+        std::iter::once(text(folder)).chain(files.iter().map(|f| text(f))).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = shell::script(include_str!("facts.sh"), &words);
     shell::run(transport, "looking at the staged files", &command, DIGEST_LIMIT)
@@ -292,12 +326,15 @@ async fn facts(transport: &dyn Transport, folder: &Path, files: &[PathBuf]) -> A
 }
 
 fn read_facts(text: &str, files: usize) -> HostFacts {
-    let mut facts = HostFacts { machine: String::new(), free_bytes: None, digests: vec![None; files] };
+    let mut facts =
+        HostFacts { machine: String::new(), free_bytes: None, digests: vec![None; files] };
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["machine", name] => (*name).clone_into(&mut facts.machine),
-            ["free", kib] => facts.free_bytes = kib.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024)),
+            ["free", kib] => {
+                facts.free_bytes = kib.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024))
+            }
             ["file", number, digest] => {
                 let slot = number.parse::<usize>().ok().and_then(|at| facts.digests.get_mut(at));
                 if let Some(slot) = slot.filter(|_| digest.len() == 64) {
@@ -312,4 +349,50 @@ fn read_facts(text: &str, files: usize) -> HostFacts {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::ArtifactSource;
+
+    #[test]
+    fn reads_what_the_host_told() {
+        let digest = "a".repeat(64);
+        let text = format!(
+            "machine x86_64\nfree 2048\nfile 0 {digest}\nfile 1 -\nfile 2 unreadable\nfile 9 {digest}\n"
+        );
+        let facts = read_facts(&text, 3);
+        assert_eq!(facts.machine, "x86_64");
+        assert_eq!(facts.free_bytes, Some(2 * 1024 * 1024));
+        assert_eq!(facts.digests, [Some(Digest::new(digest)), None, None]);
+    }
+
+    #[test]
+    fn a_disk_that_is_too_small_is_refused_with_the_numbers() {
+        let file = |name: &str| ArtifactFile {
+            name: name.to_owned(),
+            sha256: Digest::new("0"),
+            size_bytes: 100 << 20,
+        };
+        let artifact = ArtifactRef {
+            pack: "etcd".into(),
+            release: "3.4.23".parse().unwrap(),
+            source: ArtifactSource::Folder("/nowhere".into()),
+            files: vec![file("etcd"), file("etcdctl")],
+        };
+        let said = |free_bytes: Option<u64>, lacking: &[usize]| {
+            let facts = HostFacts { machine: String::new(), free_bytes, digests: Vec::new() };
+            enough_space(&facts, &artifact, lacking, "db-1", Path::new("/opt/bin"))
+                .err()
+                .unwrap_or_default()
+        };
+        assert_eq!(said(Some(264 << 20), &[0, 1, 2]), "");
+        assert_eq!(said(Some(164 << 20), &[1]), "");
+        assert!(
+            said(Some(263 << 20), &[0, 1])
+                .contains("/opt/bin on db-1 has 263 MiB free, 264 MiB are needed")
+        );
+        assert!(said(None, &[0]).contains("cannot tell"));
+    }
 }

@@ -109,7 +109,8 @@ pub fn objection(program: &Program, size: u64, machine: &str) -> Option<String> 
             "is cut short: its own header asks for at least {size_min} bytes, it has {size}"
         )),
         Program::Elf { machine: made_for, .. } => {
-            let name = MACHINES.iter().find(|(number, _)| number == made_for).map(|(_, name)| *name);
+            let name =
+                MACHINES.iter().find(|(number, _)| number == made_for).map(|(_, name)| *name);
             let runs = name.is_some_and(|name| same_machine(name, machine));
             let made_for = name.map_or_else(|| format!("machine {made_for}"), str::to_owned);
             (!runs).then(|| format!("is made for {made_for}, the host is {machine}"))

@@ -6,21 +6,31 @@ mod nodes;
 mod policy;
 mod url;
 
-use crate::file::FleetFile;
+use crate::{file::FleetFile, read::below};
 use quorate_packs::Packs;
 use quorate_syntax::{Diagnostic, Step, Tree};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 /// Longest name: it becomes part of file names and of host names, which end at 63.
 const NAME_MAX: usize = 63;
 
 /// Says everything that is wrong with a file, in its order.
-pub(crate) fn check(file: &FleetFile, tree: &Tree, packs: &Packs) -> Vec<Diagnostic> {
-    let mut check = Check { tree, found: Vec::new(), owners: BTreeMap::new() };
+pub(crate) fn check(
+    file: &FleetFile,
+    tree: &Tree,
+    folder: &Path,
+    packs: &Packs,
+) -> Vec<Diagnostic> {
+    let mut check = Check { tree, folder, found: Vec::new(), owners: BTreeMap::new() };
     check.name(&["fleet".into()], "fleet", &file.fleet);
     if file.clusters.is_empty() {
         let hint = "`quorate init` adopts a running cluster, `quorate lab up` makes one";
-        check.error(&["clusters".into()], "fleet-empty", "the fleet has no cluster", Some(hint.into()));
+        check.error(
+            &["clusters".into()],
+            "fleet-empty",
+            "the fleet has no cluster",
+            Some(hint.into()),
+        );
     }
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (c, cluster) in file.clusters.iter().enumerate() {
@@ -29,7 +39,12 @@ pub(crate) fn check(file: &FleetFile, tree: &Tree, packs: &Packs) -> Vec<Diagnos
         if let Some(before) = names.insert(cluster.name.as_str(), c) {
             let line = check.line(&["clusters".into(), before.into(), "name".into()]);
             let message = format!("another cluster is called `{}`", cluster.name);
-            check.error(&at("name"), "duplicate-cluster", message, Some(format!("the first is on line {line}")));
+            check.error(
+                &at("name"),
+                "duplicate-cluster",
+                message,
+                Some(format!("the first is on line {line}")),
+            );
         }
         check.pack(&at("pack"), cluster.pack.as_str(), packs);
         nodes::check(&mut check, c, cluster, packs);
@@ -44,16 +59,27 @@ pub(crate) fn check(file: &FleetFile, tree: &Tree, packs: &Packs) -> Vec<Diagnos
 
 struct Check<'t> {
     tree: &'t Tree,
+    folder: &'t Path,
     found: Vec<Diagnostic>,
     /// Who has an address, a file or a folder already: kind and value to node and line.
     owners: BTreeMap<(&'static str, String), (String, u32)>,
 }
 
 impl Check<'_> {
-    fn error(&mut self, path: &[Step<'_>], code: &'static str, message: impl Into<String>, hint: Option<String>) {
+    fn error(
+        &mut self,
+        path: &[Step<'_>],
+        code: &'static str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         let place = self.tree.nearest(path);
         let wrong = Diagnostic::error(place.file.as_ref(), place.at(), code, message);
         self.found.push(wrong.with_hint_if(hint));
+    }
+    /// A path as the fleet will have it, so that two ways to write one file are one.
+    fn resolved(&self, path: &Path) -> String {
+        below(self.folder, path).display().to_string()
     }
     fn line(&self, path: &[Step<'_>]) -> u32 {
         self.tree.nearest(path).line
@@ -64,7 +90,9 @@ impl Check<'_> {
         let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         if !begins || !name.chars().all(fine) || name.len() > NAME_MAX {
             let message = format!("`{name}` cannot be the name of a {what}");
-            let hint = format!("use letters, digits, `-`, `_` and `.`, a letter or digit first, at most {NAME_MAX}");
+            let hint = format!(
+                "use letters, digits, `-`, `_` and `.`, a letter or digit first, at most {NAME_MAX}"
+            );
             self.error(path, "bad-name", message, Some(hint));
         }
     }

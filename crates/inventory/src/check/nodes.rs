@@ -3,8 +3,8 @@
 use super::{Check, url};
 use crate::file::{ClusterFile, NodeFile, ServiceFile};
 use quorate_packs::Packs;
-use quorate_syntax::{Step, nearest};
-use std::{collections::BTreeMap, path::Path};
+use quorate_syntax::{SECRET_IN_FILE, Step, nearest};
+use std::collections::BTreeMap;
 
 /// Longest grace: an hour. A run that waits longer for one stop has left a member half dead.
 const GRACE_MAX_SECS: f64 = 3600.0;
@@ -36,7 +36,12 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile, pack
             let first = ["clusters".into(), c.into(), "nodes".into(), before.into(), "name".into()];
             let line = check.line(&first);
             let message = format!("another node of `{}` is called `{}`", cluster.name, node.name);
-            check.error(&at("name"), "duplicate-node", message, Some(format!("the first is on line {line}")));
+            check.error(
+                &at("name"),
+                "duplicate-node",
+                message,
+                Some(format!("the first is on line {line}")),
+            );
         }
         if let Some(group) = &node.group {
             check.name(&at("group"), "group", group.as_str());
@@ -44,7 +49,8 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile, pack
         let who = format!("{}/{}", cluster.name, node.name);
         endpoints(check, &at("endpoints"), &who, node, needed(cluster, packs));
         if let Some(dir) = &node.data_dir {
-            check.alone(&at("data_dir"), "the data folder", plain(dir), &who);
+            let dir = check.resolved(dir);
+            check.alone(&at("data_dir"), "the data folder", dir, &who);
         }
         if let Some(one) = &node.service {
             service(check, &at("service"), &who, one);
@@ -57,17 +63,32 @@ fn needed<'p>(cluster: &ClusterFile, packs: &'p Packs) -> Option<&'p str> {
     packs.get(&cluster.pack)?.detect.as_ref().map(|detect| detect.endpoint.as_str())
 }
 
-fn plain(path: &Path) -> String {
-    path.components().collect::<std::path::PathBuf>().display().to_string()
-}
-
-fn endpoints(check: &mut Check<'_>, path: &[Step<'_>], who: &str, node: &NodeFile, needed: Option<&str>) {
+fn endpoints(
+    check: &mut Check<'_>,
+    path: &[Step<'_>],
+    who: &str,
+    node: &NodeFile,
+    needed: Option<&str>,
+) {
     for (purpose, address) in &node.endpoints {
         let at: Vec<_> = path.iter().copied().chain([Step::Key(purpose)]).collect();
         match url::wrong_with(address) {
+            // The address is not repeated: what stands before the `@` may be a password.
+            Some(_) if address.contains('@') => {
+                let message =
+                    format!("the endpoint `{purpose}` of `{who}` has a user in its address");
+                let hint =
+                    "name the user under `auth`, and its password by file or environment variable";
+                check.error(&at, SECRET_IN_FILE, message, Some(hint.into()));
+            }
             Some(because) => {
                 let message = format!("`{address}` is no address of a member: {because}");
-                check.error(&at, "bad-endpoint", message, Some("write `http://127.0.0.1:2379`".into()));
+                check.error(
+                    &at,
+                    "bad-endpoint",
+                    message,
+                    Some("write `http://127.0.0.1:2379`".into()),
+                );
             }
             None => {
                 let address = address.trim_end_matches('/').to_lowercase();
@@ -75,7 +96,9 @@ fn endpoints(check: &mut Check<'_>, path: &[Step<'_>], who: &str, node: &NodeFil
             }
         }
     }
-    let Some(needed) = needed.filter(|needed| !needed.is_empty() && !node.endpoints.contains_key(*needed)) else {
+    let Some(needed) =
+        needed.filter(|needed| !needed.is_empty() && !node.endpoints.contains_key(*needed))
+    else {
         return;
     };
     let near = nearest(needed, node.endpoints.keys().map(String::as_str));
@@ -94,7 +117,8 @@ fn service(check: &mut Check<'_>, path: &[Step<'_>], who: &str, service: &Servic
         }
         Some(_) => {}
     }
-    check.alone(&at("pid_file"), "the pid file", plain(&service.pid_file), who);
+    let pid_file = check.resolved(&service.pid_file);
+    check.alone(&at("pid_file"), "the pid file", pid_file, who);
     grace(check, &at("grace_secs"), service.grace_secs);
     for name in service.env.keys() {
         if name.is_empty() || name.contains(['=', '\0']) {

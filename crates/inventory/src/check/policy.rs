@@ -15,10 +15,16 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile) {
     let at = |key| ["clusters".into(), c.into(), "policy".into(), Step::Key(key)];
     if policy.max_unavailable == 0 {
         let hint = "1 is the least: voters are one at a time whatever it says";
-        check.error(&at("max_unavailable"), "policy", "with 0 unavailable nothing can be upgraded", Some(hint.into()));
+        check.error(
+            &at("max_unavailable"),
+            "policy",
+            "with 0 unavailable nothing can be upgraded",
+            Some(hint.into()),
+        );
     }
     if !(1..=LOOKS_MAX).contains(&policy.good_looks) {
-        let message = format!("{} looks at a gate prove nothing: give 1 to {LOOKS_MAX}", policy.good_looks);
+        let message =
+            format!("{} looks at a gate prove nothing: give 1 to {LOOKS_MAX}", policy.good_looks);
         check.error(&at("good_looks"), "policy", message, None);
     }
     for (key, time, least) in [
@@ -29,18 +35,32 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile) {
     ] {
         if time < least || time > WAIT_MAX {
             let least = if least.is_zero() { "0" } else { "more than 0" };
-            let message = format!("{} seconds are no `{key}`: give {least} to {}", time.as_secs_f64(), WAIT_MAX.as_secs());
+            let message = format!(
+                "{} seconds are no `{key}`: give {least} to {}",
+                time.as_secs_f64(),
+                WAIT_MAX.as_secs()
+            );
             check.error(&at(key), "policy", message, None);
         }
     }
     if policy.look_every > policy.rejoin_limit {
         let message = "a member would have to be back before it is looked at once";
-        check.error(&at("look_every_secs"), "policy", message, Some("look more often than `rejoin_limit_secs`".into()));
+        check.error(
+            &at("look_every_secs"),
+            "policy",
+            message,
+            Some("look more often than `rejoin_limit_secs`".into()),
+        );
     }
     for (w, text) in policy.freeze.iter().enumerate() {
         if let Err(wrong) = Window::parse(text) {
             let path = ["clusters".into(), c.into(), "policy".into(), "freeze".into(), w.into()];
-            check.error(&path, "freeze-window", wrong.to_string(), Some("for example `Fri 12:00 - Mon 06:00`".into()));
+            check.error(
+                &path,
+                "freeze-window",
+                wrong.to_string(),
+                Some("for example `Fri 12:00 - Mon 06:00`".into()),
+            );
         }
     }
     overrides(check, c, cluster);
@@ -49,21 +69,35 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile) {
 fn overrides(check: &mut Check<'_>, c: usize, cluster: &ClusterFile) {
     for (o, one) in cluster.policy.overrides.iter().enumerate() {
         let at = |key| {
-            ["clusters".into(), c.into(), "policy".into(), "overrides".into(), o.into(), Step::Key(key)]
+            [
+                "clusters".into(),
+                c.into(),
+                "policy".into(),
+                "overrides".into(),
+                o.into(),
+                Step::Key(key),
+            ]
         };
         if one.gate.trim().is_empty() {
             let hint = "name it as the plan prints it";
             check.error(&at("gate"), "override", "the override names no gate", Some(hint.into()));
         }
         if one.reason.trim().is_empty() {
-            let message = format!("the override of `{}` on `{}` gives no reason", one.gate, one.node);
+            let message =
+                format!("the override of `{}` on `{}` gives no reason", one.gate, one.node);
             let hint = "the reason lands in the journal and in the report";
             check.error(&at("reason"), "override", message, Some(hint.into()));
         }
         if !cluster.nodes.iter().any(|node| node.name == one.node) {
             let message = format!("the cluster `{}` has no node `{}`", cluster.name, one.node);
-            let near = nearest(one.node.as_str(), cluster.nodes.iter().map(|node| node.name.as_str()));
-            check.error(&at("node"), "override", message, near.map(|near| format!("did you mean `{near}`?")));
+            let near =
+                nearest(one.node.as_str(), cluster.nodes.iter().map(|node| node.name.as_str()));
+            check.error(
+                &at("node"),
+                "override",
+                message,
+                near.map(|near| format!("did you mean `{near}`?")),
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The functions that conditions can call. Each gives an error, hence unknown, on anything that it does not understand.
 
+use super::values;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cel::{Context, Env, ExecutionError, Value, extensions};
-use super::values;
 use quorate_model::{Range, Release};
 use std::sync::Arc;
 
@@ -11,10 +11,49 @@ type Answer<T> = Result<T, ExecutionError>;
 /// Functions that expressions may call by name: those of CEL, its string extension, and those declared below.
 pub(crate) fn known_functions() -> &'static [&'static str] {
     &[
-        "at_least", "below", "line", "in_range", "metric", "b64", "b64d", "json", "size", "string", "int", "uint",
-        "double", "bool", "bytes", "type", "dyn", "contains", "startsWith", "endsWith", "matches", "min", "max",
-        "charAt", "indexOf", "lastIndexOf", "join", "lowerAscii", "upperAscii", "replace", "split", "substring",
-        "trim", "reverse", "format", "timestamp", "duration", "has", "all", "exists", "exists_one", "filter", "map",
+        "at_least",
+        "below",
+        "line",
+        "in_range",
+        "metric",
+        "b64",
+        "b64d",
+        "json",
+        "size",
+        "string",
+        "int",
+        "uint",
+        "double",
+        "bool",
+        "bytes",
+        "type",
+        "dyn",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "min",
+        "max",
+        "charAt",
+        "indexOf",
+        "lastIndexOf",
+        "join",
+        "lowerAscii",
+        "upperAscii",
+        "replace",
+        "split",
+        "substring",
+        "trim",
+        "reverse",
+        "format",
+        "timestamp",
+        "duration",
+        "has",
+        "all",
+        "exists",
+        "exists_one",
+        "filter",
+        "map",
     ]
 }
 
@@ -40,8 +79,11 @@ pub(super) fn declare(context: &mut Context<'static, 'static>, line_parts: usize
     });
     let _ = context.add_function("line", line);
     let _ = context.add_function("in_range", |a: Value, range: Value| -> Answer<bool> {
-        let Value::String(text) = &range else { return Err(missing("in_range", "a range", &range)) };
-        let range: Range = text.parse().map_err(|error| ExecutionError::function_error("in_range", error))?;
+        let Value::String(text) = &range else {
+            return Err(missing("in_range", "a range", &range));
+        };
+        let range: Range =
+            text.parse().map_err(|error| ExecutionError::function_error("in_range", error))?;
         Ok(range.contains(&release("in_range", &a)?))
     });
     let _ = context.add_function("metric", metric);
@@ -50,13 +92,16 @@ pub(super) fn declare(context: &mut Context<'static, 'static>, line_parts: usize
     });
     let _ = context.add_function("b64d", |value: Value| -> Answer<Arc<String>> {
         let wrong = |error: String| ExecutionError::function_error("b64d", error);
-        let bytes = STANDARD.decode(text("b64d", &value)?).map_err(|error| wrong(error.to_string()))?;
-        String::from_utf8(bytes).map(Arc::new).map_err(|_| wrong("the bytes are no UTF-8 text".into()))
+        let bytes =
+            STANDARD.decode(text("b64d", &value)?).map_err(|error| wrong(error.to_string()))?;
+        String::from_utf8(bytes)
+            .map(Arc::new)
+            .map_err(|_| wrong("the bytes are no UTF-8 text".into()))
     });
     let _ = context.add_function("json", |value: Value| -> Answer<Value> {
         let wrong = |error: String| ExecutionError::function_error("json", error);
-        let parsed: serde_json::Value =
-            serde_json::from_str(text("json", &value)?).map_err(|error| wrong(error.to_string()))?;
+        let parsed: serde_json::Value = serde_json::from_str(text("json", &value)?)
+            .map_err(|error| wrong(error.to_string()))?;
         values::to_value(&parsed)
     });
 }
@@ -69,7 +114,10 @@ fn text<'a>(function: &str, value: &'a Value) -> Answer<&'a str> {
 }
 
 fn missing(function: &str, want: &str, got: &Value) -> ExecutionError {
-    ExecutionError::function_error(function, format!("{want} was expected, a {} was found", got.type_of()))
+    ExecutionError::function_error(
+        function,
+        format!("{want} was expected, a {} was found", got.type_of()),
+    )
 }
 
 fn release(function: &str, value: &Value) -> Answer<Release> {
@@ -89,5 +137,7 @@ fn metric(text: Value, name: Value) -> Answer<f64> {
             None => Some(rest),
         })
         .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
-        .ok_or_else(|| ExecutionError::function_error("metric", format!("there is no line `{name}`")))
+        .ok_or_else(|| {
+            ExecutionError::function_error("metric", format!("there is no line `{name}`"))
+        })
 }

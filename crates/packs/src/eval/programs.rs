@@ -44,7 +44,9 @@ impl Programs {
         let what = match self.run(text, scope) {
             Ok(Value::Bool(true)) => return Truth::True,
             Ok(Value::Bool(false)) => return Truth::False,
-            Ok(other) => format!("`{text}` gives a {} where true or false is asked", other.type_of()),
+            Ok(other) => {
+                format!("`{text}` gives a {} where true or false is asked", other.type_of())
+            }
             Err(what) => what,
         };
         Truth::Unknown { what }
@@ -59,12 +61,15 @@ impl Programs {
     /// A program that is not the pack's own, parsed at its first use.
     fn added(&self, text: &str) -> Result<Arc<Program>, String> {
         // A poisoned lock only means that another thread died while adding: what is there is whole.
-        let known = self.added.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(text).cloned();
+        let known =
+            self.added.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(text).cloned();
         if let Some(program) = known {
             return Ok(program);
         }
         let parsed = self.env.compile(text);
-        let program = Arc::new(parsed.map_err(|error| format!("`{text}` does not parse: {}", first_error(&error)))?);
+        let program = Arc::new(
+            parsed.map_err(|error| format!("`{text}` does not parse: {}", first_error(&error)))?,
+        );
         let mut added = self.added.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if added.len() < ADDED_MAX {
             added.insert(text.to_owned(), Arc::clone(&program));

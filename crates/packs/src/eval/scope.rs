@@ -3,7 +3,10 @@
 use super::values::{self, Fields, Owned};
 use crate::PackFile;
 use cel::{
-    common::{types::CelList, value::{CowVal, Val}},
+    common::{
+        types::CelList,
+        value::{CowVal, Val},
+    },
     context::VariableResolver,
 };
 use quorate_model::{Facts, NodeName, NodeObservation, Observation, Reach, Release, Role};
@@ -22,7 +25,12 @@ pub struct Scope {
 
 impl Scope {
     /// A scope over one look at a cluster.
-    pub fn cluster(pack: &PackFile, seen: &Observation, from: Option<&Release>, to: Option<&Release>) -> Self {
+    pub fn cluster(
+        pack: &PackFile,
+        seen: &Observation,
+        from: Option<&Release>,
+        to: Option<&Release>,
+    ) -> Self {
         let nodes = seen.nodes.iter().map(|node| node_value(pack, node)).collect();
         let names = seen.nodes.iter().map(|node| node.name.clone()).collect();
         let mut scope = Self { names: Arc::new(names), ..Self::default() };
@@ -134,7 +142,10 @@ fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
     set("hash_revision", seen.hash_revision.map(values::number));
     set("os", seen.os.as_ref().map(values::text));
     set("config_digest", seen.config_digest.as_ref().map(|d| values::text(d.as_str())));
-    let settings = seen.settings.iter().map(|s| (values::key(&plain_setting(pack, &s.key)), values::text(&s.value)));
+    let settings = seen
+        .settings
+        .iter()
+        .map(|s| (values::key(&plain_setting(pack, &s.key)), values::text(&s.value)));
     set("settings", Some(values::map(settings.collect())));
     values::map(fields)
 }
@@ -166,7 +177,8 @@ fn cluster_value(seen: &Observation) -> Owned {
     let healthy = seen.nodes.iter().filter(|node| node.is_voter() && node.is_healthy()).count();
     let count = |n: usize| values::number(u64::try_from(n).unwrap_or(u64::MAX));
     let leader = seen.nodes.iter().find(|node| node.role == Role::Leader);
-    let releases: BTreeSet<_> = seen.nodes.iter().filter_map(|node| node.release.as_ref()).collect();
+    let releases: BTreeSet<_> =
+        seen.nodes.iter().filter_map(|node| node.release.as_ref()).collect();
     for (name, value) in [
         ("name", values::text(seen.cluster.as_str())),
         ("size", count(seen.nodes.len())),
@@ -174,7 +186,10 @@ fn cluster_value(seen: &Observation) -> Owned {
         ("healthy_voters", count(healthy)),
         ("quorum", count(voters / 2 + 1)),
         ("leader", leader.map_or_else(values::null, |node| values::text(node.name.as_str()))),
-        ("releases", values::list(releases.into_iter().map(|r| values::text(r.to_string())).collect())),
+        (
+            "releases",
+            values::list(releases.into_iter().map(|r| values::text(r.to_string())).collect()),
+        ),
     ] {
         fields.insert(values::key(name), value);
     }

@@ -100,7 +100,8 @@ fn lists_nodes(expr: &Expr, bound: &Bound<'_>) -> bool {
         Expr::Ident(name) => name == "nodes" && !bound.contains_key("nodes"),
         // `nodes.filter(n, ...)`: the loop steps over nodes and gives nodes, unlike `map`, whose step gives a new value.
         Expr::Comprehension(inner) => {
-            let gives_itself = format!("{:?}", inner.loop_step).contains(&format!("Ident(\"{}\")", inner.iter_var));
+            let gives_itself = format!("{:?}", inner.loop_step)
+                .contains(&format!("Ident(\"{}\")", inner.iter_var));
             lists_nodes(&inner.iter_range.expr, bound) && gives_itself
         }
         _ => false,
@@ -153,7 +154,9 @@ fn walk(expr: &IdedExpr, bound: &Bound<'_>, uses: &mut Uses) {
         }
         Expr::List(list) => list.elements.iter().for_each(|item| walk(item, bound, uses)),
         Expr::Map(map) => map.entries.iter().for_each(|entry| walk_entry(&entry.expr, bound, uses)),
-        Expr::Struct(made) => made.entries.iter().for_each(|entry| walk_entry(&entry.expr, bound, uses)),
+        Expr::Struct(made) => {
+            made.entries.iter().for_each(|entry| walk_entry(&entry.expr, bound, uses))
+        }
     }
 }
 
@@ -179,7 +182,10 @@ mod tests {
     fn sees_the_facts_that_an_expression_reads() {
         assert_eq!(facts("node.lag < 5"), [(Owner::Node, "lag".into())]);
         assert_eq!(facts("nodes.all(n, n.auth)"), [(Owner::Node, "auth".into())]);
-        assert_eq!(facts("nodes.filter(n, n.a).all(m, m.b)"), [(Owner::Node, "a".into()), (Owner::Node, "b".into())]);
+        assert_eq!(
+            facts("nodes.filter(n, n.a).all(m, m.b)"),
+            [(Owner::Node, "a".into()), (Owner::Node, "b".into())]
+        );
         assert_eq!(facts("has(cluster.auth) && cluster.auth"), [(Owner::Cluster, "auth".into())]);
         assert_eq!(facts("body.members.map(x, x.name)"), []);
     }

@@ -30,7 +30,8 @@ pub(super) fn null() -> Owned {
 }
 
 pub(super) fn number(value: u64) -> Owned {
-    i64::try_from(value).map_or_else(|_| Box::new(CelUInt::from(value)) as Owned, |n| Box::new(CelInt::from(n)))
+    i64::try_from(value)
+        .map_or_else(|_| Box::new(CelUInt::from(value)) as Owned, |n| Box::new(CelInt::from(n)))
 }
 
 pub(super) fn list(values: Vec<Owned>) -> Owned {

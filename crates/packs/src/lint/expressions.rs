@@ -10,9 +10,31 @@ use quorate_syntax::nearest;
 use regex::Regex;
 
 /// First names that templates may begin with: what planner, observer, probe and lab give them.
-const TEMPLATE_NAMES: [&str; 24] = [
-    "artifact", "cluster", "data_dir", "endpoint", "endpoints", "facts", "file", "from", "host", "key", "member",
-    "name", "node", "nodes", "password", "peers", "port", "prefix", "release", "revision", "target", "to", "user",
+const TEMPLATE_NAMES: [&str; 25] = [
+    "artifact",
+    "cluster",
+    "data_dir",
+    "endpoint",
+    "endpoints",
+    "facts",
+    "file",
+    "from",
+    "host",
+    "key",
+    "member",
+    "name",
+    "node",
+    "nodes",
+    "password",
+    "peers",
+    "port",
+    "prefix",
+    "release",
+    "revision",
+    "target",
+    "tls",
+    "to",
+    "user",
     "value",
 ];
 
@@ -31,7 +53,13 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 fn cel(lint: &mut Lint<'_>, env: &Env, spot: &Spot<'_>, known: &[&str]) {
     let uses = match env.uses(spot.text) {
         Ok(uses) => uses,
-        Err(error) => return lint.error(&spot.path, "pack-cel", format!("the expression does not parse: {error}")),
+        Err(error) => {
+            return lint.error(
+                &spot.path,
+                "pack-cel",
+                format!("the expression does not parse: {error}"),
+            );
+        }
     };
     let Uses { names, functions, facts: _ } = uses;
     for name in names.iter().filter(|name| !known.contains(&name.as_str())) {
@@ -39,7 +67,12 @@ fn cel(lint: &mut Lint<'_>, env: &Env, spot: &Spot<'_>, known: &[&str]) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known here: {}", known.join(", ")),
         };
-        lint.error_hint(&spot.path, "pack-cel-name", format!("`{name}` is not known to this expression"), hint);
+        lint.error_hint(
+            &spot.path,
+            "pack-cel-name",
+            format!("`{name}` is not known to this expression"),
+            hint,
+        );
     }
     for name in functions.iter().filter(|name| !known_functions().contains(&name.as_str())) {
         let near = nearest(name, known_functions().iter().copied());
@@ -47,7 +80,12 @@ fn cel(lint: &mut Lint<'_>, env: &Env, spot: &Spot<'_>, known: &[&str]) {
             || "the functions that packs add are listed in the manual".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
-        lint.error_hint(&spot.path, "pack-cel-name", format!("there is no function `{name}`"), hint);
+        lint.error_hint(
+            &spot.path,
+            "pack-cel-name",
+            format!("there is no function `{name}`"),
+            hint,
+        );
     }
 }
 
@@ -62,7 +100,9 @@ fn template(lint: &mut Lint<'_>, spot: &Spot<'_>) {
     };
     let mut names: Vec<_> = parsed.undeclared_variables(false).into_iter().collect();
     names.sort();
-    for name in names.iter().filter(|name| *name != "vars" && !TEMPLATE_NAMES.contains(&name.as_str())) {
+    for name in
+        names.iter().filter(|name| *name != "vars" && !TEMPLATE_NAMES.contains(&name.as_str()))
+    {
         let hint = nearest(name, TEMPLATE_NAMES).map(|near| format!("did you mean `{near}`?"));
         let message = format!("nothing gives templates a `{name}`, as far as the linter knows");
         lint.warn(&spot.path, "pack-template-name", message, hint);
@@ -74,8 +114,16 @@ fn template(lint: &mut Lint<'_>, spot: &Spot<'_>) {
         let word = word.split('.').next().unwrap_or(word);
         if !pack.vars.contains_key(word) {
             let hint = nearest(word, pack.vars.keys().map(String::as_str));
-            let hint = hint.map_or_else(|| "add it under `vars`".to_owned(), |near| format!("did you mean `{near}`?"));
-            lint.error_hint(&spot.path, "pack-template-name", format!("`vars` has no word `{word}`"), hint);
+            let hint = hint.map_or_else(
+                || "add it under `vars`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            lint.error_hint(
+                &spot.path,
+                "pack-template-name",
+                format!("`vars` has no word `{word}`"),
+                hint,
+            );
         }
     }
 }
@@ -84,14 +132,24 @@ fn regex(lint: &mut Lint<'_>, spot: &Spot<'_>) {
     match Regex::new(spot.text) {
         Err(error) => {
             let text = error.to_string();
-            let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            lint.error(&spot.path, "pack-regex", format!("the regular expression does not parse: {cause}"));
+            let cause =
+                text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            lint.error(
+                &spot.path,
+                "pack-regex",
+                format!("the regular expression does not parse: {cause}"),
+            );
         }
         Ok(pattern) => {
             let upstream = lint.pack.scheme.upstream.as_deref() == Some(spot.text);
             if upstream && !pattern.capture_names().flatten().any(|name| name == "release") {
                 let message = "the regular expression has no group `release`";
-                lint.error_hint(&spot.path, "pack-regex", message, "write `(?P<release>...)` around the version");
+                lint.error_hint(
+                    &spot.path,
+                    "pack-regex",
+                    message,
+                    "write `(?P<release>...)` around the version",
+                );
             }
         }
     }

@@ -20,7 +20,8 @@ fn given(pack: &PackFile) -> Given<'_> {
     let mut cluster: BTreeSet<&str> = CLUSTER_FIELDS.into_iter().collect();
     if let Some(detect) = &pack.detect {
         node.extend(detect.node.iter().flat_map(|probe| probe.facts.keys()).map(String::as_str));
-        cluster.extend(detect.cluster.iter().flat_map(|probe| probe.facts.keys()).map(String::as_str));
+        cluster
+            .extend(detect.cluster.iter().flat_map(|probe| probe.facts.keys()).map(String::as_str));
     }
     cluster.extend(pack.assumptions.iter().map(|assumption| assumption.fact.as_str()));
     Given { node, cluster }
@@ -46,7 +47,8 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             if known.contains(name.as_str()) {
                 continue;
             }
-            let hint = nearest(&name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let hint =
+                nearest(&name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             let message = format!("no probe and no assumption gives the fact `{name}` of a {who}");
             lint.warn(&spot.path, "pack-fact", message, hint);
         }

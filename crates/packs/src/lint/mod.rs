@@ -29,7 +29,14 @@ struct Lint<'a> {
 }
 
 impl Lint<'_> {
-    fn say(&mut self, severity: Severity, path: &[Step<'_>], code: &'static str, text: String, hint: Option<String>) {
+    fn say(
+        &mut self,
+        severity: Severity,
+        path: &[Step<'_>],
+        code: &'static str,
+        text: String,
+        hint: Option<String>,
+    ) {
         let place = self.tree.nearest(path);
         let error = Diagnostic::error(place.file.as_ref(), place.at(), code, text);
         self.found.push(Diagnostic { severity, ..error }.with_hint_if(hint));
@@ -37,10 +44,22 @@ impl Lint<'_> {
     fn error(&mut self, path: &[Step<'_>], code: &'static str, text: impl Into<String>) {
         self.say(Severity::Error, path, code, text.into(), None);
     }
-    fn error_hint(&mut self, path: &[Step<'_>], code: &'static str, text: impl Into<String>, hint: impl Into<String>) {
+    fn error_hint(
+        &mut self,
+        path: &[Step<'_>],
+        code: &'static str,
+        text: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         self.say(Severity::Error, path, code, text.into(), Some(hint.into()));
     }
-    fn warn(&mut self, path: &[Step<'_>], code: &'static str, text: impl Into<String>, hint: Option<String>) {
+    fn warn(
+        &mut self,
+        path: &[Step<'_>],
+        code: &'static str,
+        text: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.say(Severity::Warning, path, code, text.into(), hint);
     }
     fn not_empty(&mut self, path: &[Step<'_>], text: &str, what: &str) {
@@ -52,13 +71,20 @@ impl Lint<'_> {
     fn head(&mut self) {
         let pack = self.pack;
         if pack.schema != PACK_SCHEMA {
-            let message = format!("the pack has schema {}, this program reads schema {PACK_SCHEMA}", pack.schema);
+            let message = format!(
+                "the pack has schema {}, this program reads schema {PACK_SCHEMA}",
+                pack.schema
+            );
             self.error(&["schema".into()], "pack-schema", message);
         }
         let name = pack.pack.as_str();
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || !name.chars().all(plain) {
-            self.error(&["pack".into()], "pack-name", format!("`{name}` is no name: use a-z, 0-9 and `-`"));
+            self.error(
+                &["pack".into()],
+                "pack-name",
+                format!("`{name}` is no name: use a-z, 0-9 and `-`"),
+            );
         }
         self.not_empty(&["title".into()], &pack.title, "the title");
         self.not_empty(&["about".into()], &pack.about, "`about`");
@@ -95,7 +121,12 @@ impl Lint<'_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "add it under `sources`, with what it stands for".to_owned(),
             };
-            self.error_hint(&path, "pack-unknown-source", format!("the source key `{key}` is not known"), hint);
+            self.error_hint(
+                &path,
+                "pack-unknown-source",
+                format!("the source key `{key}` is not known"),
+                hint,
+            );
         }
     }
 }

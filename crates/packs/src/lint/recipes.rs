@@ -24,7 +24,8 @@ pub(super) const FIELDS: [&str; 11] = [
 const REJOINED: [&str; 4] = ["release", "healthy", "member", "caught-up"];
 
 /// Durations that a plan estimates.
-const ESTIMATES: [&str; 7] = ["stop", "start", "rejoin", "handover", "backup", "verify", "complete"];
+const ESTIMATES: [&str; 7] =
+    ["stop", "start", "rejoin", "handover", "backup", "verify", "complete"];
 
 pub(super) fn check(lint: &mut Lint<'_>) {
     detect(lint);
@@ -43,7 +44,11 @@ fn suggestion(word: &str, known: &[&str]) -> String {
 
 fn detect(lint: &mut Lint<'_>) {
     let Some(detect) = &lint.pack.detect else { return };
-    lint.not_empty(&["detect".into(), "endpoint".into()], &detect.endpoint, "the endpoint of detection");
+    lint.not_empty(
+        &["detect".into(), "endpoint".into()],
+        &detect.endpoint,
+        "the endpoint of detection",
+    );
     for field in detect.fields.keys() {
         if !FIELDS.contains(&field.as_str()) {
             let at = ["detect".into(), "fields".into(), field.as_str().into()];
@@ -56,7 +61,11 @@ fn detect(lint: &mut Lint<'_>) {
         for (i, probe) in probes.iter().enumerate() {
             if !seen.insert(probe.id.as_str()) {
                 let at = ["detect".into(), section.into(), i.into(), "id".into()];
-                lint.error(&at, "pack-duplicate-id", format!("the probe `{}` is there already", probe.id));
+                lint.error(
+                    &at,
+                    "pack-duplicate-id",
+                    format!("the probe `{}` is there already", probe.id),
+                );
             }
         }
     }
@@ -64,7 +73,11 @@ fn detect(lint: &mut Lint<'_>) {
     for (i, finding) in detect.findings.iter().enumerate() {
         if !codes.insert(finding.code.as_str()) {
             let at = ["detect".into(), "findings".into(), i.into(), "code".into()];
-            lint.error(&at, "pack-duplicate-id", format!("the finding `{}` is there already", finding.code));
+            lint.error(
+                &at,
+                "pack-duplicate-id",
+                format!("the finding `{}` is there already", finding.code),
+            );
         }
     }
 }
@@ -77,7 +90,8 @@ fn conditions(lint: &mut Lint<'_>, path: &[Step<'_>], conditions: &[NamedConditi
         // The same name may stand twice for different releases, never for the same ones.
         let releases = condition.releases.as_ref().map(|range| range.as_str());
         if !seen.insert((condition.name.as_str(), releases)) {
-            let message = format!("the condition `{}` is there already for these releases", condition.name);
+            let message =
+                format!("the condition `{}` is there already for these releases", condition.name);
             lint.error(&at("name"), "pack-duplicate-id", message);
         }
     }
@@ -85,10 +99,16 @@ fn conditions(lint: &mut Lint<'_>, path: &[Step<'_>], conditions: &[NamedConditi
 
 fn safety(lint: &mut Lint<'_>) {
     let Some(safety) = &lint.pack.safety else { return };
-    lint.not_empty(&["safety".into(), "max_lag_because".into()], &safety.max_lag_because, "`max_lag_because`");
-    for (name, some) in
-        [("may_stop", &safety.may_stop), ("rejoined", &safety.rejoined), ("hop_complete", &safety.hop_complete)]
-    {
+    lint.not_empty(
+        &["safety".into(), "max_lag_because".into()],
+        &safety.max_lag_because,
+        "`max_lag_because`",
+    );
+    for (name, some) in [
+        ("may_stop", &safety.may_stop),
+        ("rejoined", &safety.rejoined),
+        ("hop_complete", &safety.hop_complete),
+    ] {
         conditions(lint, &["safety".into(), name.into()], some);
     }
     for name in REJOINED {
@@ -108,7 +128,11 @@ fn limit(lint: &mut Lint<'_>, path: &[Step<'_>], secs: f64) {
     // A day: no step of an upgrade may hold a fleet longer without a person noticing.
     if !(secs > 0.0 && secs <= 86_400.0) {
         let path: Vec<_> = path.iter().copied().chain(["limit_secs".into()]).collect();
-        lint.error(&path, "pack-limit", format!("{secs} seconds are no limit: give more than 0 and at most 86400"));
+        lint.error(
+            &path,
+            "pack-limit",
+            format!("{secs} seconds are no limit: give more than 0 and at most 86400"),
+        );
     }
 }
 
@@ -135,7 +159,12 @@ fn recipes(lint: &mut Lint<'_>) {
         recipe(lint, &path, cure);
         if cure.done.is_none() {
             let hint = "add `done`: without it an interrupted cure needs a person".to_owned();
-            lint.warn(&path, "pack-cure", format!("the cure `{name}` cannot tell whether it has happened"), Some(hint));
+            lint.warn(
+                &path,
+                "pack-cure",
+                format!("the cure `{name}` cannot tell whether it has happened"),
+                Some(hint),
+            );
         }
         if !pack.rules.iter().any(|rule| rule.cures.contains(name)) {
             lint.warn(&path, "pack-cure", format!("no rule names the cure `{name}`"), None);
@@ -143,7 +172,11 @@ fn recipes(lint: &mut Lint<'_>) {
     }
     for (i, rule) in recipes.rollback.iter().enumerate() {
         let path = ["recipes".into(), "rollback".into(), i.into()];
-        lint.not_empty(&[path[0], path[1], path[2], "text".into()], &rule.text, "the text of the way back");
+        lint.not_empty(
+            &[path[0], path[1], path[2], "text".into()],
+            &rule.text,
+            "the text of the way back",
+        );
         lint.sources(&path, &rule.sources, "the way back");
     }
     for (name, secs) in &recipes.estimates_secs {
@@ -162,7 +195,11 @@ fn backups(lint: &mut Lint<'_>) {
     let pack = lint.pack;
     for (i, backup) in pack.recipes.backups.iter().enumerate() {
         let path = ["recipes".into(), "backups".into(), i.into()];
-        lint.not_empty(&[path[0], path[1], path[2], "kind".into()], &backup.kind, "the kind of the backup");
+        lint.not_empty(
+            &[path[0], path[1], path[2], "kind".into()],
+            &backup.kind,
+            "the kind of the backup",
+        );
         lint.sources(&path, &backup.sources, &format!("the backup `{}`", backup.kind));
         limit(lint, &path, backup.limit_secs);
     }
@@ -170,10 +207,18 @@ fn backups(lint: &mut Lint<'_>) {
 
 fn client(lint: &mut Lint<'_>) {
     let Some(client) = &lint.pack.client else { return };
-    lint.not_empty(&["client".into(), "endpoint".into()], &client.endpoint, "the endpoint of clients");
+    lint.not_empty(
+        &["client".into(), "endpoint".into()],
+        &client.endpoint,
+        "the endpoint of clients",
+    );
     lint.not_empty(&["client".into(), "key_prefix".into()], &client.key_prefix, "`key_prefix`");
     if client.ways.is_empty() {
-        lint.error(&["client".into(), "ways".into()], "pack-client", "nothing says how clients write and read");
+        lint.error(
+            &["client".into(), "ways".into()],
+            "pack-client",
+            "nothing says how clients write and read",
+        );
     }
     for (i, way) in client.ways.iter().enumerate() {
         if way.watch.is_some() != way.watch_events.is_some() {

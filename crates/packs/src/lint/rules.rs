@@ -45,13 +45,22 @@ fn lines(lint: &mut Lint<'_>) {
         match line.line.parse::<Release>() {
             Ok(release) if release.numbers().len() == parts && release.pre().is_none() => {
                 if before.as_ref().is_some_and(|before| *before >= release) {
-                    let message = format!("the line `{}` stands after a line that is not older", line.line);
-                    lint.error_hint(&at, "pack-lines", message, "lines go from the oldest to the newest, each once");
+                    let message =
+                        format!("the line `{}` stands after a line that is not older", line.line);
+                    lint.error_hint(
+                        &at,
+                        "pack-lines",
+                        message,
+                        "lines go from the oldest to the newest, each once",
+                    );
                 }
                 before = Some(release);
             }
             _ => {
-                let message = format!("`{}` is no release line of this scheme: it takes {parts} numbers", line.line);
+                let message = format!(
+                    "`{}` is no release line of this scheme: it takes {parts} numbers",
+                    line.line
+                );
                 lint.error(&at, "pack-lines", message);
             }
         }
@@ -60,7 +69,8 @@ fn lines(lint: &mut Lint<'_>) {
         if let (Some(from), Some(until)) = (&line.released, &line.end_of_support)
             && until < from
         {
-            let message = format!("the support of line `{}` ends before its first release", line.line);
+            let message =
+                format!("the support of line `{}` ends before its first release", line.line);
             lint.error(&[path[0], path[1], "end_of_support".into()], "pack-date", message);
         }
     }
@@ -73,11 +83,18 @@ fn releases(lint: &mut Lint<'_>) {
     for (i, known) in pack.releases.iter().enumerate() {
         let at = ["releases".into(), i.into(), "release".into()];
         if !seen.insert(&known.release) {
-            lint.error(&at, "pack-releases", format!("the release {} is listed twice", known.release));
+            lint.error(
+                &at,
+                "pack-releases",
+                format!("the release {} is listed twice", known.release),
+            );
         }
         let line = known.release.line(pack.scheme.line_parts);
         if !lines.contains(line.as_str()) {
-            let message = format!("the release {} belongs to line {line}, which `lines` does not name", known.release);
+            let message = format!(
+                "the release {} belongs to line {line}, which `lines` does not name",
+                known.release
+            );
             lint.error(&at, "pack-releases", message);
         }
         date(lint, &[at[0], at[1], "date".into()], known.date.as_ref());
@@ -99,7 +116,11 @@ fn ids(lint: &mut Lint<'_>) {
             let at = [section.into(), i.into(), "id".into()];
             lint.not_empty(&at, id, "the id");
             if let Some(before) = seen.insert(id, section) {
-                lint.error(&at, "pack-duplicate-id", format!("the id `{id}` is used already, in `{before}`"));
+                lint.error(
+                    &at,
+                    "pack-duplicate-id",
+                    format!("the id `{id}` is used already, in `{before}`"),
+                );
             }
         }
     }
@@ -115,10 +136,17 @@ fn rules(lint: &mut Lint<'_>) {
         lint.sources(&path, &rule.sources, &format!("the rule `{}`", rule.id));
         match (rule.verdict, &rule.condition) {
             (Verdict::Condition, None) => {
-                lint.error(&path, "pack-verdict", format!("the rule `{}` is a condition without `condition`", rule.id));
+                lint.error(
+                    &path,
+                    "pack-verdict",
+                    format!("the rule `{}` is a condition without `condition`", rule.id),
+                );
             }
             (Verdict::Allow | Verdict::Block, Some(_)) => {
-                let message = format!("the rule `{}` has a `condition`, which its verdict never asks", rule.id);
+                let message = format!(
+                    "the rule `{}` has a `condition`, which its verdict never asks",
+                    rule.id
+                );
                 let hint = "say `verdict: condition`, or put it under `applies_when`";
                 lint.error_hint(&at("condition"), "pack-verdict", message, hint);
             }
@@ -127,10 +155,16 @@ fn rules(lint: &mut Lint<'_>) {
         for (j, cure) in rule.cures.iter().enumerate() {
             if !pack.recipes.cures.contains_key(cure) {
                 let known = pack.recipes.cures.keys().map(String::as_str);
-                let hint = quorate_syntax::nearest(cure, known).map(|near| format!("did you mean `{near}`?"));
+                let hint = quorate_syntax::nearest(cure, known)
+                    .map(|near| format!("did you mean `{near}`?"));
                 let hint = hint.unwrap_or_else(|| "describe it under `recipes.cures`".to_owned());
                 let at = [path[0], path[1], "cures".into(), j.into()];
-                lint.error_hint(&at, "pack-unknown-cure", format!("the cure `{cure}` is not known"), hint);
+                lint.error_hint(
+                    &at,
+                    "pack-unknown-cure",
+                    format!("the cure `{cure}` is not known"),
+                    hint,
+                );
             }
         }
     }
@@ -141,7 +175,12 @@ fn rules(lint: &mut Lint<'_>) {
         lint.sources(&path, &refusal.sources, "the default refusal");
     } else if !pack.rules.is_empty() {
         let hint = "add `default_refusal`, so that a refused hop can say by which rule".to_owned();
-        lint.warn(&["rules".into()], "pack-refusal", "nothing says why a hop without a rule is refused", Some(hint));
+        lint.warn(
+            &["rules".into()],
+            "pack-refusal",
+            "nothing says why a hop without a rule is refused",
+            Some(hint),
+        );
     }
 }
 
@@ -150,7 +189,11 @@ fn known_issues(lint: &mut Lint<'_>) {
     for (i, issue) in pack.known_issues.iter().enumerate() {
         let path = ["known_issues".into(), i.into()];
         lint.not_empty(&[path[0], path[1], "text".into()], &issue.text, "the text of the issue");
-        lint.not_empty(&[path[0], path[1], "advice".into()], &issue.advice, "the advice of the issue");
+        lint.not_empty(
+            &[path[0], path[1], "advice".into()],
+            &issue.advice,
+            "the advice of the issue",
+        );
         lint.sources(&path, &issue.sources, &format!("the known issue `{}`", issue.id));
     }
 }
@@ -161,7 +204,9 @@ fn settings(lint: &mut Lint<'_>) {
         let path = ["config".into(), i.into()];
         lint.not_empty(&[path[0], path[1], "text".into()], &rule.text, "the text of the setting");
         lint.sources(&path, &rule.sources, &format!("the setting `{}`", rule.id));
-        let dashed = rule.key.starts_with('-') || rule.key.contains('_') || rule.key.contains(char::is_uppercase);
+        let dashed = rule.key.starts_with('-')
+            || rule.key.contains('_')
+            || rule.key.contains(char::is_uppercase);
         if dashed || rule.key.is_empty() {
             let message = format!("`{}` is no plain name of a setting", rule.key);
             let hint = "write `log-output` for `--log-output` and `ETCD_LOG_OUTPUT`";
@@ -174,12 +219,23 @@ fn protocols(lint: &mut Lint<'_>) {
     let pack = lint.pack;
     for (i, protocol) in pack.protocols.iter().enumerate() {
         let path = ["protocols".into(), i.into()];
-        lint.not_empty(&[path[0], path[1], "because".into()], &protocol.because, "`because` of the protocol");
+        lint.not_empty(
+            &[path[0], path[1], "because".into()],
+            &protocol.because,
+            "`because` of the protocol",
+        );
         lint.sources(&path, &protocol.sources, &format!("the protocol `{}`", protocol.name));
         for (j, speaks) in protocol.speaks.iter().enumerate() {
             if speaks.min > speaks.max {
-                let message = format!("the lowest version {} is above the highest {}", speaks.min, speaks.max);
-                lint.error(&[path[0], path[1], "speaks".into(), j.into()], "pack-protocol", message);
+                let message = format!(
+                    "the lowest version {} is above the highest {}",
+                    speaks.min, speaks.max
+                );
+                lint.error(
+                    &[path[0], path[1], "speaks".into(), j.into()],
+                    "pack-protocol",
+                    message,
+                );
             }
         }
     }
@@ -196,7 +252,9 @@ mod tests {
     #[test]
     fn dates_are_whole_dates() {
         assert!(is_date("2019-08-30"));
-        for text in ["2019-8-30", "2019-13-01", "2019-08", "2019-08-30-1", "", "yesterday", "2019-00-10"] {
+        for text in
+            ["2019-8-30", "2019-13-01", "2019-08", "2019-08-30-1", "", "yesterday", "2019-00-10"]
+        {
             assert!(!is_date(text), "{text}");
         }
     }

@@ -47,7 +47,12 @@ pub fn summary(plan: &Plan) -> String {
     let count = plan.hops.iter().flat_map(|hop| &hop.waves).map(|wave| wave.steps.len()).sum::<usize>();
     let asks = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
     let asks = asks.filter(|step| step.needs_approval).count();
-    line(format!("  {count} steps, about {}; a person is asked {asks} times", spoken(plan.estimate)));
+    let asked = match asks {
+        0 => "nobody is asked".to_owned(),
+        1 => "a person is asked once".to_owned(),
+        more => format!("a person is asked {more} times"),
+    };
+    line(format!("  {count} steps, about {}; {asked}", spoken(plan.estimate)));
     if !plan.outage.is_zero() {
         line(format!("  outage: about {}", spoken(plan.outage)));
     }

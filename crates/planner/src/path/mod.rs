@@ -14,7 +14,7 @@ pub use edge::edge;
 
 use graph::Graph;
 use quorate_model::{
-    Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied,
+    Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied, Severity,
 };
 use quorate_packs::Pack;
 use serde::{Deserialize, Serialize};
@@ -161,10 +161,11 @@ fn assumed_facts(pack: &Pack, request: &PathRequest<'_>, notes: &mut Vec<String>
     facts
 }
 
-/// Known faults of the releases that the path lands on, and lines that nobody mends any more.
+/// Known faults, beyond mere notes, of the releases that the path lands on.
 fn note_landings(pack: &Pack, answer: &mut PathAnswer) {
+    let worth_telling = || pack.known_issues.iter().filter(|issue| issue.severity > Severity::Note);
     for hop in &answer.hops {
-        for issue in pack.known_issues.iter().filter(|i| i.affects.contains(&hop.to)) {
+        for issue in worth_telling().filter(|issue| issue.affects.contains(&hop.to)) {
             answer.notes.push(format!("{} has {}: {}", hop.to, issue.id, issue.text));
         }
     }

@@ -55,6 +55,7 @@ pub(super) fn plan(
         from: &back.from,
         to: &back.to,
         speaking: &back.from,
+        before: Some(&request.plan.observed),
     };
     let leader = members.iter().position(Member::is_leader);
     let built = HopPlan {

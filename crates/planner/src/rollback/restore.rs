@@ -53,6 +53,7 @@ pub(super) fn plan(
         from: &back.from,
         to: &back.to,
         speaking: &back.to,
+        before: Some(&request.plan.observed),
     };
     let leader = members.iter().position(Member::is_leader);
     let hop_plan = HopPlan {

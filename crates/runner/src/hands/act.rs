@@ -72,7 +72,7 @@ impl LiveHands {
         if let Err(because) = self.says_its_release(node, &staged.binary, &artifact.release).await {
             return Outcome::Failed { because };
         }
-        if let Err(because) = self.accepts_settings(node, at, &staged.binary, artifact).await {
+        if let Err(because) = self.accepts_settings(node, at, &staged.artifact_dir, artifact).await {
             return Outcome::Failed { because };
         }
         let note = if staged.copied_bytes == 0 { "it was there already".to_owned() } else { format!("{} bytes copied", staged.copied_bytes) };
@@ -86,7 +86,7 @@ impl LiveHands {
             return Ok(());
         }
         let said = asks_version(transport.as_ref(), binary, args).await.into_result()?;
-        match self.parts.pack.upstream(&said) {
+        match self.parts.pack.release_said(&said) {
             Some(release) if release == *want => Ok(()),
             Some(release) => Err(format!("{} says that it is {release}, the plan says {want}", binary.display())),
             None => Err(format!("{} does not say which release it is: {}", binary.display(), super::call::first_line(&said))),
@@ -94,7 +94,7 @@ impl LiveHands {
     }
 
     /// Asks the staged binary, with the node's own arguments, without letting it serve.
-    async fn accepts_settings(&self, node: &NodeName, at: usize, binary: &Path, artifact: &ArtifactRef) -> Result<(), String> {
+    async fn accepts_settings(&self, node: &NodeName, at: usize, folder: &Path, artifact: &ArtifactRef) -> Result<(), String> {
         let (Some(question), Some(spec)) = (&self.parts.pack.recipes.accepts_config, self.service_at(node, at)) else {
             return Ok(());
         };
@@ -103,9 +103,8 @@ impl LiveHands {
         let mut words = Vec::new();
         for word in argv {
             match word.as_str() {
-                "{binary}" => words.push(binary.display().to_string()),
                 "{args}" => words.extend(own.iter().skip(1).cloned()),
-                other => words.push(other.to_owned()),
+                other => words.push(other.replace("{artifact}", &folder.display().to_string())),
             }
         }
         let mut command = Command { clean_env: true, ..Command::new(words) };

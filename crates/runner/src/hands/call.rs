@@ -32,7 +32,8 @@ impl LiveHands {
                     Ok(folder) => folder,
                     Err(because) => return Answer::Failed(because),
                 };
-                let fill = |word: &String| word.replace("{artifact}", &folder);
+                let state = self.parts.state_dir.display().to_string();
+                let fill = |word: &String| word.replace("{artifact}", &folder).replace("{state}", &state);
                 let mut command = Command::new(argv.iter().map(fill));
                 for (key, value) in env {
                     command = command.env(key.clone(), fill(value));
@@ -80,9 +81,9 @@ impl LiveHands {
         Err(format!("no tools of {} are staged for {node}; looked for {}", self.parts.cluster.pack, tried.join(", ")))
     }
 
-    /// Where state files of this cluster live.
-    pub(crate) fn state_file(&self, relative: &str) -> PathBuf {
-        self.parts.state_dir.join(relative)
+    /// A file of the state folder, named with or without the word that stands for the folder.
+    pub(crate) fn state_file(&self, name: &str) -> PathBuf {
+        self.parts.state_dir.join(name.trim_start_matches("{state}/"))
     }
 }
 

@@ -1,5 +1,10 @@
 //! What commands call: each a whole act of an operator, from its words to its answer.
 
+pub mod adopt;
+pub mod artifacts;
+pub mod backup;
+pub mod lab;
 pub mod plan;
+pub mod rollback;
 pub mod run;
 pub mod see;

@@ -1,23 +1,25 @@
 //! Planning: look, plan, prove, keep.
 
-use super::see::observe;
+use super::{artifacts::bring_way, see::observe};
 use crate::{
     problem::{BAD_PLAN, BAD_RELEASE, NOT_NOW, NOT_PROVED, Problem},
     setup::Setup,
 };
 use jiff::Timestamp;
+use quorate_hosts::artifacts::OnProgress;
 use quorate_checker::{Violation, check};
 use quorate_model::{Cluster, Digest, NotNow, PLAN_SCHEMA, Plan, Policy, Refusal, Release};
 use quorate_planner::{Measured, PlanRequest, Planned, plan};
 use std::path::Path;
 
 /// What a person may say in place of the policy.
-#[derive(Debug, Clone, Default)]
-pub struct PlanOptions {
+pub struct PlanOptions<'a> {
     /// Changes to the cluster's policy.
     pub policy: Option<Policy>,
     /// The plan that this one continues.
     pub parent: Option<Digest>,
+    /// Told while releases are fetched.
+    pub progress: OnProgress<'a>,
 }
 
 /// What planning gave.
@@ -30,13 +32,16 @@ pub enum Made {
 }
 
 /// Plans an upgrade of a cluster from a fresh look, proves the plan and keeps it.
-pub async fn make(setup: &Setup, cluster: &Cluster, to: &Release, options: PlanOptions) -> Result<Made, Problem> {
+pub async fn make(setup: &Setup, cluster: &Cluster, to: &Release, options: PlanOptions<'_>) -> Result<Made, Problem> {
     let mut cluster = cluster.clone();
     if let Some(policy) = options.policy {
         cluster.policy = policy;
     }
     let pack = setup.pack(&cluster)?;
     let observation = observe(setup, &cluster).await?;
+    if let Some(from) = observation.nodes.iter().filter_map(|node| node.release.as_ref()).min() {
+        bring_way(setup, &pack, from, to, options.progress).await?;
+    }
     let artifacts = setup.artifacts(&cluster.pack);
     let measured = measured(setup, cluster.pack.as_str())?;
     let state_files = state_files(&setup.state_dir);

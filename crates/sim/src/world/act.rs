@@ -122,14 +122,16 @@ impl World {
     }
 
     fn swap(&mut self, index: usize, release: Option<Rel>) -> Acted {
+        let trusting = self.trusts_digests;
         let member = &mut self.members[index];
         let staged = member.staged.iter().find(|staged| Some(staged.release) == release).copied();
         match staged {
             _ if member.disk_full => failed("no space left on the disk", 20),
             None => failed("the artifact is not staged", 5),
-            Some(staged) if staged.damaged => failed("the staged file has another digest", 30),
+            Some(staged) if staged.damaged && !trusting => failed("the staged file has another digest", 30),
             Some(staged) => {
                 member.live = staged.release;
+                member.live_damaged = staged.damaged;
                 done(20)
             }
         }

@@ -1,6 +1,6 @@
 //! Bad luck that befalls a cluster.
 
-use super::{Process, World, member::SLOW_CATCH_UP_PER_SEC};
+use super::{Process, World, member::{BOOT, CATCH_UP_PER_SEC, SLOW_CATCH_UP_PER_SEC}};
 use crate::clock::Millis;
 use serde::Serialize;
 
@@ -80,9 +80,11 @@ impl World {
             member.isolated = false;
             member.disk_full = false;
             member.slow_boot = 0;
-            member.catch_up_per_sec = 2000;
-            if member.process == Process::Down && !member.down_by_us {
-                member.start(now);
+            member.catch_up_per_sec = CATCH_UP_PER_SEC;
+            match &mut member.process {
+                Process::Down if !member.down_by_us => member.start(now),
+                Process::Starting { ready_at } => *ready_at = (*ready_at).min(now + BOOT),
+                Process::Down | Process::Up => {}
             }
         }
         self.settle();

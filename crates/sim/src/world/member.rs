@@ -9,7 +9,7 @@ use quorate_model::NodeName;
 /// Entries that the cluster writes in a second; a member that is away falls behind by as many.
 const WRITES_PER_SEC: u64 = 50;
 /// Entries that a member applies in a second when it catches up.
-const CATCH_UP_PER_SEC: u64 = 2000;
+pub(crate) const CATCH_UP_PER_SEC: u64 = 2000;
 /// The same on a bad day.
 pub(crate) const SLOW_CATCH_UP_PER_SEC: u64 = 60;
 /// Entries that count as caught up, as the pack says.

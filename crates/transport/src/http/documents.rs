@@ -44,6 +44,7 @@ where
             }
         }
     })
+    .fuse()
     .boxed()
 }
 

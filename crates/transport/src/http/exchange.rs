@@ -20,10 +20,11 @@ use reqwest::{
     redirect,
 };
 use std::{
+    collections::HashSet,
     convert::Infallible,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -66,6 +67,8 @@ pub(crate) enum Auth {
 pub(crate) struct Exchange {
     http: Client,
     own: Option<OwnCert>,
+    /// Servers that have answered over plain HTTP, so that a hint at TLS would mislead.
+    plain: Mutex<HashSet<String>>,
 }
 
 impl Exchange {
@@ -91,7 +94,7 @@ impl Exchange {
         let http = shape(builder)
             .build()
             .map_err(|cause| TlsError::Setup { because: cause.to_string() })?;
-        Ok(Self { http, own: tls.own })
+        Ok(Self { http, own: tls.own, plain: Mutex::default() })
     }
 
     /// Asks and reads the whole answer.
@@ -121,10 +124,33 @@ impl Exchange {
             if never { Lost::NeverSent(fault.text) } else { Lost::Unclear(fault.text) }
         };
         match timeout_at(deadline, self.http.execute(built)).await {
-            Ok(Ok(head)) => Ok(head),
-            Ok(Err(error)) => Err(lost(failure::fault(&error, &request.url, self.own.as_ref()))),
-            Err(_) => Err(lost(Fault { text: no_answer(request, limit), before_sending: false })),
+            Ok(Ok(head)) => {
+                self.note_plain(&request.url);
+                Ok(head)
+            }
+            Ok(Err(error)) => {
+                let mut fault = failure::fault(&error, &request.url, self.own.as_ref());
+                if fault.hung_up && !self.is_known_plain(&request.url) {
+                    fault
+                        .text
+                        .push_str("; when it speaks TLS, its address must begin with https://");
+                }
+                Err(lost(fault))
+            }
+            Err(_) => Err(lost(Fault::after_sending(no_answer(request, limit)))),
         }
+    }
+
+    fn note_plain(&self, url: &str) {
+        if url.starts_with("http:") {
+            let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+            plain.insert(failure::origin(url));
+        }
+    }
+
+    fn is_known_plain(&self, url: &str) -> bool {
+        let plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        !url.starts_with("http:") || plain.contains(&failure::origin(url))
     }
 
     /// Reads the rest of an answer. The server has acted by then, so a loss is never "not sent".
@@ -181,6 +207,7 @@ impl Exchange {
                 }
             }
         })
+        .fuse()
         .boxed()
     }
 

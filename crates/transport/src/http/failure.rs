@@ -13,7 +13,21 @@ pub(crate) struct Fault {
     pub(crate) text: String,
     /// True when the server cannot have seen the request.
     pub(crate) before_sending: bool,
+    /// True when the server ended the connection without a word: what a TLS server does to plain HTTP.
+    pub(crate) hung_up: bool,
 }
+
+impl Fault {
+    pub(crate) fn before_sending(text: String) -> Self {
+        Self { text, before_sending: true, hung_up: false }
+    }
+    pub(crate) fn after_sending(text: String) -> Self {
+        Self { text, before_sending: false, hung_up: false }
+    }
+}
+
+/// Nobody home, or somebody who takes connections and does nothing with them.
+const NO_CONNECTION: &str = "it did not answer the connection attempt in time";
 
 /// The server's address without path, user and query: `http://10.0.0.1:2379`.
 pub(crate) fn origin(url: &str) -> String {
@@ -26,7 +40,7 @@ pub(crate) fn origin(url: &str) -> String {
 /// Reads the cause out of an error of the HTTP library.
 pub(crate) fn fault(error: &reqwest::Error, url: &str, own: Option<&OwnCert>) -> Fault {
     let origin = origin(url);
-    let before = |text| Fault { text, before_sending: true };
+    let before = Fault::before_sending;
     if error.is_builder() {
         return before(format!("`{}` cannot be asked: {}", redact::url(url), root(error)));
     }
@@ -42,20 +56,26 @@ pub(crate) fn fault(error: &reqwest::Error, url: &str, own: Option<&OwnCert>) ->
         return before(connect_sentence(io, &origin, error));
     }
     if error.is_connect() {
-        let why = if error.is_timeout() {
-            "gave no answer to the connection attempt".into()
-        } else {
-            root(error)
-        };
+        let why = if error.is_timeout() { NO_CONNECTION.to_owned() } else { root(error) };
         return before(format!("cannot connect to {origin}: {why}"));
     }
-    let text = match find::<io::Error>(error).map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
-            format!("{origin} cut the connection in the middle of the exchange")
+    match find::<io::Error>(error).map(io::Error::kind) {
+        Some(
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof,
+        ) => Fault::after_sending(format!(
+            "{origin} cut the connection in the middle of the exchange"
+        )),
+        // The library's own error for it cannot be told apart by a type.
+        Some(_) | None if any_text(error, "connection closed before message completed") => Fault {
+            hung_up: true,
+            ..Fault::after_sending(format!("{origin} closed the connection before it answered"))
+        },
+        Some(_) | None => {
+            Fault::after_sending(format!("the connection to {origin} was lost: {}", root(error)))
         }
-        Some(_) | None => format!("the connection to {origin} was lost: {}", root(error)),
-    };
-    Fault { text, before_sending: false }
+    }
 }
 
 fn connect_sentence(io: &io::Error, origin: &str, error: &reqwest::Error) -> String {
@@ -68,7 +88,7 @@ fn connect_sentence(io: &io::Error, origin: &str, error: &reqwest::Error) -> Str
         {
             "it hung up during the TLS handshake".to_owned()
         }
-        io::ErrorKind::TimedOut => "no answer to the connection attempt".to_owned(),
+        io::ErrorKind::TimedOut => NO_CONNECTION.to_owned(),
         _ if any_text(error, "dns error") => {
             return format!("the host of {origin} is unknown: {}", root(error));
         }
@@ -79,30 +99,26 @@ fn connect_sentence(io: &io::Error, origin: &str, error: &reqwest::Error) -> Str
 
 fn tls_fault(tls: &rustls::Error, origin: &str, own: Option<&OwnCert>, connecting: bool) -> Fault {
     use rustls::Error as Tls;
+    let staged = if connecting { Fault::before_sending } else { Fault::after_sending };
     match tls {
         Tls::InvalidCertificate(CertificateError::Other(other)) => {
             let text = match other.0.downcast_ref::<CertFault>() {
                 Some(fault) => fault.sentence(origin),
                 None => format!("the certificate of {origin} is refused: {}", other.0),
             };
-            Fault { text, before_sending: true }
+            Fault::before_sending(text)
         }
-        Tls::InvalidMessage(_) if connecting => Fault {
-            text: format!("{origin} does not speak TLS: its address probably begins with http://"),
-            before_sending: true,
-        },
+        Tls::InvalidMessage(_) if connecting => Fault::before_sending(format!(
+            "{origin} does not speak TLS: its address probably begins with http://"
+        )),
         Tls::AlertReceived(alert) if is_about_client_cert(*alert) => {
             // A server judges the client's certificate before it reads any request.
-            Fault { text: client_cert_sentence(*alert, origin, own), before_sending: true }
+            Fault::before_sending(client_cert_sentence(*alert, origin, own))
         }
-        Tls::AlertReceived(alert) => Fault {
-            text: format!("{origin} ended the TLS connection: {alert:?}"),
-            before_sending: connecting,
-        },
-        other => Fault {
-            text: format!("cannot speak TLS with {origin}: {other}"),
-            before_sending: connecting,
-        },
+        Tls::AlertReceived(alert) => {
+            staged(format!("{origin} ended the TLS connection: {alert:?}"))
+        }
+        other => staged(format!("cannot speak TLS with {origin}: {other}")),
     }
 }
 

@@ -113,11 +113,18 @@ impl Credentials {
         password: &SecretText,
     ) -> String {
         let said = said(answer, &[password.expose()]);
-        format!(
-            "{origin} refused user `{}`: {said} (check the password in {})",
-            self.user,
-            secret::place(&self.password)
-        )
+        let text = format!("{origin} refused user `{}`: {said}", self.user);
+        let lower = said.to_lowercase();
+        let about_password = answer.status == 401
+            || ["password", "credential", "authentication failed"]
+                .iter()
+                .any(|word| lower.contains(word));
+        // A refusal for another reason, such as authentication not being enabled, must not send people after passwords.
+        if about_password {
+            format!("{text} (check the password in {})", secret::place(&self.password))
+        } else {
+            text
+        }
     }
 }
 

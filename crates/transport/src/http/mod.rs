@@ -99,7 +99,7 @@ impl HttpClient {
     /// A fault is the last item; a status other than 2xx is a fault. Dropping the stream ends the request.
     pub fn stream(&self, request: &HttpRequest, idle: Duration) -> Pieces {
         let (client, request) = (self.clone(), request.clone());
-        stream::once(async move { client.open(&request, idle).await }).try_flatten().boxed()
+        stream::once(async move { client.open(&request, idle).await }).try_flatten().fuse().boxed()
     }
 
     async fn open(&self, request: &HttpRequest, idle: Duration) -> Result<Pieces, String> {

@@ -32,10 +32,17 @@ const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The package sources of this machine and its own suite.
 pub(super) async fn machine_sources() -> Result<(Vec<AptSource>, Option<String>), ArtifactError> {
-    let words = ["apt-config", "shell", "LIST", "Dir::Etc::SourceList/f", "PARTS", "Dir::Etc::SourceParts/d"];
-    let output = run(&Command::new(words), LOCAL_LIMIT)
-        .await
-        .map_err(|because| ArtifactError::Input(format!("this machine has no usable apt: {because}")))?;
+    let words = [
+        "apt-config",
+        "shell",
+        "LIST",
+        "Dir::Etc::SourceList/f",
+        "PARTS",
+        "Dir::Etc::SourceParts/d",
+    ];
+    let output = run(&Command::new(words), LOCAL_LIMIT).await.map_err(|because| {
+        ArtifactError::Input(format!("this machine has no usable apt: {because}"))
+    })?;
     let text = output.text();
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
@@ -61,19 +68,29 @@ pub(super) async fn machine_sources() -> Result<(Vec<AptSource>, Option<String>)
 
 impl Apt {
     /// Prepares the folders for one archive and suite; another stanza gets other folders.
-    pub(super) fn open(cache: &Path, source: &AptSource, suite: &str) -> Result<Self, ArtifactError> {
+    pub(super) fn open(
+        cache: &Path,
+        source: &AptSource,
+        suite: &str,
+    ) -> Result<Self, ArtifactError> {
         let stanza = sources::stanza_for(source, suite);
         let digest = Digest::new(hex::encode(Sha256::digest(stanza.as_bytes())));
         let cache = std::path::absolute(cache).map_err(ArtifactError::disk("find", cache))?;
         let dir = cache.join("apt").join(format!("{suite}-{}", digest.short()));
         if dir.to_string_lossy().contains(['"', ';', '\n']) {
-            return Err(ArtifactError::Input(format!("apt cannot work in a folder with such a name: {}", dir.display())));
+            return Err(ArtifactError::Input(format!(
+                "apt cannot work in a folder with such a name: {}",
+                dir.display()
+            )));
         }
         for part in ["lists/partial", "archives/partial", "sources", "state"] {
-            fs::create_dir_all(dir.join(part)).map_err(ArtifactError::disk("make", dir.join(part)))?;
+            fs::create_dir_all(dir.join(part))
+                .map_err(ArtifactError::disk("make", dir.join(part)))?;
         }
         let config = dir.join("apt.conf");
-        let write = |path: &Path, text: &str| fs::write(path, text).map_err(ArtifactError::disk("write", path));
+        let write = |path: &Path, text: &str| {
+            fs::write(path, text).map_err(ArtifactError::disk("write", path))
+        };
         write(&dir.join("sources/suite.sources"), &stanza)?;
         write(&dir.join("status"), "")?;
         write(&config, &configuration(&dir))?;
@@ -96,7 +113,8 @@ impl Apt {
         progress(Progress::step(format!("asking {} for its index", self.uris)));
         let _lock = self.lock().await?;
         run(&self.command(["apt-get", "-qq", "update"]), UPDATE_LIMIT).await?;
-        fs::write(&marker, "").map_err(|error| format!("cannot write {}: {error}", marker.display()))
+        fs::write(&marker, "")
+            .map_err(|error| format!("cannot write {}: {error}", marker.display()))
     }
 
     /// The versions of a package in this suite, newest first; none when it has no such package.
@@ -106,7 +124,12 @@ impl Apt {
     }
 
     /// Downloads packages, `name=version` each, into `folder` and unpacks them into `root`.
-    pub(super) async fn unpack(&self, packages: &[String], folder: &Path, root: &Path) -> Result<(), String> {
+    pub(super) async fn unpack(
+        &self,
+        packages: &[String],
+        folder: &Path,
+        root: &Path,
+    ) -> Result<(), String> {
         let mut command = self.command(["apt-get", "-qq", "download"]);
         command.argv.extend(packages.iter().cloned());
         command.work_dir = Some(folder.to_owned());
@@ -121,7 +144,9 @@ impl Apt {
         }
         let names = super::super::cache::names_in(folder);
         for name in names.iter().filter(|name| name.ends_with(".deb")) {
-            let words = ["dpkg-deb", "-x", &folder.join(name).to_string_lossy(), &root.to_string_lossy()].map(str::to_owned);
+            let words =
+                ["dpkg-deb", "-x", &folder.join(name).to_string_lossy(), &root.to_string_lossy()]
+                    .map(str::to_owned);
             run(&Command::new(words), LOCAL_LIMIT).await?;
         }
         Ok(())
@@ -157,8 +182,16 @@ impl Apt {
 /// Settings on top of the machine's own: only folders of ours, no hooks, no index that is not needed.
 fn configuration(dir: &Path) -> String {
     let dir = dir.display();
-    let indexes = ["DEP-11", "DEP-11-icons-small", "DEP-11-icons", "DEP-11-icons-hidpi", "DEP-11-icons-large",
-        "DEP-11-icons-large-hidpi", "Contents-deb", "CNF"];
+    let indexes = [
+        "DEP-11",
+        "DEP-11-icons-small",
+        "DEP-11-icons",
+        "DEP-11-icons-hidpi",
+        "DEP-11-icons-large",
+        "DEP-11-icons-large-hidpi",
+        "Contents-deb",
+        "CNF",
+    ];
     let indexes: String = indexes
         .iter()
         .map(|name| format!("Acquire::IndexTargets::deb::{name}::DefaultEnabled \"false\";\n"))
@@ -230,7 +263,8 @@ mod tests {
 
     #[test]
     fn refuses_a_folder_that_apt_cannot_name() {
-        let source = AptSource { uris: vec![], suites: vec![], components: vec![], options: vec![] };
+        let source =
+            AptSource { uris: vec![], suites: vec![], components: vec![], options: vec![] };
         assert!(Apt::open(Path::new("/x/a\";b"), &source, "trixie").is_err());
     }
 }

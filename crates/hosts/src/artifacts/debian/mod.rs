@@ -68,7 +68,11 @@ pub async fn fetch(
             Err(error) => tried.push(format!("Debian {suite}: {}", error.sentence())),
         }
     }
-    Err(ArtifactError::NotAtHand { pack: request.pack.clone(), release: request.release.clone(), tried })
+    Err(ArtifactError::NotAtHand {
+        pack: request.pack.clone(),
+        release: request.release.clone(),
+        tried,
+    })
 }
 
 /// Tells which versions of a package the suites carry. Suites that cannot be asked are told beside them.
@@ -86,7 +90,9 @@ pub async fn offers(
                 for apt in apts {
                     match suite_offers(&apt, package, suite, upstream, progress).await {
                         Ok(offers) => all.extend(offers),
-                        Err(because) => problems.push(format!("Debian {suite} at {}: {because}", apt.place())),
+                        Err(because) => {
+                            problems.push(format!("Debian {suite} at {}: {because}", apt.place()))
+                        }
                     }
                 }
             }
@@ -105,7 +111,10 @@ async fn from_suite(
     tried: &mut Vec<String>,
 ) -> Result<Option<ArtifactRef>, ArtifactError> {
     let Some(server) = request.packages.first() else {
-        return Err(ArtifactError::Input(format!("the pack {} names no Debian package", request.pack)));
+        return Err(ArtifactError::Input(format!(
+            "the pack {} names no Debian package",
+            request.pack
+        )));
     };
     for apt in apts(cache, suite).await? {
         let place = format!("Debian {suite} at {}", apt.place());
@@ -116,14 +125,20 @@ async fn from_suite(
                 continue;
             }
         };
-        let Some(offer) = offers.iter().find(|offer| offer.release.as_ref() == Some(&request.release)) else {
+        let Some(offer) =
+            offers.iter().find(|offer| offer.release.as_ref() == Some(&request.release))
+        else {
             let versions: Vec<&str> = offers.iter().map(|offer| offer.version.as_str()).collect();
-            let carries = if versions.is_empty() { "nothing of".to_owned() } else { versions.join(", ") };
+            let carries =
+                if versions.is_empty() { "nothing of".to_owned() } else { versions.join(", ") };
             tried.push(format!("{place} carries {carries} {server}"));
             continue;
         };
         let packages = same_version(&apt, request, &offer.version, upstream).await;
-        progress(Progress::step(format!("fetching {} {} from Debian {suite}", request.pack, request.release)));
+        progress(Progress::step(format!(
+            "fetching {} {} from Debian {suite}",
+            request.pack, request.release
+        )));
         match take(cache, &apt, &packages, &request.binaries).await {
             Ok(files) => {
                 let artifact = ArtifactRef {
@@ -153,7 +168,10 @@ pub(super) async fn fetch_again(
     for apt in apts(cache, suite).await? {
         let updated = apt.update(&silent).await;
         let taken = match updated {
-            Ok(()) => take(cache, &apt, packages, &names).await.map(drop).map_err(|error| error.sentence()),
+            Ok(()) => take(cache, &apt, packages, &names)
+                .await
+                .map(drop)
+                .map_err(|error| error.sentence()),
             Err(because) => Err(because),
         };
         match taken {
@@ -161,11 +179,16 @@ pub(super) async fn fetch_again(
             Err(because) => tried.push(format!("Debian {suite} at {}: {because}", apt.place())),
         }
     }
-    Err(ArtifactError::NotAtHand { pack: artifact.pack.clone(), release: artifact.release.clone(), tried })
+    Err(ArtifactError::NotAtHand {
+        pack: artifact.pack.clone(),
+        release: artifact.release.clone(),
+        tried,
+    })
 }
 
 async fn apts(cache: &Cache, suite: &str) -> Result<Vec<Apt>, ArtifactError> {
-    let plain = !suite.is_empty() && suite.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let plain = !suite.is_empty()
+        && suite.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
     if !plain || suite.starts_with('.') {
         return Err(ArtifactError::Input(format!("`{suite}` cannot be the name of a suite")));
     }
@@ -197,12 +220,18 @@ async fn suite_offers(
 
 /// The packages with their versions, `etcd-client=3.4.23+dfsg-1+b5`: the server's own version where there is one.
 /// A package that the suite lacks is left out; tools come and go between releases.
-async fn same_version(apt: &Apt, request: &DebianRequest, version: &str, upstream: Upstream<'_>) -> Vec<String> {
+async fn same_version(
+    apt: &Apt,
+    request: &DebianRequest,
+    version: &str,
+    upstream: Upstream<'_>,
+) -> Vec<String> {
     let mut packages = Vec::new();
     for package in &request.packages {
         let versions = apt.versions(package).await.unwrap_or_default();
         let same = versions.iter().find(|other| *other == version);
-        let near = || versions.iter().find(|other| upstream(other).as_ref() == Some(&request.release));
+        let near =
+            || versions.iter().find(|other| upstream(other).as_ref() == Some(&request.release));
         packages.extend(same.or_else(near).map(|version| format!("{package}={version}")));
     }
     packages
@@ -225,11 +254,17 @@ async fn take(
     Ok(files)
 }
 
-fn programs(cache: &Cache, root: &Path, binaries: &[String], what: &str) -> Result<Vec<ArtifactFile>, ArtifactError> {
+fn programs(
+    cache: &Cache,
+    root: &Path,
+    binaries: &[String],
+    what: &str,
+) -> Result<Vec<ArtifactFile>, ArtifactError> {
     let mut files = Vec::new();
     for name in binaries {
         let places = PROGRAM_FOLDERS.iter().map(|folder| root.join(folder).join(name));
-        let plain = |path: &std::path::PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+        let plain =
+            |path: &std::path::PathBuf| path.symlink_metadata().is_ok_and(|meta| meta.is_file());
         if let Some(path) = places.into_iter().find(plain) {
             files.push(artifact_file(name, cache.add_file(&path, None)?));
         }

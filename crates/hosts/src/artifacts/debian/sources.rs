@@ -45,7 +45,10 @@ pub fn read_deb822(text: &str) -> Vec<AptSource> {
 
 fn stanza(fields: &[(String, String)]) -> Option<AptSource> {
     let value = |name: &str| {
-        fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        fields
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     };
     let words = |name: &str| -> Vec<String> {
         value(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
@@ -98,14 +101,21 @@ const MOVING_SUITES: [&str; 5] = ["stable", "oldstable", "testing", "unstable", 
 
 /// Picks the entries that stand for the distribution's own archive: those that serve `main` of the machine's own
 /// suite or of the wanted one. An archive of somebody else may match, too; it then has no such suite and says so.
-pub fn archives<'a>(sources: &'a [AptSource], own_suite: Option<&str>, wanted: &str) -> Vec<&'a AptSource> {
+pub fn archives<'a>(
+    sources: &'a [AptSource],
+    own_suite: Option<&str>,
+    wanted: &str,
+) -> Vec<&'a AptSource> {
     let fits = |suite: &String| {
-        Some(suite.as_str()) == own_suite || suite == wanted || MOVING_SUITES.contains(&suite.as_str())
+        Some(suite.as_str()) == own_suite
+            || suite == wanted
+            || MOVING_SUITES.contains(&suite.as_str())
     };
     let mut picked: Vec<&AptSource> = Vec::new();
     for source in sources {
         let main = source.components.iter().any(|component| component == "main");
-        let seen = picked.iter().any(|other| other.uris == source.uris && other.options == source.options);
+        let seen =
+            picked.iter().any(|other| other.uris == source.uris && other.options == source.options);
         if main && source.suites.iter().any(fits) && !seen {
             picked.push(source);
         }
@@ -115,7 +125,8 @@ pub fn archives<'a>(sources: &'a [AptSource], own_suite: Option<&str>, wanted: &
 
 /// Writes the stanza that asks one archive for another suite, trusting exactly what the machine trusts for it.
 pub fn stanza_for(source: &AptSource, suite: &str) -> String {
-    let mut text = format!("Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\n", source.uris.join(" "));
+    let mut text =
+        format!("Types: deb\nURIs: {}\nSuites: {suite}\nComponents: main\n", source.uris.join(" "));
     for (name, value) in &source.options {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "{name}: {}", value.replace('\n', "\n "));
@@ -190,7 +201,12 @@ deb [unclosed http://x.test y main
         let uris: Vec<&str> = sources.iter().map(|s| s.uris[0].as_str()).collect();
         assert_eq!(
             uris,
-            ["https://mirror.test/debian", "http://mirror.test/debian-security", "http://plain.test/debian", "file:/srv/archive"]
+            [
+                "https://mirror.test/debian",
+                "http://mirror.test/debian-security",
+                "http://plain.test/debian",
+                "file:/srv/archive"
+            ]
         );
         let keys = "/usr/share/keyrings/a.gpg /usr/share/keyrings/b.gpg";
         assert_eq!(sources[0].options, [("Signed-By".to_owned(), keys.to_owned())]);
@@ -203,7 +219,10 @@ deb [unclosed http://x.test y main
         sources.extend(read_one_line(ONE_LINE));
         let picked = archives(&sources, Some("bookworm"), "bullseye");
         let uris: Vec<&str> = picked.iter().map(|s| s.uris[0].as_str()).collect();
-        assert_eq!(uris, ["http://mirror.test/debian", "https://mirror.test/debian", "http://plain.test/debian"]);
+        assert_eq!(
+            uris,
+            ["http://mirror.test/debian", "https://mirror.test/debian", "http://plain.test/debian"]
+        );
         insta::assert_snapshot!(stanza_for(picked[0], "bullseye"), @r"
         Types: deb
         URIs: http://mirror.test/debian
@@ -231,7 +250,17 @@ deb [unclosed http://x.test y main
 
     #[test]
     fn nothing_usable_gives_nothing() {
-        assert!(archives(&read_deb822("URIs: http://x.test\n\n: :\n"), Some("bookworm"), "trixie").is_empty());
-        assert!(archives(&read_one_line("deb http://x.test bookworm-pgdg main"), Some("bookworm"), "trixie").is_empty());
+        assert!(
+            archives(&read_deb822("URIs: http://x.test\n\n: :\n"), Some("bookworm"), "trixie")
+                .is_empty()
+        );
+        assert!(
+            archives(
+                &read_one_line("deb http://x.test bookworm-pgdg main"),
+                Some("bookworm"),
+                "trixie"
+            )
+            .is_empty()
+        );
     }
 }

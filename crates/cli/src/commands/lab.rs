@@ -1,0 +1,103 @@
+//! `quorate lab`: clusters on this machine to try things on.
+
+use crate::{
+    args::{Fault as FaultWord, Global, LabCommand, LabFault, LabUp, Output},
+    print,
+};
+use quorate_runner::{
+    ops::{
+        lab::{self, Damage, Fault, LabRequest},
+        plan::release,
+    },
+    problem::{LAB, Problem},
+};
+use serde_json::json;
+use std::path::PathBuf;
+
+pub(crate) async fn run(global: &Global, command: LabCommand) -> Result<u8, Problem> {
+    match command {
+        LabCommand::Up(args) => up(global, args).await,
+        LabCommand::Down { name } => {
+            let down = lab::down(&name).await?;
+            let folder = if down.folder_removed { "its folder is removed" } else { "its folder holds other things too and stays" };
+            print::say(&format!("lab {name} is down: {} members stopped, {folder}", down.members.len()));
+            Ok(0)
+        }
+        LabCommand::List => list(global).await,
+        LabCommand::Fault(args) => fault(args).await,
+    }
+}
+
+async fn up(global: &Global, args: LabUp) -> Result<u8, Problem> {
+    let request = LabRequest {
+        pack: args.pack.as_str().into(),
+        release: release(&args.release)?,
+        members: args.members,
+        dir: args.dir.unwrap_or_else(|| PathBuf::from(format!("lab-{}", args.name))),
+        name: args.name,
+        tls: args.tls,
+        auth: args.auth,
+        v2_keys: args.v2_keys,
+        extra_args: args.flag,
+        artifacts: args.artifacts.artifacts,
+        cache: None,
+    };
+    let (lab, file) = lab::up(&request, &print::progress).await?;
+    if global.output == Output::Json {
+        print::json(&json!({ "schema": 1, "lab": request.name, "dir": lab.dir, "fleet": file }));
+    } else {
+        print::data(&file.display().to_string());
+        print::say(&format!("look at it with `quorate --fleet {} detect`", file.display()));
+    }
+    Ok(0)
+}
+
+async fn list(global: &Global) -> Result<u8, Problem> {
+    let (labs, problems) = lab::list().await;
+    if global.output == Output::Json {
+        let labs: Vec<_> = labs
+            .iter()
+            .map(|lab| json!({ "name": lab.name, "dir": lab.dir, "pack": lab.pack, "release": lab.release, "members": lab.members }))
+            .collect();
+        print::json(&json!({ "schema": 1, "labs": labs, "problems": problems }));
+        return Ok(0);
+    }
+    let rows: Vec<Vec<String>> = labs
+        .iter()
+        .map(|lab| {
+            let running = lab.members.iter().filter(|(_, runs)| *runs == Some(true)).count();
+            vec![
+                lab.name.clone(),
+                lab.pack.to_string(),
+                lab.release.to_string(),
+                format!("{running}/{}", lab.members.len()),
+                lab.dir.display().to_string(),
+            ]
+        })
+        .collect();
+    print::data(&print::table(&["LAB", "PACK", "RELEASE", "RUNNING", "FOLDER"], &rows));
+    for problem in problems {
+        print::say(&problem);
+    }
+    Ok(0)
+}
+
+async fn fault(args: LabFault) -> Result<u8, Problem> {
+    let fault = match args.fault {
+        FaultWord::Kill => Fault::Kill,
+        FaultWord::Freeze => Fault::Freeze,
+        FaultWord::Thaw => Fault::Thaw,
+        FaultWord::Stop => Fault::Stop,
+        FaultWord::Start => Fault::Start,
+        FaultWord::FillDisk => Fault::FillDisk,
+        FaultWord::FreeDisk => Fault::FreeDisk,
+        FaultWord::DamageArtifact => {
+            let text = args.release.as_deref().ok_or_else(|| {
+                Problem::new(LAB, "whose binary shall be damaged was not said").hint("add `--release RELEASE`")
+            })?;
+            Fault::DamageArtifact { release: release(text)?, damage: Damage::Truncate }
+        }
+    };
+    print::say(&lab::fault(&args.name, &args.node, &fault).await?);
+    Ok(0)
+}

@@ -1,0 +1,96 @@
+//! `quorate plan` and `quorate check`.
+
+use crate::{
+    args::{Approve, Check, Global, Limits, Output, PlanArgs},
+    print, site,
+};
+use quorate_checker::check as prove;
+use quorate_model::{Cluster, Plan, Policy};
+use quorate_planner::explain;
+use quorate_runner::{
+    ops::plan::{Made, PlanOptions, make, read, release},
+    problem::{FILE, Problem},
+    setup::Setup,
+};
+use std::{path::Path, time::Duration};
+
+pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<u8, Problem> {
+    let setup = site::setup(global, &args.artifacts)?;
+    let Some(plan) = planned(&setup, &args).await? else { return Ok(0) };
+    write_files(&plan, &args)?;
+    if global.output == Output::Json {
+        print::json(&plan);
+    } else {
+        print::data(&explain::summary(&plan));
+        print::say(&format!("plan {} is kept; carry it out with `quorate apply {}`", plan.digest.short(), plan.digest.short()));
+    }
+    Ok(0)
+}
+
+/// Makes the plan, or says that there is nothing to do.
+pub(crate) async fn planned(setup: &Setup, args: &PlanArgs) -> Result<Option<Plan>, Problem> {
+    let cluster = setup.cluster(&args.cluster)?;
+    let to = release(&args.to)?;
+    let options = PlanOptions { policy: Some(policy(cluster, &args.limits)?), parent: None, progress: &print::progress };
+    match make(setup, cluster, &to, options).await? {
+        Made::Plan(plan) => Ok(Some(*plan)),
+        Made::NothingToDo(text) => {
+            print::say(&text);
+            Ok(None)
+        }
+    }
+}
+
+pub(crate) fn write_files(plan: &Plan, args: &PlanArgs) -> Result<(), Problem> {
+    if let Some(file) = &args.out {
+        let text = serde_json::to_string_pretty(plan)
+            .map_err(|error| Problem::new(FILE, format!("the plan cannot be written: {error}")))?;
+        write(file, &text)?;
+    }
+    if let Some(file) = &args.runbook {
+        write(file, &explain::run_book(plan))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn write(file: &Path, text: &str) -> Result<(), Problem> {
+    std::fs::write(file, text)
+        .map_err(|error| Problem::new(FILE, format!("cannot write {}", file.display())).because(error.to_string()))
+}
+
+/// The cluster's policy with what was said on the command line.
+pub(crate) fn policy(cluster: &Cluster, limits: &Limits) -> Result<Policy, Problem> {
+    let mut policy = cluster.policy.clone();
+    if let Some(secs) = limits.soak {
+        policy.soak = Duration::try_from_secs_f64(secs)
+            .map_err(|_| Problem::new(quorate_runner::problem::BAD_FLEET, format!("{secs} is no number of seconds to soak")))?;
+    }
+    if let Some(approve) = limits.approve {
+        policy.approve = match approve {
+            Approve::Each => quorate_model::Approve::Each,
+            Approve::Wave => quorate_model::Approve::Wave,
+            Approve::None => quorate_model::Approve::None,
+        };
+    }
+    policy.rewrite_config |= limits.rewrite_config;
+    policy.allow_outage |= limits.allow_outage;
+    Ok(policy)
+}
+
+pub(crate) fn check(global: &Global, args: &Check) -> Result<u8, Problem> {
+    let path = Path::new(&args.plan);
+    // A file needs no state; a digest is looked up in it.
+    let plan = if path.is_file() { read(path)? } else { site::setup(global, &Default::default())?.store.plan(&args.plan)? };
+    let violations = prove(&plan);
+    if global.output == Output::Json {
+        let found: Vec<_> = violations.iter().map(|one| serde_json::json!(one)).collect();
+        print::json(&serde_json::json!({ "schema": 1, "plan": plan.digest, "proved": found.is_empty(), "violations": found }));
+    } else if violations.is_empty() {
+        print::data(&format!("plan {} proves: S1 to S9 hold", plan.digest.short()));
+    } else {
+        for violation in &violations {
+            print::data(&violation.to_string());
+        }
+    }
+    Ok(if violations.is_empty() { 0 } else { 3 })
+}

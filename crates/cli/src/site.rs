@@ -1,0 +1,32 @@
+//! From the command line to what a command stands on.
+
+use crate::args::{Artifacts, Global};
+use quorate_packs::{Pack, Packs};
+use quorate_runner::{
+    problem::Problem,
+    setup::{Setup, SetupOptions, find_fleet, packs_beside, unknown_pack},
+};
+use std::sync::Arc;
+
+/// Opens the fleet and its state.
+pub(crate) fn setup(global: &Global, artifacts: &Artifacts) -> Result<Setup, Problem> {
+    Setup::open(&options(global, artifacts))
+}
+
+pub(crate) fn options(global: &Global, artifacts: &Artifacts) -> SetupOptions {
+    SetupOptions { fleet: global.fleet.clone(), state: global.state.clone(), artifacts: artifacts.artifacts.clone(), cache: None }
+}
+
+/// The packs: those beside the fleet file too, when there is one.
+pub(crate) fn packs(global: &Global) -> Result<Arc<Packs>, Problem> {
+    let fleet = find_fleet(global.fleet.as_deref());
+    match (&global.fleet, fleet) {
+        (Some(_), Err(problem)) => Err(problem),
+        (_, fleet) => packs_beside(fleet.ok().as_deref()),
+    }
+}
+
+/// A pack by name.
+pub(crate) fn pack<'p>(packs: &'p Packs, name: &str) -> Result<&'p Pack, Problem> {
+    packs.get(&name.into()).ok_or_else(|| unknown_pack(packs, name))
+}

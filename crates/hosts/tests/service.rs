@@ -1,0 +1,313 @@
+//! Services as real processes: small scripts that end by themselves, so that a failing test leaves nothing behind.
+
+use quorate_hosts::service::{self, How, ServiceState, Signal, Stopped};
+use quorate_model::ServiceSpec;
+use quorate_transport::{Answer, LocalTransport};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Runs for at most a minute, in short sleeps so that a signal is heard at once.
+const LOOP: &str = "echo ready\nn=0\nwhile [ $n -lt 1200 ]; do sleep 0.05; n=$((n + 1)); done\n";
+/// Longer than any machine needs for what is waited for here.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+    fn script(&self, name: &str, body: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+    fn spec(&self, argv: &[&str]) -> ServiceSpec {
+        ServiceSpec::Process {
+            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+            env: BTreeMap::from([("QUORATE_TEST".to_owned(), "a 'b' $c".to_owned())]),
+            pid_file: self.path("run/service.pid"),
+            log_file: self.path("log/service.log"),
+            work_dir: Some(self.path("")),
+            grace: Duration::from_secs(10),
+        }
+    }
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log/service.log")).unwrap_or_default()
+    }
+    async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            assert!(
+                began.elapsed() < WAIT_MAX,
+                "waited too long until {what}; log: {}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    async fn ready(&self) {
+        self.until("the service is ready", || self.log().contains("ready")).await;
+    }
+}
+
+async fn started(spec: &ServiceSpec) -> u32 {
+    service::start(&LocalTransport::new(), spec).await.into_result().unwrap()
+}
+
+async fn state(spec: &ServiceSpec) -> ServiceState {
+    service::state(&LocalTransport::new(), spec).await.into_result().unwrap()
+}
+
+async fn stop(spec: &ServiceSpec) -> How {
+    let Stopped { how } = service::stop(&LocalTransport::new(), spec).await.into_result().unwrap();
+    how
+}
+
+fn pid(state: &ServiceState) -> Option<u32> {
+    match state {
+        ServiceState::Running { pid, .. } => Some(*pid),
+        ServiceState::Stopped => None,
+    }
+}
+
+fn failure<T: std::fmt::Debug>(answer: Answer<T>) -> String {
+    match answer {
+        Answer::Failed(because) => because,
+        other => panic!("expected a failure, got {other:?}"),
+    }
+}
+
+fn stat(pid: u32) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    text.rsplit(") ").next().unwrap().split(' ').map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_service_starts_is_seen_and_stops_politely() {
+    let bench = Bench::new();
+    let spec = bench.spec(&[&bench.script("server", LOOP)]);
+    assert_eq!(state(&spec).await, ServiceState::Stopped);
+    let own = started(&spec).await;
+    assert_eq!(pid(&state(&spec).await), Some(own));
+    let again = failure(service::start(&LocalTransport::new(), &spec).await);
+    assert!(again.contains(&format!("runs already as process {own}")), "{again}");
+    assert_eq!(stop(&spec).await, How::Polite);
+    assert_eq!(state(&spec).await, ServiceState::Stopped);
+    assert_eq!(stop(&spec).await, How::Already);
+    assert!(!bench.path("run/service.pid").exists());
+}
+
+#[tokio::test]
+async fn it_belongs_to_nobody_and_has_a_session_of_its_own() {
+    let bench = Bench::new();
+    let spec = bench.spec(&[&bench.script("server", LOOP)]);
+    let own = started(&spec).await;
+    let fields = stat(own);
+    assert_ne!(fields[1], std::process::id().to_string(), "parent");
+    assert_eq!(fields[3], own.to_string(), "session");
+    stop(&spec).await;
+}
+
+#[tokio::test]
+async fn one_that_ignores_the_polite_signal_is_killed_after_its_grace() {
+    let bench = Bench::new();
+    let mut spec = bench.spec(&[&bench.script("server", &format!("trap '' TERM\n{LOOP}"))]);
+    let ServiceSpec::Process { grace, .. } = &mut spec;
+    *grace = Duration::from_millis(100);
+    started(&spec).await;
+    bench.ready().await;
+    assert_eq!(stop(&spec).await, How::Killed);
+    assert_eq!(state(&spec).await, ServiceState::Stopped);
+}
+
+#[tokio::test]
+async fn one_that_ends_at_once_is_told_with_its_last_words() {
+    let bench = Bench::new();
+    let spec = bench.spec(&[&bench.script("server", "echo 'unknown flag --quick' >&2\nexit 2\n")]);
+    fs::create_dir_all(bench.path("log")).unwrap();
+    fs::write(bench.path("log/service.log"), "an old line\n").unwrap();
+    let said = failure(service::start(&LocalTransport::new(), &spec).await);
+    assert!(said.contains("status 2") && said.contains("unknown flag --quick"), "{said}");
+    assert!(!said.contains("an old line"), "{said}");
+}
+
+#[tokio::test]
+async fn words_and_variables_arrive_as_they_were_written() {
+    let bench = Bench::new();
+    let body = format!(
+        "printf '%s|' \"$@\" >words\nprintf '%s' \"$QUORATE_TEST\" >value\nenv >all\n{LOOP}"
+    );
+    let script = bench.script("server", &body);
+    let argv = [&*script, "$(touch evil)", "'; touch evil; '", "two words", "new\nline", "*", ""];
+    let spec = bench.spec(&argv);
+    let own = started(&spec).await;
+    bench.ready().await;
+    let expected: String = argv[1..].iter().map(|word| format!("{word}|")).collect();
+    assert_eq!(fs::read_to_string(bench.path("words")).unwrap(), expected);
+    assert_eq!(fs::read_to_string(bench.path("value")).unwrap(), "a 'b' $c");
+    let all = fs::read_to_string(bench.path("all")).unwrap();
+    assert!(!all.contains("CARGO_MANIFEST_DIR"), "the controller's environment leaked: {all}");
+    assert!(!bench.path("evil").exists());
+    assert_eq!(pid(&state(&spec).await), Some(own));
+    stop(&spec).await;
+}
+
+#[tokio::test]
+async fn the_service_gets_its_own_path_and_the_script_keeps_the_hosts() {
+    let bench = Bench::new();
+    let mut spec =
+        bench
+            .spec(&[&bench
+                .script("server", &format!("echo \"path $PATH\"\nPATH=/usr/bin:/bin\n{LOOP}"))]);
+    let ServiceSpec::Process { env, .. } = &mut spec;
+    env.insert("PATH".to_owned(), "/only/here".to_owned());
+    started(&spec).await;
+    bench.ready().await;
+    assert!(bench.log().contains("path /only/here"), "{}", bench.log());
+    stop(&spec).await;
+}
+
+#[tokio::test]
+async fn a_stale_pid_file_never_leads_to_a_stranger() {
+    let bench = Bench::new();
+    let spec = bench.spec(&[&bench.script("server", LOOP)]);
+    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    fs::create_dir_all(bench.path("run")).unwrap();
+    fs::write(bench.path("run/service.pid"), format!("{}\n", stranger.id())).unwrap();
+    assert_eq!(state(&spec).await, ServiceState::Stopped);
+    assert_eq!(stop(&spec).await, How::Already);
+    assert!(stranger.try_wait().unwrap().is_none(), "the stranger was touched");
+    let own = started(&spec).await;
+    assert_ne!(own, stranger.id());
+    stop(&spec).await;
+    assert!(stranger.try_wait().unwrap().is_none(), "the stranger was touched");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_pid_file_does_not_lose_the_service() {
+    let bench = Bench::new();
+    let spec = bench.spec(&[&bench.script("server", LOOP), "--member=a"]);
+    let own = started(&spec).await;
+    fs::remove_dir_all(bench.path("run")).unwrap();
+    assert_eq!(pid(&state(&spec).await), Some(own));
+    assert!(failure(service::start(&LocalTransport::new(), &spec).await).contains("runs already"));
+    assert_eq!(stop(&spec).await, How::Polite);
+}
+
+#[tokio::test]
+async fn a_twin_with_another_pid_file_is_not_started_beside_it() {
+    let bench = Bench::new();
+    let one = bench.spec(&[&bench.script("server", LOOP)]);
+    let mut twin = one.clone();
+    let ServiceSpec::Process { pid_file, .. } = &mut twin;
+    *pid_file = bench.path("other/service.pid");
+    let own = started(&one).await;
+    let said = failure(service::start(&LocalTransport::new(), &twin).await);
+    assert!(said.contains(&format!("runs already as process {own}")), "{said}");
+    assert_eq!(stop(&one).await, How::Polite);
+}
+
+#[tokio::test]
+async fn a_killed_one_is_stopped_and_starts_again() {
+    let bench = Bench::new();
+    let spec = bench.spec(&[&bench.script("server", LOOP)]);
+    let first = started(&spec).await;
+    let killed = service::signal(&LocalTransport::new(), &spec, Signal::Kill).await;
+    assert_eq!(killed, Answer::Done(first));
+    bench
+        .until("the killed process is gone", || {
+            !Path::new(&format!("/proc/{first}")).exists() || stat(first)[0] == "Z"
+        })
+        .await;
+    assert_eq!(state(&spec).await, ServiceState::Stopped);
+    assert_ne!(started(&spec).await, first);
+    stop(&spec).await;
+}
+
+#[tokio::test]
+async fn a_frozen_one_is_running_and_can_be_stopped() {
+    let bench = Bench::new();
+    let spec = bench.spec(&[&bench.script("server", LOOP)]);
+    let own = started(&spec).await;
+    assert_eq!(
+        service::signal(&LocalTransport::new(), &spec, Signal::Freeze).await,
+        Answer::Done(own)
+    );
+    bench.until("the process is frozen", || stat(own)[0] == "T").await;
+    assert_eq!(pid(&state(&spec).await), Some(own));
+    assert_eq!(stop(&spec).await, How::Polite);
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_told() {
+    let bench = Bench::new();
+    let script = bench.script("server", LOOP);
+    let change = |change: &dyn Fn(&mut ServiceSpec)| {
+        let mut spec = bench.spec(&[&script]);
+        change(&mut spec);
+        spec
+    };
+    fn argv(words: &[&str]) -> impl Fn(&mut ServiceSpec) + use<> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        move |spec| {
+            let ServiceSpec::Process { argv, .. } = spec;
+            argv.clone_from(&words);
+        }
+    }
+    let cases: Vec<(ServiceSpec, &str)> = vec![
+        (change(&argv(&[])), "has no program"),
+        (change(&argv(&["bin/server"])), "must be an absolute path"),
+        (change(&argv(&["/nowhere/server"])), "is missing or not executable"),
+        (
+            change(&|spec| {
+                let ServiceSpec::Process { env, .. } = spec;
+                env.insert("node.name".to_owned(), String::new());
+            }),
+            "is no name for an environment variable",
+        ),
+        (
+            change(&|spec| {
+                let ServiceSpec::Process { pid_file, .. } = spec;
+                *pid_file = "service.pid".into();
+            }),
+            "must be absolute",
+        ),
+        (
+            change(&|spec| {
+                let ServiceSpec::Process { work_dir, .. } = spec;
+                *work_dir = Some("/nowhere".into());
+            }),
+            "cannot be entered",
+        ),
+        (
+            change(&|spec| {
+                let ServiceSpec::Process { log_file, .. } = spec;
+                *log_file = "/proc/nowhere/log".into();
+            }),
+            "cannot be written",
+        ),
+    ];
+    for (spec, reason) in cases {
+        let said = failure(service::start(&LocalTransport::new(), &spec).await);
+        assert!(said.contains(reason), "{reason}: {said}");
+    }
+    let spec = bench.spec(&[&script]);
+    assert!(
+        failure(service::signal(&LocalTransport::new(), &spec, Signal::Kill).await)
+            .contains("does not run")
+    );
+}

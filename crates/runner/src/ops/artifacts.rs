@@ -1,0 +1,69 @@
+//! Getting releases: what a way needs and is not in the folders comes from Debian suites, through the machine's own apt.
+
+use crate::{
+    problem::Problem,
+    setup::{Setup, no_artifact},
+};
+use quorate_hosts::artifacts::{
+    Cache, DebianRequest, OnProgress,
+    debian::{self, SUITES},
+};
+use quorate_model::{ArtifactRef, Release};
+use quorate_packs::Pack;
+use quorate_planner::{PathOutcome, PathRequest, path};
+
+/// Suites that are released: their packages stay what they are. Unreleased ones move under our feet.
+const RELEASED: usize = 3;
+
+/// Makes the releases of the way between two releases be at hand, as far as Debian has them. What cannot be had is left
+/// to the planner, which says what is missing.
+pub async fn bring_way(setup: &Setup, pack: &Pack, from: &Release, to: &Release, progress: OnProgress<'_>) -> Result<(), Problem> {
+    let mut at_hand: Vec<Release> = setup.artifacts(&pack.pack).into_iter().map(|artifact| artifact.release).collect();
+    if way(pack, from, to, &at_hand).is_some() && at_hand.contains(to) || pack.scheme.debian_packages.is_empty() {
+        return Ok(());
+    }
+    let suites: Vec<String> = SUITES.iter().take(RELEASED).map(|suite| (*suite).to_owned()).collect();
+    let Some(server) = pack.scheme.debian_packages.first() else { return Ok(()) };
+    let upstream = |version: &str| pack.upstream(version);
+    let (offers, problems) = debian::offers(&setup.cache, server, &suites, &upstream, progress).await;
+    for problem in problems {
+        tracing::info!(problem, "a Debian suite could not be asked");
+    }
+    at_hand.extend(offers.into_iter().filter_map(|offer| offer.release));
+    for release in way(pack, from, to, &at_hand).unwrap_or_default() {
+        if setup.artifact(&pack.pack, &release).is_none() {
+            from_debian(&setup.cache, pack, &release, progress).await?;
+        }
+    }
+    Ok(())
+}
+
+/// One release, from the folders, the cache, or Debian.
+pub async fn bring(setup: &Setup, pack: &Pack, release: &Release, progress: OnProgress<'_>) -> Result<ArtifactRef, Problem> {
+    match setup.artifact(&pack.pack, release) {
+        Some(artifact) => Ok(artifact),
+        None => from_debian(&setup.cache, pack, release, progress).await,
+    }
+}
+
+/// One release from Debian, into the cache.
+pub async fn from_debian(cache: &Cache, pack: &Pack, release: &Release, progress: OnProgress<'_>) -> Result<ArtifactRef, Problem> {
+    let request = DebianRequest {
+        pack: pack.pack.clone(),
+        release: release.clone(),
+        suites: SUITES.iter().take(RELEASED).map(|suite| (*suite).to_owned()).collect(),
+        packages: pack.scheme.debian_packages.clone(),
+        binaries: pack.scheme.binaries.clone(),
+    };
+    let upstream = |version: &str| pack.upstream(version);
+    debian::fetch(cache, &request, &upstream, progress)
+        .await
+        .map_err(|error| no_artifact(&pack.pack, release, &[error.sentence()]))
+}
+
+/// The releases of the way, when there is one over these.
+fn way(pack: &Pack, from: &Release, to: &Release, at_hand: &[Release]) -> Option<Vec<Release>> {
+    let request = PathRequest { available: Some(at_hand), ..PathRequest::on_paper(from, to) };
+    let answer = path(pack, &request);
+    (answer.outcome == PathOutcome::Path).then(|| answer.hops.into_iter().map(|hop| hop.to).collect())
+}

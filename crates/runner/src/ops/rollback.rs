@@ -1,0 +1,62 @@
+//! The way back of a run: planned from what is really there, and from the backups that the run took.
+
+use super::{
+    artifacts::bring,
+    plan::{Made, measured, settle},
+    run::{header, steps},
+    see::observe,
+};
+use crate::{problem::Problem, setup::Setup};
+use jiff::Timestamp;
+use quorate_hosts::artifacts::silent;
+use quorate_model::{Action, Plan, RunEvent, RunId, Seq};
+use quorate_planner::{
+    RollbackRequest, rollback,
+    rollback::BackupAtHand,
+};
+
+/// Plans the way back over the last hop of a run; nothing when no member runs the new release.
+pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
+    let plan = setup.store.plan(header(setup, run)?.plan.as_str())?;
+    let cluster = setup.cluster(plan.cluster.as_str())?;
+    let pack = setup.pack(cluster)?;
+    let observation = observe(setup, cluster).await?;
+    for hop in &plan.hops {
+        // What is not at hand any more is fetched again; what cannot be had is the planner's to say.
+        let _ = bring(setup, &pack, &hop.from, &silent).await;
+    }
+    let backups = backups(setup, run, &plan)?;
+    let request = RollbackRequest {
+        plan: &plan,
+        cluster,
+        pack: &pack,
+        observation: &observation,
+        artifacts: &setup.artifacts(&cluster.pack),
+        backups: &backups,
+        measured: &measured(setup, cluster.pack.as_str())?,
+        now: Timestamp::now(),
+    };
+    Ok(match settle(setup, rollback(&request), cluster)? {
+        Made::Plan(plan) => Some(*plan),
+        Made::NothingToDo(_) => None,
+    })
+}
+
+/// The copies that a run has taken, from its journal.
+pub fn backups(setup: &Setup, run: &RunId, plan: &Plan) -> Result<Vec<BackupAtHand>, Problem> {
+    let mut found: Vec<BackupAtHand> = Vec::new();
+    for recorded in setup.store.journal(run, Seq(0))? {
+        let RunEvent::BackedUp { step, verified, .. } = recorded.event else { continue };
+        let planned = steps(plan).find(|own| own.id == step).map(|own| &own.action);
+        let Some(Action::Backup { backup } | Action::Verify { backup }) = planned else { continue };
+        match found.iter_mut().find(|own| own.backup.file == backup.file) {
+            Some(known) => known.verified |= verified.is_some(),
+            None => found.push(BackupAtHand {
+                backup: backup.clone(),
+                taken_at: recorded.at,
+                verified: verified.is_some(),
+            }),
+        }
+    }
+    Ok(found)
+}
