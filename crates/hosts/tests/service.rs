@@ -1,4 +1,5 @@
 //! Services as real processes: small scripts that end by themselves, so that a failing test leaves nothing behind.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use quorate_hosts::service::{self, How, ServiceState, Signal, Stopped};
 use quorate_model::ServiceSpec;

@@ -9,7 +9,8 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 fn ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u64>().ok()).sum()
 }
 
@@ -17,22 +18,27 @@ fn ticks() -> u64 {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [pack, name, endpoint, state_dir, rest @ ..] = words.as_slice() else {
-        return Err("usage: look PACK.yaml NAME ENDPOINT STATE_DIR [CA CERT KEY] [USER PASSWORD_FILE]".into());
+        return Err(
+            "usage: look PACK.yaml NAME ENDPOINT STATE_DIR [CA CERT KEY] [USER PASSWORD_FILE]"
+                .into(),
+        );
     };
     let packs = match pack.as_str() {
         "-" => Packs::builtin().clone(),
-        path => Packs::load(&[(path.to_owned(), std::fs::read_to_string(path)?)]).map_err(|e| format!("{e:?}"))?,
+        path => Packs::load(&[(path.to_owned(), std::fs::read_to_string(path)?)])
+            .map_err(|e| format!("{e:?}"))?,
     };
     let pack = packs.shared(&name.as_str().into()).ok_or("no such pack")?;
     let (tls, auth) = match rest {
-        [ca, cert, key, rest @ ..] => (
-            Some(TlsSpec { ca: ca.into(), cert: Some(cert.into()), key: Some(key.into()) }),
-            rest,
-        ),
+        [ca, cert, key, rest @ ..] => {
+            (Some(TlsSpec { ca: ca.into(), cert: Some(cert.into()), key: Some(key.into()) }), rest)
+        }
         rest => (None, rest),
     };
     let auth = match auth {
-        [user, file] => Some(AuthSpec { user: user.clone(), password: Secret::File(PathBuf::from(file)) }),
+        [user, file] => {
+            Some(AuthSpec { user: user.clone(), password: Secret::File(PathBuf::from(file)) })
+        }
         _ => None,
     };
     let transports: Transports = Arc::new(|host| match host {
@@ -60,6 +66,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         observer.look(Depth::Gate, jiff::Timestamp::now()).await;
     }
     let used = f64::from(u32::try_from(ticks() - began)?) * 10.0;
-    println!("100 gate looks: {:.2} ms each, {used} ms of processor in all", clock.elapsed().as_secs_f64() * 10.0);
+    println!(
+        "100 gate looks: {:.2} ms each, {used} ms of processor in all",
+        clock.elapsed().as_secs_f64() * 10.0
+    );
     Ok(())
 }

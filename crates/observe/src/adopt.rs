@@ -4,14 +4,21 @@
 //! in Quorate's own state folder, so that Quorate can stop later what it did not start.
 
 use crate::{
-    Clients, Depth, Member, ObserveError, Observer, Tools, Transports, members::bare, members_of, node::UNANSWERED,
-    process::{find::{self, Found}, settings, sockets},
+    Clients, Depth, Member, ObserveError, Observer, Tools, Transports,
+    members::bare,
+    members_of,
+    node::UNANSWERED,
+    process::{
+        find::{self, Found},
+        settings, sockets,
+    },
 };
 use jiff::Timestamp;
-use quorate_model::{
-    AuthSpec, Cluster, ClusterName, Host, Node, NodeName, Observation, Policy, Reach, ServiceSpec, TlsSpec,
-};
 use quorate_model::fleet::GRACE_DEFAULT;
+use quorate_model::{
+    AuthSpec, Cluster, ClusterName, Host, Node, NodeName, Observation, Policy, Reach, ServiceSpec,
+    TlsSpec,
+};
 use quorate_packs::{Detect, Pack, ProcessForm};
 use quorate_transport::http::TlsError;
 use std::{
@@ -100,9 +107,16 @@ pub async fn adopt(
     if !endpoint.contains("://") || port_of(&endpoint).is_none() {
         return Err(AdoptError::BadEndpoint { endpoint: options.endpoint.clone() });
     }
-    let clients = Clients::with(pack, options.tls.as_ref(), options.auth.as_ref()).map_err(AdoptError::Tls)?;
+    let clients = Clients::with(pack, options.tls.as_ref(), options.auth.as_ref())
+        .map_err(AdoptError::Tls)?;
     let look = async |cluster: &Cluster, depth: Depth| {
-        let observer = Observer::new(pack.clone(), cluster, transports.clone(), clients.clone(), Tools::none());
+        let observer = Observer::new(
+            pack.clone(),
+            cluster,
+            transports.clone(),
+            clients.clone(),
+            Tools::none(),
+        );
         Ok::<_, AdoptError>(observer.map_err(AdoptError::Observe)?.look(depth, now).await)
     };
     let seed = cluster(pack, options, vec![bare_node("seed".into(), detect, &endpoint)]);
@@ -112,7 +126,8 @@ pub async fn adopt(
         return Err(AdoptError::Silent { endpoint, pack, because });
     }
     let members = members_of(pack, detect, &seen.facts).filter(|members| !members.is_empty());
-    let members = members.ok_or_else(|| AdoptError::NoMembers { endpoint, because: in_vain(&seen) })?;
+    let members =
+        members.ok_or_else(|| AdoptError::NoMembers { endpoint, because: in_vain(&seen) })?;
     let mut adopted = cluster(pack, options, nodes(detect, &members));
     let mut notes = add_processes(detect, &mut adopted, &options.state_dir)?;
     let observation = look(&adopted, Depth::Full).await?;
@@ -176,7 +191,11 @@ fn nodes(detect: &Detect, members: &[Member]) -> Vec<Node> {
 }
 
 /// Finds the process behind each node's address on this machine and says how it is restarted.
-fn add_processes(detect: &Detect, cluster: &mut Cluster, state_dir: &Path) -> Result<Vec<String>, AdoptError> {
+fn add_processes(
+    detect: &Detect,
+    cluster: &mut Cluster,
+    state_dir: &Path,
+) -> Result<Vec<String>, AdoptError> {
     let form = &detect.process;
     let processes = find::scan(form);
     let by_port = sockets::listeners(&processes);
@@ -185,7 +204,8 @@ fn add_processes(detect: &Detect, cluster: &mut Cluster, state_dir: &Path) -> Re
     for node in &mut cluster.nodes {
         let url = node.endpoints.get(&detect.endpoint).map(|url| bare(url));
         let pid = url.as_deref().and_then(port_of).and_then(|port| by_port.get(&port));
-        let Some(found) = pid.and_then(|pid| processes.iter().find(|found| found.pid == *pid)) else {
+        let Some(found) = pid.and_then(|pid| processes.iter().find(|found| found.pid == *pid))
+        else {
             notes.push(format!("{}: no process of this machine that you may see listens at its address, so it can be looked at but not restarted", node.name));
             continue;
         };
@@ -201,7 +221,11 @@ fn add_processes(detect: &Detect, cluster: &mut Cluster, state_dir: &Path) -> Re
         node.service = Some(service(found, form, pid_file, log_file));
         let left = left_out(found, form);
         if !left.is_empty() {
-            notes.push(format!("{}: a restart will not carry over these variables of its environment: {}", node.name, left.join(", ")));
+            notes.push(format!(
+                "{}: a restart will not carry over these variables of its environment: {}",
+                node.name,
+                left.join(", ")
+            ));
         }
     }
     Ok(notes)
@@ -225,7 +249,8 @@ fn service(found: &Found, form: &ProcessForm, pid_file: PathBuf, log_file: PathB
 }
 
 /// Variables that steer a Go or Java process without bearing the product's name.
-const STEERING: &[&str] = &["GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG", "JAVA_OPTS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+const STEERING: &[&str] =
+    &["GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG", "JAVA_OPTS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
 
 fn left_out(found: &Found, form: &ProcessForm) -> Vec<String> {
     let own = |key: &str| form.env_prefix.as_deref().is_some_and(|prefix| key.starts_with(prefix));

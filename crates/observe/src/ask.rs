@@ -93,7 +93,9 @@ impl Asking<'_> {
         match (word.contains("{artifact}"), self.folder) {
             (false, _) => Ok(word.to_owned()),
             (true, Some(folder)) => Ok(word.replace("{artifact}", &folder.to_string_lossy())),
-            (true, None) => Err(NoAnswer::NotAsked(format!("no folder of tools is known for `{word}`"))),
+            (true, None) => {
+                Err(NoAnswer::NotAsked(format!("no folder of tools is known for `{word}`")))
+            }
         }
     }
 
@@ -108,7 +110,11 @@ impl Asking<'_> {
                 return Err(NoAnswer::Silent(because));
             }
         };
-        let expected = if expect.is_empty() { response.status == 200 } else { expect.contains(&response.status) };
+        let expected = if expect.is_empty() {
+            response.status == 200
+        } else {
+            expect.contains(&response.status)
+        };
         let body = response.json().unwrap_or(Value::Null);
         Ok(Answered { status: response.status.into(), body, text: response.text(), expected })
     }
@@ -120,7 +126,12 @@ impl Asking<'_> {
                 let body = serde_json::from_str(text.trim()).unwrap_or(Value::Null);
                 let status = output.status.map_or(-1, i64::from);
                 if !output.ok() {
-                    tracing::debug!(command = command.shown(), status, complaint = output.complaint(), "probe command");
+                    tracing::debug!(
+                        command = command.shown(),
+                        status,
+                        complaint = output.complaint(),
+                        "probe command"
+                    );
                 }
                 Ok(Answered { status, body, text, expected: output.ok() })
             }

@@ -11,7 +11,11 @@ use x509_parser::pem::Pem;
 const WARN_HOURS: i64 = 30 * 24;
 
 /// Certificates that Quorate itself uses.
-pub(crate) async fn of_client(transport: &dyn Transport, tls: &TlsSpec, now: Timestamp) -> Vec<Finding> {
+pub(crate) async fn of_client(
+    transport: &dyn Transport,
+    tls: &TlsSpec,
+    now: Timestamp,
+) -> Vec<Finding> {
     let TlsSpec { ca, cert, key: _ } = tls;
     let mut findings = Vec::new();
     for path in std::iter::once(ca).chain(cert) {
@@ -27,7 +31,8 @@ pub(crate) async fn of_settings(
     process: Option<&Found>,
     now: Timestamp,
 ) -> Vec<Finding> {
-    let folder = process.and_then(|found| found.work_dir.clone()).unwrap_or_else(|| PathBuf::from("/"));
+    let folder =
+        process.and_then(|found| found.work_dir.clone()).unwrap_or_else(|| PathBuf::from("/"));
     let mut paths: Vec<PathBuf> = settings
         .iter()
         .filter(|setting| {
@@ -132,13 +137,23 @@ mod tests {
         assert_eq!(codes(pem.as_bytes(), "2025-12-20T00:00:00Z"), ["certificate-expires"]);
         assert_eq!(codes(pem.as_bytes(), "2026-01-01T00:00:00Z"), ["certificate-expired"]);
         let both = format!("{pem}{pem}");
-        assert_eq!(codes(both.as_bytes(), "2027-01-01T00:00:00Z").len(), 2, "every one of a bundle counts");
+        assert_eq!(
+            codes(both.as_bytes(), "2027-01-01T00:00:00Z").len(),
+            2,
+            "every one of a bundle counts"
+        );
     }
 
     #[test]
     fn what_is_no_certificate_is_said() {
-        for content in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            assert_eq!(codes(content.as_bytes(), "2025-06-01T00:00:00Z"), ["certificate-unseen"], "{content}");
+        for content in
+            ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
+            assert_eq!(
+                codes(content.as_bytes(), "2025-06-01T00:00:00Z"),
+                ["certificate-unseen"],
+                "{content}"
+            );
         }
     }
 }

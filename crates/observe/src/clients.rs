@@ -27,7 +27,8 @@ impl Clients {
     ) -> Result<Self, TlsError> {
         let logins = pack.detect.as_ref().map(|detect| detect.auth.as_slice()).unwrap_or_default();
         let mut by_login = Vec::new();
-        for (auth, login) in auth.into_iter().flat_map(|auth| logins.iter().map(move |l| (auth, l))) {
+        for (auth, login) in auth.into_iter().flat_map(|auth| logins.iter().map(move |l| (auth, l)))
+        {
             let client = HttpClient::new(tls, Some(credentials(pack, auth, login)))?;
             by_login.push((login.clone(), client));
         }
@@ -51,7 +52,8 @@ fn credentials(pack: &Pack, auth: &AuthSpec, login: &Login) -> Credentials {
         "origin": "{{ origin }}", "endpoint": "{{ origin }}",
     });
     let context = template_value(&later);
-    let fill = |template: &str| pack.render(template, &context).unwrap_or_else(|_| template.to_owned());
+    let fill =
+        |template: &str| pack.render(template, &context).unwrap_or_else(|_| template.to_owned());
     let request = match &login.ask {
         CallTemplate::Http { method, url, body, form, expect_status: _ } => Some(LoginRequest {
             method: method.clone(),
@@ -61,7 +63,9 @@ fn credentials(pack: &Pack, auth: &AuthSpec, login: &Login) -> Credentials {
             token_pointer: login.token.clone(),
             header: login.header.clone(),
         }),
-        CallTemplate::Command { .. } | CallTemplate::File { .. } | CallTemplate::Native { .. } => None,
+        CallTemplate::Command { .. } | CallTemplate::File { .. } | CallTemplate::Native { .. } => {
+            None
+        }
     };
     Credentials {
         user: user.clone(),

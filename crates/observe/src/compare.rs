@@ -3,7 +3,7 @@
 //! Invariant: a node of another cluster takes part in no comparison.
 
 use crate::{
-    finding, fields,
+    fields, finding,
     members::{Member, undeclared},
 };
 use quorate_model::{Cluster, Node, NodeName, NodeObservation, Observation, Reach, Severity};
@@ -20,7 +20,12 @@ fn cluster_id(node: &NodeObservation) -> Option<String> {
 }
 
 /// Lays the nodes of a look side by side. `full` tells everything; at a gate only what a gate must know.
-pub(crate) fn across(cluster: &Cluster, members: Option<&[Member]>, seen: &mut Observation, full: bool) {
+pub(crate) fn across(
+    cluster: &Cluster,
+    members: Option<&[Member]>,
+    seen: &mut Observation,
+    full: bool,
+) {
     let strangers = find_strangers(seen);
     if let Some(members) = members {
         take_from_members(cluster, members, &strangers, seen);
@@ -49,10 +54,17 @@ fn find_strangers(seen: &mut Observation) -> BTreeSet<NodeName> {
     for node in &mut seen.nodes {
         let Some(id) = cluster_id(node).filter(|id| own.as_ref() != Some(id)) else { continue };
         let text = match &own {
-            Some(own) => format!("{} answers as a member of cluster {id}, the others belong to {own}", node.name),
-            None => format!("{} answers as a member of cluster {id}, and no cluster has most of the nodes", node.name),
+            Some(own) => format!(
+                "{} answers as a member of cluster {id}, the others belong to {own}",
+                node.name
+            ),
+            None => format!(
+                "{} answers as a member of cluster {id}, and no cluster has most of the nodes",
+                node.name
+            ),
         };
-        let hint = "correct its endpoint in the fleet file, or declare it in a cluster of its own".to_owned();
+        let hint = "correct its endpoint in the fleet file, or declare it in a cluster of its own"
+            .to_owned();
         node.findings.push(finding(Severity::Error, "other-cluster", text, Some(hint)));
         strangers.insert(node.name.clone());
     }
@@ -61,9 +73,16 @@ fn find_strangers(seen: &mut Observation) -> BTreeSet<NodeName> {
 
 /// What the other members know of one that does not answer: its id and whether it has a vote. A voter that is down is
 /// still a voter, else the quorum would shrink with every failure.
-fn take_from_members(cluster: &Cluster, members: &[Member], strangers: &BTreeSet<NodeName>, seen: &mut Observation) {
+fn take_from_members(
+    cluster: &Cluster,
+    members: &[Member],
+    strangers: &BTreeSet<NodeName>,
+    seen: &mut Observation,
+) {
     for node in seen.nodes.iter_mut().filter(|node| !strangers.contains(&node.name)) {
-        let Some(declared) = cluster.nodes.iter().find(|one| one.name == node.name) else { continue };
+        let Some(declared) = cluster.nodes.iter().find(|one| one.name == node.name) else {
+            continue;
+        };
         let own = members.iter().find(|member| member.is_node(declared, node.member_id.as_deref()));
         if let Some(member) = own {
             node.member_id.get_or_insert_with(|| member.id.clone());
@@ -77,7 +96,9 @@ fn set_lag(strangers: &BTreeSet<NodeName>, seen: &mut Observation) {
     let furthest = seen.nodes.iter().filter(own).filter_map(|node| node.applied_index).max();
     for node in &mut seen.nodes {
         node.lag = match (furthest, node.applied_index) {
-            (Some(furthest), Some(own)) if !strangers.contains(&node.name) => Some(furthest.saturating_sub(own)),
+            (Some(furthest), Some(own)) if !strangers.contains(&node.name) => {
+                Some(furthest.saturating_sub(own))
+            }
             _ => None,
         };
     }
@@ -89,19 +110,30 @@ fn find_different_data(strangers: &BTreeSet<NodeName>, seen: &mut Observation) {
     for node in seen.nodes.iter().filter(|node| !strangers.contains(&node.name)) {
         if let (Some(revision), Some(hash)) = (node.hash_revision, &node.data_hash) {
             let compacted = node.facts.get(HASH_COMPACT).and_then(fields::number);
-            let names = at.entry((revision, compacted)).or_default().entry(hash.clone()).or_default();
+            let names =
+                at.entry((revision, compacted)).or_default().entry(hash.clone()).or_default();
             names.push(node.name.to_string());
         }
     }
     for ((revision, _), hashes) in at.iter().filter(|(_, hashes)| hashes.len() > 1) {
-        let groups: Vec<String> = hashes.iter().map(|(hash, names)| format!("{} ({hash})", names.join(", "))).collect();
-        let text = format!("members hold different data at revision {revision}: {}", groups.join(" against "));
-        let hint = "do not upgrade; find the member that is wrong and let it rejoin empty".to_owned();
+        let groups: Vec<String> =
+            hashes.iter().map(|(hash, names)| format!("{} ({hash})", names.join(", "))).collect();
+        let text = format!(
+            "members hold different data at revision {revision}: {}",
+            groups.join(" against ")
+        );
+        let hint =
+            "do not upgrade; find the member that is wrong and let it rejoin empty".to_owned();
         seen.findings.push(finding(Severity::Error, "data-differ", text, Some(hint)));
     }
 }
 
-fn find_member_faults(cluster: &Cluster, members: &[Member], strangers: &BTreeSet<NodeName>, seen: &mut Observation) {
+fn find_member_faults(
+    cluster: &Cluster,
+    members: &[Member],
+    strangers: &BTreeSet<NodeName>,
+    seen: &mut Observation,
+) {
     let ids: BTreeMap<NodeName, Option<String>> =
         seen.nodes.iter().map(|node| (node.name.clone(), node.member_id.clone())).collect();
     let seen_id = |node: &Node| ids.get(&node.name).cloned().flatten();
@@ -111,19 +143,27 @@ fn find_member_faults(cluster: &Cluster, members: &[Member], strangers: &BTreeSe
         seen.findings.push(finding(
             Severity::Error,
             "member-not-declared",
-            format!("{}{at} is a member of the cluster, but no node of the fleet file", member.shown()),
+            format!(
+                "{}{at} is a member of the cluster, but no node of the fleet file",
+                member.shown()
+            ),
             Some("add it to the fleet file, or remove it from the cluster".into()),
         ));
     }
     for node in &mut seen.nodes {
-        let Some(declared) = cluster.nodes.iter().find(|one| one.name == node.name) else { continue };
-        let is_member = members.iter().any(|member| member.is_node(declared, node.member_id.as_deref()));
+        let Some(declared) = cluster.nodes.iter().find(|one| one.name == node.name) else {
+            continue;
+        };
+        let is_member =
+            members.iter().any(|member| member.is_node(declared, node.member_id.as_deref()));
         if is_member || strangers.contains(&node.name) || !declares_member(declared) {
             continue;
         }
         let hint = match node.reach {
             Reach::Reachable => "its endpoint leads to something else; correct the fleet file",
-            Reach::Unreachable(_) => "it was removed, or its endpoint is wrong; correct the fleet file",
+            Reach::Unreachable(_) => {
+                "it was removed, or its endpoint is wrong; correct the fleet file"
+            }
         };
         node.findings.push(finding(
             Severity::Error,
@@ -261,7 +301,10 @@ mod tests {
         });
         let members = [member("a", false), member("b", false)];
         across(&cluster(&names), Some(&members), &mut seen, false);
-        assert_eq!((seen.nodes[1].voter, seen.nodes[1].member_id.as_deref()), (Some(true), Some("id-b")));
+        assert_eq!(
+            (seen.nodes[1].voter, seen.nodes[1].member_id.as_deref()),
+            (Some(true), Some("id-b"))
+        );
         assert_eq!(seen.nodes[1].healthy, None);
     }
 

@@ -16,11 +16,16 @@ pub enum Depth {
 
 impl Depth {
     /// The depth that conditions need: costly probes are asked only when one of them is named.
-    pub fn for_conditions<'a>(detect: &Detect, conditions: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn for_conditions<'a>(
+        detect: &Detect,
+        conditions: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let named: BTreeSet<&str> = conditions.into_iter().flat_map(words).collect();
-        let costly: Vec<&Probe> = detect.node.iter().chain(&detect.cluster).filter(|p| p.costly).collect();
+        let costly: Vec<&Probe> =
+            detect.node.iter().chain(&detect.cluster).filter(|p| p.costly).collect();
         let fields = detect.fields.iter().filter(|(name, _)| named.contains(name.as_str()));
-        let fed: BTreeSet<&str> = fields.flat_map(|(_, cel)| words(cel)).chain(named.iter().copied()).collect();
+        let fed: BTreeSet<&str> =
+            fields.flat_map(|(_, cel)| words(cel)).chain(named.iter().copied()).collect();
         let wanted: BTreeSet<String> = costly
             .iter()
             .flat_map(|probe| probe.facts.keys())
@@ -112,7 +117,11 @@ mod tests {
                 name_setting: None,
                 secret_settings: Vec::new(),
             },
-            node: vec![probe("cheap", "leader", false), probe("hash", "hash", true), probe("v2", "v2_keys", true)],
+            node: vec![
+                probe("cheap", "leader", false),
+                probe("hash", "hash", true),
+                probe("v2", "v2_keys", true),
+            ],
             cluster: Vec::new(),
             fields: BTreeMap::from([("data_hash".into(), "string(facts.hash)".into())]),
             auth: Vec::new(),
@@ -145,7 +154,10 @@ mod tests {
         one.ask = CallTemplate::File { path: "/{{ facts.dir }}/x".into() };
         assert!(speaks_of(&one, "facts") && !speaks_of(&one, "cluster"));
         one.ask = CallTemplate::File { path: "/{{ x }}/cluster/facts".into() };
-        assert!(!speaks_of(&one, "facts") && !speaks_of(&one, "cluster"), "a word of an address is no name");
+        assert!(
+            !speaks_of(&one, "facts") && !speaks_of(&one, "cluster"),
+            "a word of an address is no name"
+        );
     }
 
     #[test]

@@ -48,7 +48,12 @@ fn known(issue: &KnownIssue, node: &NodeObservation) -> Finding {
 }
 
 /// A rule's sentence. When its template needs what was not seen, the template itself still says what it is about.
-fn tell(pack: &Pack, rule: &FindingRule, node: Option<&NodeObservation>, seen: &Observation) -> Finding {
+fn tell(
+    pack: &Pack,
+    rule: &FindingRule,
+    node: Option<&NodeObservation>,
+    seen: &Observation,
+) -> Finding {
     let context = json!({
         "node": node.map(as_map).unwrap_or_default(),
         "cluster": cluster_map(seen),

@@ -20,7 +20,7 @@ mod observer;
 pub mod process;
 mod tools;
 
-pub use adopt::{Adopted, AdoptError, AdoptOptions, adopt};
+pub use adopt::{AdoptError, AdoptOptions, Adopted, adopt};
 pub use clients::Clients;
 pub use depth::Depth;
 pub use members::{Member, members_of};

@@ -53,7 +53,11 @@ fn member(value: &Value) -> Member {
 impl Member {
     /// What people call it.
     pub fn shown(&self) -> String {
-        if self.name.is_empty() { format!("member {} (not started yet)", self.id) } else { self.name.clone() }
+        if self.name.is_empty() {
+            format!("member {} (not started yet)", self.id)
+        } else {
+            self.name.clone()
+        }
     }
 
     /// Whether a declared node is this member: by id when one was seen, else by address, else by name.
@@ -63,7 +67,8 @@ impl Member {
         }
         let declared: Vec<String> = node.endpoints.values().map(|url| bare(url)).collect();
         let own = self.client_urls.iter().chain(&self.peer_urls);
-        own.map(|url| bare(url)).any(|url| declared.contains(&url)) || self.name == node.name.as_str()
+        own.map(|url| bare(url)).any(|url| declared.contains(&url))
+            || self.name == node.name.as_str()
     }
 }
 
@@ -108,13 +113,21 @@ mod tests {
     }
 
     fn m1() -> Member {
-        Member { name: "m1".into(), id: "7".into(), client_urls: vec!["http://127.0.0.1:1".into()], ..Member::default() }
+        Member {
+            name: "m1".into(),
+            id: "7".into(),
+            client_urls: vec!["http://127.0.0.1:1".into()],
+            ..Member::default()
+        }
     }
 
     #[test]
     fn a_node_is_a_member_by_id_then_address_then_name() {
         assert!(m1().is_node(&node("x", "http://other:1"), Some("7")));
-        assert!(!m1().is_node(&node("m1", "http://127.0.0.1:1"), Some("8")), "its own word counts more");
+        assert!(
+            !m1().is_node(&node("m1", "http://127.0.0.1:1"), Some("8")),
+            "its own word counts more"
+        );
         assert!(m1().is_node(&node("x", "http://localhost:1/"), None));
         assert!(m1().is_node(&node("m1", "http://other:1"), None));
         assert!(!m1().is_node(&node("x", "http://other:1"), None));

@@ -22,7 +22,11 @@ impl FileStamp {
     /// The stamp of a file on this machine.
     pub(crate) fn of(path: &std::path::Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { path: path.to_owned(), modified: metadata.modified().ok(), size: metadata.len() })
+        Some(Self {
+            path: path.to_owned(),
+            modified: metadata.modified().ok(),
+            size: metadata.len(),
+        })
     }
 }
 

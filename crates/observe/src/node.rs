@@ -10,12 +10,16 @@ use crate::{
     depth::{Depth, speaks_of},
     fields, host,
     memory::{FileStamp, NodeMemory},
-    process::{find::{self, Found}, settings},
+    process::{
+        find::{self, Found},
+        settings,
+    },
 };
 use futures::future::join_all;
 use jiff::Timestamp;
 use quorate_model::{
-    Cluster, Facts, Finding, Host, Node, NodeObservation, Reach, Release, ServiceSpec, Setting, Severity,
+    Cluster, Facts, Finding, Host, Node, NodeObservation, Reach, Release, ServiceSpec, Setting,
+    Severity,
 };
 use quorate_packs::{CallTemplate, Detect, Pack, Probe, eval::Scope, template_value};
 use quorate_transport::{
@@ -59,8 +63,11 @@ pub(crate) struct NodeSeen {
 impl NodeLook<'_> {
     /// Looks.
     pub(crate) async fn look(&self, mut memory: NodeMemory) -> NodeSeen {
-        let mut seen =
-            NodeObservation::unseen(self.node.name.clone(), self.node.group.clone(), "nothing was asked");
+        let mut seen = NodeObservation::unseen(
+            self.node.name.clone(),
+            self.node.group.clone(),
+            "nothing was asked",
+        );
         self.look_at_host(&mut memory, &mut seen).await;
         self.ask_product(&mut memory, &mut seen).await;
         NodeSeen { seen, memory }
@@ -95,7 +102,12 @@ impl NodeLook<'_> {
             seen.disk_release = self.disk_release(&binary, memory).await;
         }
         if self.depth.is_full() {
-            let found = certificates::of_settings(self.transport, &memory.settings, memory.process.as_ref(), self.now);
+            let found = certificates::of_settings(
+                self.transport,
+                &memory.settings,
+                memory.process.as_ref(),
+                self.now,
+            );
             seen.findings.extend(found.await);
         }
     }
@@ -130,7 +142,9 @@ impl NodeLook<'_> {
         let form = &self.detect.process;
         let mut all = settings::from_argv(&found.argv);
         all.extend(settings::from_env(&found.env, form));
-        let value = |name: &Option<String>| name.as_deref().and_then(|name| settings::value_of(&all, name, form));
+        let value = |name: &Option<String>| {
+            name.as_deref().and_then(|name| settings::value_of(&all, name, form))
+        };
         match (&self.node.data_dir, value(&form.data_setting)) {
             (Some(declared), Some(folder)) => {
                 let folder = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(folder);
@@ -145,7 +159,9 @@ impl NodeLook<'_> {
         let mut all = settings::from_argv(&found.argv);
         all.extend(settings::from_env(&found.env, form));
         let file = form.file_setting.as_deref();
-        let Some(file) = file.and_then(|name| settings::value_of(&all, name, form)) else { return all };
+        let Some(file) = file.and_then(|name| settings::value_of(&all, name, form)) else {
+            return all;
+        };
         let path = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(file);
         let read = self.transport.read(&path).await.into_result();
         match read.and_then(|content| settings::from_file(&String::from_utf8_lossy(&content))) {
@@ -226,7 +242,9 @@ impl NodeLook<'_> {
         let Some(release) = &memory.release else { return BTreeMap::new() };
         let none = Facts::new();
         let alone = |probe: &&Probe| {
-            self.depth.asks(probe) && !speaks_of(probe, "facts") && self.wanted(probe, Some(release), &none)
+            self.depth.asks(probe)
+                && !speaks_of(probe, "facts")
+                && self.wanted(probe, Some(release), &none)
         };
         let asked = self.detect.node.iter().filter(alone).map(async |probe| {
             (probe.id.as_str(), self.ask(probe, Some(release), &none, memory).await)
@@ -271,7 +289,9 @@ impl NodeLook<'_> {
     ) -> Result<Answered, NoAnswer> {
         let folder = self.tools.folder(release).map(Path::to_owned).or_else(|| {
             let binary = memory.process.as_ref().map(|found| found.exe.clone());
-            binary.or_else(|| self.declared_binary()).and_then(|path| path.parent().map(Path::to_owned))
+            binary
+                .or_else(|| self.declared_binary())
+                .and_then(|path| path.parent().map(Path::to_owned))
         });
         let asking = Asking {
             pack: self.pack,
@@ -287,7 +307,9 @@ impl NodeLook<'_> {
     /// Who a tool acts as: `user:password`, in the variable that the pack names, read at the moment of use.
     fn tool_user(&self, call: &CallTemplate) -> Result<Option<(String, SecretText)>, NoAnswer> {
         let is_command = matches!(call, CallTemplate::Command { .. });
-        let (Some(variable), Some(auth), true) = (&self.detect.tool_user_env, &self.cluster.auth, is_command) else {
+        let (Some(variable), Some(auth), true) =
+            (&self.detect.tool_user_env, &self.cluster.auth, is_command)
+        else {
             return Ok(None);
         };
         let password = secret::read(&auth.password)
@@ -304,7 +326,11 @@ impl NodeLook<'_> {
             settings::value_of(&memory.settings, name, form).map(str::to_owned)
         };
         let declared = self.node.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
-        let tls = self.cluster.tls.as_ref().map(|tls| json!({"ca": tls.ca, "cert": tls.cert, "key": tls.key}));
+        let tls = self
+            .cluster
+            .tls
+            .as_ref()
+            .map(|tls| json!({"ca": tls.ca, "cert": tls.cert, "key": tls.key}));
         json!({
             "node": {
                 "name": self.node.name,
@@ -329,7 +355,13 @@ impl NodeLook<'_> {
 }
 
 /// Facts from an answer. An answer with a status that was not expected gives none.
-pub(crate) fn facts_of(pack: &Pack, probe: &Probe, answer: &Answered, before: &Facts, cluster: &Facts) -> Facts {
+pub(crate) fn facts_of(
+    pack: &Pack,
+    probe: &Probe,
+    answer: &Answered,
+    before: &Facts,
+    cluster: &Facts,
+) -> Facts {
     let mut facts = Facts::new();
     if !answer.expected {
         return facts;
@@ -358,13 +390,16 @@ pub(crate) fn fact_scope(facts: &Facts, cluster: &Facts) -> Scope {
 }
 
 fn object(facts: &Facts) -> Value {
-    Value::Object(facts.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>())
+    Value::Object(
+        facts.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>(),
+    )
 }
 
 /// The release in what a binary prints of itself: the whole text, else the first word that is one.
 pub(crate) fn release_in(pack: &Pack, text: &str) -> Option<Release> {
     let first_line = text.lines().next().unwrap_or_default();
-    let numbered = |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+    let numbered =
+        |word: &&str| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
     text.split_whitespace()
         .filter(numbered)
         .find_map(|word| pack.upstream(word.trim_start_matches('v').trim_end_matches(',')))

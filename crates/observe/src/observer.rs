@@ -4,13 +4,21 @@
 //! Read next: `node.rs` (one node), `depth.rs` (what is asked when), `compare.rs` and `findings.rs` (what follows).
 
 use crate::{
-    Clients, Depth, Member, Tools, certificates, compare, depth::speaks_of, fields, findings, members_of,
+    Clients, Depth, Member, Tools, certificates, compare,
+    depth::speaks_of,
+    fields, findings, members_of,
     memory::Memory,
     node::{self, NodeLook, NodeSeen},
 };
-use futures::{FutureExt, StreamExt, future::{BoxFuture, join_all}, stream};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream,
+};
 use jiff::Timestamp;
-use quorate_model::{Cluster, Facts, Finding, Host, Node, NodeName, NodeObservation, Observation, Reach, Role};
+use quorate_model::{
+    Cluster, Facts, Finding, Host, Node, NodeName, NodeObservation, Observation, Reach, Role,
+};
 use quorate_packs::{Detect, Pack, Probe};
 use quorate_transport::Transport;
 use std::{sync::Arc, time::Instant};
@@ -33,7 +41,9 @@ impl ObserveError {
     /// What next.
     pub fn hint(&self) -> String {
         match self {
-            Self::NoDetect { pack } => format!("add `detect` to the pack {pack}, and try `quorate pack lint`"),
+            Self::NoDetect { pack } => {
+                format!("add `detect` to the pack {pack}, and try `quorate pack lint`")
+            }
         }
     }
 }
@@ -90,8 +100,12 @@ impl Observer {
         let Some(detect) = &self.pack.detect else { return seen };
         let known = self.memory.facts();
         // Boxed, so that callers can hold the whole look in a task: an unboxed one is not provably `Send`.
-        let looks: Vec<BoxFuture<'_, NodeSeen>> =
-            self.cluster.nodes.iter().map(|node| self.node_seen(detect, node, &depth, &known, now).boxed()).collect();
+        let looks: Vec<BoxFuture<'_, NodeSeen>> = self
+            .cluster
+            .nodes
+            .iter()
+            .map(|node| self.node_seen(detect, node, &depth, &known, now).boxed())
+            .collect();
         let nodes: Vec<NodeSeen> = stream::iter(looks).buffered(NODES_AT_ONCE).collect().await;
         seen.nodes = nodes.into_iter().map(|node| node.seen).collect();
         let (facts, unanswered) = self.ask_cluster(detect, &depth, &seen.nodes, now).await;
@@ -114,7 +128,12 @@ impl Observer {
     }
 
     /// Looks at one node alone. Its lag stays unknown: there is nobody to compare it with. None when it is not declared.
-    pub async fn look_node(&self, name: &NodeName, depth: Depth, now: Timestamp) -> Option<NodeObservation> {
+    pub async fn look_node(
+        &self,
+        name: &NodeName,
+        depth: Depth,
+        now: Timestamp,
+    ) -> Option<NodeObservation> {
         let detect = self.pack.detect.as_ref()?;
         let node = self.cluster.nodes.iter().find(|node| node.name == *name)?;
         let known = self.memory.facts();
@@ -123,7 +142,14 @@ impl Observer {
         Some(seen)
     }
 
-    async fn node_seen(&self, detect: &Detect, node: &Node, depth: &Depth, known: &Facts, now: Timestamp) -> NodeSeen {
+    async fn node_seen(
+        &self,
+        detect: &Detect,
+        node: &Node,
+        depth: &Depth,
+        known: &Facts,
+        now: Timestamp,
+    ) -> NodeSeen {
         let transport = (self.transports)(&node.host);
         let memory = self.memory.node(&node.name);
         let look = NodeLook {
@@ -173,7 +199,8 @@ impl Observer {
             .filter(|probe| depth.asks(probe))
             .partition(|probe| speaks_of(probe, "cluster"));
         let none = Facts::new();
-        let first = first.into_iter().map(|probe| self.ask_any(detect, probe, depth, nodes, &none, now));
+        let first =
+            first.into_iter().map(|probe| self.ask_any(detect, probe, depth, nodes, &none, now));
         let (mut facts, mut unanswered) = (Facts::new(), Vec::new());
         for (new, vain) in join_all(first).await {
             facts.extend(new);

@@ -98,7 +98,10 @@ impl Pack {
     pub fn release_said(&self, printed: &str) -> Option<Release> {
         let first = printed.lines().find(|line| !line.trim().is_empty())?;
         let bare = |word: &str| word.trim_start_matches('v').trim_end_matches(',').to_owned();
-        first.split_whitespace().find_map(|word| self.upstream(&bare(word))).or_else(|| self.upstream(first))
+        first
+            .split_whitespace()
+            .find_map(|word| self.upstream(&bare(word)))
+            .or_else(|| self.upstream(first))
     }
     /// The release line of a release: `3.4`.
     pub fn line(&self, release: &Release) -> String {

@@ -67,11 +67,25 @@ pub(crate) struct BuiltHop {
     pub(crate) leader: Option<usize>,
 }
 
+/// Why a hop cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HopFault {
+    /// A template needs what is not known.
+    #[error(transparent)]
+    Unrendered(#[from] Unrendered),
+    /// The way back closes and nothing could be copied before (S6).
+    #[error("no way to back up {release} fits, or no healthy member to take it from")]
+    NoBackup { release: quorate_model::Release },
+}
+
 impl<'a> HopPlan<'a, '_> {
     /// Builds the hop's waves.
-    pub(crate) fn build(&self) -> Result<BuiltHop, Unrendered> {
+    pub(crate) fn build(&self) -> Result<BuiltHop, HopFault> {
         let mut waves = vec![self.begin()?];
         let copies = if self.needs_backup() { self.copies()? } else { Vec::new() };
+        if copies.is_empty() && self.hop.one_way != Door::None {
+            return Err(HopFault::NoBackup { release: self.hop.from.clone() });
+        }
         if !copies.is_empty() {
             waves.push(self.backup_wave(&copies));
         }

@@ -7,6 +7,7 @@
 
 pub mod backup;
 pub mod config;
+pub mod copies;
 pub mod digest;
 pub mod draw;
 pub mod estimate;

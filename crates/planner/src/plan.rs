@@ -7,19 +7,19 @@ use crate::{
     config::{ConfigOutcome, ConfigRequest, Configuration},
     digest::{observation_digest, plan_digest},
     estimate::{Measured, expected},
-    hop::HopPlan,
+    hop::{HopFault, HopPlan},
     members::{Member, Standing, members},
     order::order,
     path::{PathAnswer, PathHop, PathOutcome, PathRequest, path},
     safety::{SafetyRequest, may_stop_in},
     satisfiable::{GateRequest, never_passing},
     start::{Purpose, Start, stands_in_the_way, start},
-    template::{Unrendered, Words},
+    template::Words,
 };
 use jiff::Timestamp;
 use quorate_model::{
     Action, ArtifactRef, Blocked, Cluster, Digest, Hop, HopKind, NotNow, Observation, ObservationRef,
-    PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, StepRole,
+    PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, StepRole, Unsafe,
 };
 use quorate_packs::{Pack, eval::Scope};
 use std::time::Duration;
@@ -106,7 +106,7 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     }
     refuse_if_any(gates_that_never_pass(request, &members, &route, &scope))?;
     let crossings = cross_configuration(request, &members, &route, &scope)?;
-    let hops = build_hops(request, &members, &route, &scope, &crossings).map_err(|fault| cannot_render(&fault))?;
+    let hops = build_hops(request, &members, &route, &scope, &crossings).map_err(|fault| cannot_build(&fault))?;
     let findings = crossings.into_iter().flat_map(|crossing| crossing.findings).collect();
     let draft = Draft { kind: PlanKind::Upgrade, from: start.from, to: request.to.clone(), hops };
     let mut plan = assemble(request.cluster, request.pack, request.observation, draft);
@@ -260,9 +260,13 @@ pub(crate) fn unsafe_now(
     scope: &Scope,
 ) -> Vec<NotNow> {
     if kind_of(members, hop) != HopKind::Rolling {
-        return Vec::new();
+        return serves_before_outage(members).err().map(NotNow::Unsafe).into_iter().collect();
     }
     let down: Vec<_> = members.iter().filter(|member| member.standing() != Standing::Up).collect();
+    // A leader that does not serve is about to be none: nobody can say who goes last until there is another.
+    if let Some(leader) = down.iter().find(|member| member.is_leader()) {
+        return vec![NotNow::Unsafe(Unsafe::NoLeader { node: leader.name().clone() })];
+    }
     let safety = |observation, node| {
         let (from, to) = (Some(&hop.from), Some(&hop.to));
         let max_unavailable = ground.cluster.policy.max_unavailable;
@@ -279,6 +283,21 @@ pub(crate) fn unsafe_now(
     let moving = members.iter().filter(|m| m.standing() == Standing::Up && m.release() != Some(&hop.to));
     let refused = moving.filter_map(|member| safety(observation, member.name()).err()).next();
     refused.map(NotNow::Unsafe).into_iter().collect()
+}
+
+/// An outage by plan begins on a cluster that serves: what is to be copied before it must be there to copy.
+fn serves_before_outage(members: &[Member<'_>]) -> Result<(), Unsafe> {
+    let voters = || members.iter().filter(|member| member.is_voter());
+    let healthy = voters().filter(|member| member.standing() == Standing::Up).count();
+    let need = voters().count() / 2 + 1;
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    match voters().find(|member| member.standing() != Standing::Up) {
+        Some(down) if healthy < need => {
+            let node = down.name().clone();
+            Err(Unsafe::QuorumLost { node, healthy_after: count(healthy), need: count(need) })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The same look, with members that the plan brings back first counted as back.
@@ -336,7 +355,7 @@ fn build_hops(
     route: &Route<'_>,
     scope: &Scope,
     crossings: &[ConfigOutcome],
-) -> Result<Vec<Hop>, Unrendered> {
+) -> Result<Vec<Hop>, HopFault> {
     let Some(safety) = &request.pack.safety else { return Ok(Vec::new()) };
     let mut leader = members.iter().position(Member::is_leader);
     let mut hops = Vec::new();
@@ -469,11 +488,20 @@ fn way_out(reason: &NotNow) -> Option<String> {
     }
 }
 
-/// A pack whose template needs a word that was not seen: the plan would not be complete without it.
-pub(crate) fn cannot_render(fault: &Unrendered) -> Refusal {
-    refusal([NotNow::Blocked(Blocked::ConditionUnseen {
-        rule: fault.what.clone(),
-        text: "every request and command of a plan must be complete".into(),
-        what: fault.to_string(),
-    })])
+/// A hop that cannot be complete: its template needs what was not seen, or nothing could be copied before its door.
+pub(crate) fn cannot_build(fault: &HopFault) -> Refusal {
+    let blocked = match fault {
+        HopFault::Unrendered(unrendered) => Blocked::ConditionUnseen {
+            rule: unrendered.what.clone(),
+            text: "every request and command of a plan must be complete".into(),
+            what: fault.to_string(),
+        },
+        HopFault::NoBackup { release } => Blocked::Condition {
+            rule: "backup".into(),
+            text: format!("before the way back to {release} closes there must be a verified backup"),
+            because: fault.to_string(),
+            way_out: None,
+        },
+    };
+    refusal([NotNow::Blocked(blocked)])
 }

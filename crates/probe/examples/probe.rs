@@ -20,7 +20,8 @@ fn node(index: usize, url: &str) -> Node {
 /// Processor time of this process so far, in clock ticks of ten milliseconds.
 fn ticks() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u64>().ok()).sum()
 }
 
@@ -28,22 +29,27 @@ fn ticks() -> u64 {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [pack, name, release, secs, endpoints, rest @ ..] = words.as_slice() else {
-        return Err("usage: probe PACK.yaml NAME RELEASE SECS ENDPOINTS [CA CERT KEY] [USER PASSWORD_FILE]".into());
+        return Err(
+            "usage: probe PACK.yaml NAME RELEASE SECS ENDPOINTS [CA CERT KEY] [USER PASSWORD_FILE]"
+                .into(),
+        );
     };
     let packs = match pack.as_str() {
         "-" => Packs::builtin().clone(),
-        path => Packs::load(&[(path.to_owned(), std::fs::read_to_string(path)?)]).map_err(|e| format!("{e:?}"))?,
+        path => Packs::load(&[(path.to_owned(), std::fs::read_to_string(path)?)])
+            .map_err(|e| format!("{e:?}"))?,
     };
     let pack = packs.shared(&name.as_str().into()).ok_or("no such pack")?;
     let (tls, auth) = match rest {
-        [ca, cert, key, rest @ ..] => (
-            Some(TlsSpec { ca: ca.into(), cert: Some(cert.into()), key: Some(key.into()) }),
-            rest,
-        ),
+        [ca, cert, key, rest @ ..] => {
+            (Some(TlsSpec { ca: ca.into(), cert: Some(cert.into()), key: Some(key.into()) }), rest)
+        }
         rest => (None, rest),
     };
     let auth = match auth {
-        [user, file] => Some(AuthSpec { user: user.clone(), password: Secret::File(PathBuf::from(file)) }),
+        [user, file] => {
+            Some(AuthSpec { user: user.clone(), password: Secret::File(PathBuf::from(file)) })
+        }
         _ => None,
     };
     let cluster = Cluster {
@@ -63,7 +69,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let end = tokio::time::Instant::now() + Duration::from_secs_f64(secs.parse()?);
     while let Ok(Ok(event)) = tokio::time::timeout_at(end, events.recv()).await {
         match event {
-            ClientEvent::Sample(s) => println!("acked {} failed {} p50 {} us max {} us gap {} ms", s.acked, s.failed, s.p50_us, s.max_us, s.gap_ms),
+            ClientEvent::Sample(s) => println!(
+                "acked {} failed {} p50 {} us max {} us gap {} ms",
+                s.acked, s.failed, s.p50_us, s.max_us, s.gap_ms
+            ),
             ClientEvent::Gap(gap) => println!("GAP {} ms at {}", gap.gap_ms, gap.at),
         }
     }

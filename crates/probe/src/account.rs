@@ -14,9 +14,6 @@ use tokio::time::{Instant, sleep};
 /// another to be told the rest.
 const EVENTS_LIMIT: Duration = Duration::from_secs(3);
 
-/// One endpoint may take this long to show everything, retries included: an election and then a read.
-const LIST_LIMIT: Duration = Duration::from_secs(5);
-
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -84,8 +81,11 @@ pub(crate) async fn settle(shared: &Arc<Shared>) -> ClientAccount {
     account
 }
 
-async fn list(shared: &Shared, url: &str) -> Result<std::collections::BTreeMap<String, String>, String> {
-    let deadline = Instant::now() + LIST_LIMIT;
+async fn list(
+    shared: &Shared,
+    url: &str,
+) -> Result<std::collections::BTreeMap<String, String>, String> {
+    let deadline = Instant::now() + shared.options.read_back_limit;
     loop {
         let words = Words { endpoint: url, prefix: &shared.prefix, ..Words::default() };
         let left = deadline.saturating_duration_since(Instant::now());
@@ -106,7 +106,7 @@ pub(crate) async fn clean(shared: &Shared) -> Result<(), String> {
         let Some((index, url)) = shared.choose(last) else { break };
         last = Some(index);
         let words = Words { endpoint: &url, prefix: &shared.prefix, ..Words::default() };
-        match shared.way().clean(words, LIST_LIMIT).await {
+        match shared.way().clean(words, shared.options.read_back_limit).await {
             Ok(()) => return Ok(()),
             Err(because) => said = because,
         }

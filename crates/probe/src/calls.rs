@@ -64,12 +64,13 @@ impl Way {
         let logins = pack.detect.as_ref().map(|detect| detect.auth.as_slice()).unwrap_or_default();
         let login = logins.iter().find(|login| login.releases.contains(release)).cloned();
         let login = login.filter(|_| cluster.auth.is_some());
-        let credentials = login.as_ref().zip(cluster.auth.as_ref()).map(|(login, auth)| Credentials {
-            user: auth.user.clone(),
-            password: auth.password.clone(),
-            login: login_request(pack, login),
-            basic_for: login.basic_for.clone(),
-        });
+        let credentials =
+            login.as_ref().zip(cluster.auth.as_ref()).map(|(login, auth)| Credentials {
+                user: auth.user.clone(),
+                password: auth.password.clone(),
+                login: login_request(pack, login),
+                basic_for: login.basic_for.clone(),
+            });
         let vars = pack.vars_for(release);
         let http = HttpClient::new(cluster.tls.as_ref(), credentials);
         Some(http.map(|http| Self { pack: pack.clone(), way, login, vars, http }))
@@ -99,7 +100,11 @@ impl Way {
     }
 
     /// Reads a key.
-    pub(crate) async fn read(&self, words: Words<'_>, limit: Duration) -> Result<Option<String>, String> {
+    pub(crate) async fn read(
+        &self,
+        words: Words<'_>,
+        limit: Duration,
+    ) -> Result<Option<String>, String> {
         let answer = self.asked(&self.way.read, words, limit).await?;
         match self.evaluate(&self.way.read_value, &answer)? {
             Value::Null => Ok(None),
@@ -109,12 +114,19 @@ impl Way {
     }
 
     /// Reads every key under the prefix.
-    pub(crate) async fn list(&self, words: Words<'_>, limit: Duration) -> Result<BTreeMap<String, String>, String> {
+    pub(crate) async fn list(
+        &self,
+        words: Words<'_>,
+        limit: Duration,
+    ) -> Result<BTreeMap<String, String>, String> {
         let answer = self.asked(&self.way.list, words, limit).await?;
         let pairs = self.evaluate(&self.way.list_pairs, &answer)?;
-        let Value::Array(pairs) = pairs else { return Err("the pack's `list_pairs` gives no list".into()) };
+        let Value::Array(pairs) = pairs else {
+            return Err("the pack's `list_pairs` gives no list".into());
+        };
         let pair = |pair: &Value| Some((text(pair.get(0)?)?, text(pair.get(1)?)?));
-        let wrong = || "the pack's `list_pairs` gives something that is no pair of texts".to_owned();
+        let wrong =
+            || "the pack's `list_pairs` gives something that is no pair of texts".to_owned();
         pairs.iter().map(|one| pair(one).ok_or_else(wrong)).collect()
     }
 
@@ -144,14 +156,25 @@ impl Way {
         events.iter().map(|one| event(one).ok_or_else(wrong)).collect()
     }
 
-    async fn asked(&self, call: &CallTemplate, words: Words<'_>, limit: Duration) -> Result<HttpResponse, String> {
+    async fn asked(
+        &self,
+        call: &CallTemplate,
+        words: Words<'_>,
+        limit: Duration,
+    ) -> Result<HttpResponse, String> {
         match self.ask(call, words, limit, true).await {
             Tried::Done(answer) => Ok(answer),
             Tried::Not(because) | Tried::Unclear(because) => Err(because),
         }
     }
 
-    async fn ask(&self, call: &CallTemplate, words: Words<'_>, limit: Duration, reads: bool) -> Tried<HttpResponse> {
+    async fn ask(
+        &self,
+        call: &CallTemplate,
+        words: Words<'_>,
+        limit: Duration,
+        reads: bool,
+    ) -> Tried<HttpResponse> {
         let (request, expect) = match self.request(call, words) {
             Ok(request) => request,
             Err(because) => return Tried::Not(because),
@@ -159,7 +182,11 @@ impl Way {
         let request = if reads { request.reads_only() } else { request };
         match self.http.send(&request, limit).await {
             Answer::Done(answer) => {
-                let fine = if expect.is_empty() { answer.status == 200 } else { expect.contains(&answer.status) };
+                let fine = if expect.is_empty() {
+                    answer.status == 200
+                } else {
+                    expect.contains(&answer.status)
+                };
                 match (fine, REFUSING.contains(&answer.status)) {
                     (true, _) => Tried::Done(answer),
                     (false, true) => Tried::Not(said(&answer)),
@@ -171,7 +198,11 @@ impl Way {
         }
     }
 
-    fn request<'c>(&self, call: &'c CallTemplate, words: Words<'_>) -> Result<(HttpRequest, &'c [u16]), String> {
+    fn request<'c>(
+        &self,
+        call: &'c CallTemplate,
+        words: Words<'_>,
+    ) -> Result<(HttpRequest, &'c [u16]), String> {
         let CallTemplate::Http { method, url, body, form, expect_status } = call else {
             return Err("a client speaks HTTP only".into());
         };
@@ -208,7 +239,9 @@ fn login_request(pack: &Pack, login: &Login) -> Option<LoginRequest> {
     });
     let context = template_value(&later);
     let fill = |text: &str| pack.render(text, &context).unwrap_or_else(|_| text.to_owned());
-    let CallTemplate::Http { method, url, body, form, expect_status: _ } = &login.ask else { return None };
+    let CallTemplate::Http { method, url, body, form, expect_status: _ } = &login.ask else {
+        return None;
+    };
     Some(LoginRequest {
         method: method.clone(),
         url: fill(url),

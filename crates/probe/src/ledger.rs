@@ -188,7 +188,12 @@ impl Ledger {
     }
 
     /// Ends a read that was answered with `text`. True when the value is as young as it must be.
-    pub(crate) fn end_read(&mut self, ticket: &ReadTicket, text: Option<&str>, endpoint: &str) -> bool {
+    pub(crate) fn end_read(
+        &mut self,
+        ticket: &ReadTicket,
+        text: Option<&str>,
+        endpoint: &str,
+    ) -> bool {
         let seen = text.and_then(|text| text.parse::<u64>().ok());
         match ticket.register {
             None => {
@@ -327,7 +332,10 @@ mod tests {
     #[test]
     fn a_late_try_never_meets_a_younger_write() {
         let (_, keys) = written(&[ACKED_WITH_STRAY, ACKED, MAYBE, ACKED]);
-        assert_ne!(keys[0], keys[1], "the key of a stray try is written once more only by that try");
+        assert_ne!(
+            keys[0], keys[1],
+            "the key of a stray try is written once more only by that try"
+        );
         assert_eq!(keys[1], keys[2]);
         assert_ne!(keys[2], keys[3]);
         assert_eq!(losses(&[ACKED_WITH_STRAY, ACKED], &[(0, 1), (1, 2)]), 0);
@@ -350,7 +358,10 @@ mod tests {
         let read = ledger.begin_read().unwrap();
         let write = ledger.begin_write().unwrap();
         ledger.end_write(&write, ACKED);
-        assert!(ledger.end_read(&read, Some("1"), "a"), "the younger write ended after the read began");
+        assert!(
+            ledger.end_read(&read, Some("1"), "a"),
+            "the younger write ended after the read began"
+        );
         let read = ledger.begin_read().unwrap();
         assert!(!ledger.end_read(&read, Some("1"), "a"));
         assert!(ledger.begin_read().is_none(), "the doubtful key waits for the account");
@@ -375,7 +386,10 @@ mod tests {
         assert_eq!((read.register, read.key.as_str()), (None, keys[0].as_str()));
         assert!(!ledger.end_read(&read, None, "a"));
         assert_eq!(ledger.lost().len(), 1);
-        assert!(ledger.begin_read().is_none(), "back within its bound, and no register holds anything");
+        assert!(
+            ledger.begin_read().is_none(),
+            "back within its bound, and no register holds anything"
+        );
     }
 
     #[test]

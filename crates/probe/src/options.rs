@@ -19,6 +19,8 @@ pub struct ProbeOptions {
     pub request_limit: Duration,
     /// Writes under way at the same time; reads are a quarter of that.
     pub in_flight_max: usize,
+    /// At the end one endpoint may take this long to show everything, retries included.
+    pub read_back_limit: Duration,
     /// Keys that the writes rotate over.
     pub registers: usize,
 }
@@ -40,6 +42,8 @@ impl ProbeOptions {
             // One silent member of three holds 13 writes at a time (33 a second, 400 ms each); twice that and some more
             // keep the others going, and bound the number of retries during an outage.
             in_flight_max: 32,
+            // An election, and then a read.
+            read_back_limit: Duration::from_secs(5),
             registers: ledger::REGISTERS,
         }
     }

@@ -72,12 +72,18 @@ pub enum ProbeError {
     NoEndpoint { cluster: String, endpoint: String },
     /// No client could be made.
     #[error("cannot speak to cluster {cluster}")]
-    Tls { cluster: String, #[source] cause: TlsError },
+    Tls {
+        cluster: String,
+        #[source]
+        cause: TlsError,
+    },
     /// Its thread could not be made, or ended early.
     #[error("the probe does not run: {because}")]
     Thread { because: String },
     /// No endpoint showed the keys at the end, so that nothing is proved.
-    #[error("the acknowledged writes could not be read back through any endpoint: nothing is proved")]
+    #[error(
+        "the acknowledged writes could not be read back through any endpoint: nothing is proved"
+    )]
     NotReadBack { account: Box<ClientAccount> },
 }
 
@@ -88,10 +94,14 @@ impl ProbeError {
             Self::NoView { .. } | Self::NoWay { .. } | Self::NotHttp { .. } => {
                 "run without the client's view, or add the `client` part to the pack".into()
             }
-            Self::NoEndpoint { endpoint, .. } => format!("add `{endpoint}` to the endpoints of each node in the fleet file"),
+            Self::NoEndpoint { endpoint, .. } => {
+                format!("add `{endpoint}` to the endpoints of each node in the fleet file")
+            }
             Self::Tls { cause, .. } => cause.hint(),
             Self::Thread { .. } => "the machine may be out of memory or threads".into(),
-            Self::NotReadBack { .. } => "bring the cluster back, then compare by hand: the keys are still there".into(),
+            Self::NotReadBack { .. } => {
+                "bring the cluster back, then compare by hand: the keys are still there".into()
+            }
         }
     }
 }
@@ -108,7 +118,11 @@ pub struct ClientProbe {
 
 impl ClientProbe {
     /// Starts to write, read and watch.
-    pub fn start(pack: Arc<Pack>, cluster: &Cluster, options: ProbeOptions) -> Result<Self, ProbeError> {
+    pub fn start(
+        pack: Arc<Pack>,
+        cluster: &Cluster,
+        options: ProbeOptions,
+    ) -> Result<Self, ProbeError> {
         let name = pack.pack.to_string();
         let view = pack.client.clone().ok_or_else(|| ProbeError::NoView { pack: name.clone() })?;
         let release = options.release.clone();
@@ -118,8 +132,10 @@ impl ClientProbe {
         }
         let way = Way::new(&pack, &view, cluster, &release);
         let way = way.ok_or(ProbeError::NoWay { pack: name, release })?;
-        let way = way.map_err(|cause| ProbeError::Tls { cluster: cluster.name.to_string(), cause })?;
-        let all: Vec<Endpoint> = cluster.nodes.iter().filter_map(|node| endpoint(node, &view)).collect();
+        let way =
+            way.map_err(|cause| ProbeError::Tls { cluster: cluster.name.to_string(), cause })?;
+        let all: Vec<Endpoint> =
+            cluster.nodes.iter().filter_map(|node| endpoint(node, &view)).collect();
         if all.is_empty() {
             let (cluster, endpoint) = (cluster.name.to_string(), view.endpoint.clone());
             return Err(ProbeError::NoEndpoint { cluster, endpoint });
@@ -198,7 +214,8 @@ impl ClientProbe {
         let (give, account) = oneshot::channel();
         let asked = self.finish.take().ok_or_else(gone)?;
         asked.send(give).map_err(|_| gone())?;
-        let late = |_| ProbeError::Thread { because: format!("no account within {ACCOUNT_LIMIT:?}") };
+        let late =
+            |_| ProbeError::Thread { because: format!("no account within {ACCOUNT_LIMIT:?}") };
         let account = timeout(ACCOUNT_LIMIT, account).await.map_err(late)?.map_err(|_| gone())?;
         if account.read_back.is_empty() {
             return Err(ProbeError::NotReadBack { account: Box::new(account) });
@@ -214,7 +231,10 @@ fn endpoint(node: &quorate_model::Node, view: &ClientView) -> Option<Endpoint> {
 
 /// Two probes on one cluster must not share keys: the time and the process tell them apart.
 fn unique() -> String {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_nanos()).unwrap_or_default();
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map(|since| since.as_nanos())
+        .unwrap_or_default();
     format!("{:x}-{:x}", nanos, std::process::id())
 }
 
@@ -224,7 +244,8 @@ fn spawn(
     asked: oneshot::Receiver<oneshot::Sender<ClientAccount>>,
 ) -> Result<(), ProbeError> {
     let fail = |error: std::io::Error| ProbeError::Thread { because: error.to_string() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
     let body = move || runtime.block_on(live(shared, asked));
     thread::Builder::new().name("client-probe".into()).spawn(body).map_err(fail)?;
     Ok(())

@@ -27,7 +27,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
         });
     }
     let all = u32::try_from(shared.options.reads_in_flight_max()).unwrap_or(u32::MAX);
-    let _ = timeout(shared.options.request_limit + Duration::from_secs(1), slots.acquire_many(all)).await;
+    let _ = timeout(shared.options.request_limit + Duration::from_secs(1), slots.acquire_many(all))
+        .await;
 }
 
 async fn read(shared: &Shared, ticket: ReadTicket) {
@@ -38,7 +39,8 @@ async fn read(shared: &Shared, ticket: ReadTicket) {
     while Instant::now() < deadline {
         let Some((index, url)) = shared.choose(last) else { break };
         let words = Words { endpoint: &url, key: &ticket.key, ..Words::default() };
-        let limit = shared.options.try_limit.min(deadline.saturating_duration_since(Instant::now()));
+        let limit =
+            shared.options.try_limit.min(deadline.saturating_duration_since(Instant::now()));
         let seen = shared.way().read(words, limit).await;
         shared.judge(index, seen.is_ok());
         match seen {

@@ -34,7 +34,11 @@ struct Place {
 }
 
 /// Watches until told to stop. `stands` becomes true with the first watch.
-pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>, stands: watch::Sender<bool>) {
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+    stands: watch::Sender<bool>,
+) {
     let mut place = Place::default();
     let mut last = None;
     while !*stop.borrow() {
@@ -54,8 +58,15 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>, st
 }
 
 /// Follows one watch to its end and gives the number of events that it told.
-async fn follow(shared: &Shared, way: &Way, url: &str, place: &mut Place, stands: &watch::Sender<bool>) -> u64 {
-    let words = Words { endpoint: url, prefix: &shared.prefix, revision: place.next, ..Words::default() };
+async fn follow(
+    shared: &Shared,
+    way: &Way,
+    url: &str,
+    place: &mut Place,
+    stands: &watch::Sender<bool>,
+) -> u64 {
+    let words =
+        Words { endpoint: url, prefix: &shared.prefix, revision: place.next, ..Words::default() };
     let (request, http) = match way.watch(words) {
         Ok(request) => request,
         Err(because) => {

@@ -41,7 +41,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     }
     let all = u32::try_from(shared.options.in_flight_max).unwrap_or(u32::MAX);
     // A write ends within its own limit; the second on top is for the scheduler.
-    let _ = timeout(shared.options.request_limit + Duration::from_secs(1), slots.acquire_many(all)).await;
+    let _ = timeout(shared.options.request_limit + Duration::from_secs(1), slots.acquire_many(all))
+        .await;
 }
 
 /// Carries one write through and enters its end.
@@ -75,7 +76,8 @@ async fn attempt(shared: &Shared, ticket: &Ticket) -> WriteEnd {
     while Instant::now() < deadline {
         let Some((index, url)) = shared.choose(last) else { break };
         let words = Words { endpoint: &url, key: &ticket.key, value: &value, ..Words::default() };
-        let limit = shared.options.try_limit.min(deadline.saturating_duration_since(Instant::now()));
+        let limit =
+            shared.options.try_limit.min(deadline.saturating_duration_since(Instant::now()));
         let way = shared.way();
         let tried = way.write(words, limit).await;
         shared.judge(index, matches!(tried, Tried::Done(())));

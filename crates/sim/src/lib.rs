@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod product;
 pub mod sabotage;
 pub mod scenario;
+pub mod script;
 pub mod sim;
 pub mod world;
 

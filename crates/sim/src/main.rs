@@ -62,11 +62,12 @@ fn one(seed: u64, json: bool) -> bool {
 fn many(wish: &Wish) -> bool {
     let began = Instant::now();
     let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut failed = 0_u64;
+    let (mut failed, mut odd) = (0_u64, 0_u64);
     let mut out = std::io::stdout().lock();
     for seed in wish.from..wish.from + wish.seeds {
         let outcome = run_seed(seed);
         *ends.entry(name(&outcome)).or_default() += 1;
+        odd += u64::from(!outcome.remarks.is_empty());
         if !outcome.holds() {
             failed += 1;
             let _ = writeln!(out, "{outcome}\n  replay: {}", outcome.command());
@@ -76,11 +77,11 @@ fn many(wish: &Wish) -> bool {
     let rate = f64::from(u32::try_from(wish.seeds).unwrap_or(u32::MAX)) / secs.max(f64::EPSILON);
     if wish.json {
         let line = serde_json::json!({
-            "seeds": wish.seeds, "from": wish.from, "failed": failed, "ends": ends, "secs": secs, "rate": rate,
+            "seeds": wish.seeds, "from": wish.from, "failed": failed, "odd": odd, "ends": ends, "secs": secs, "rate": rate,
         });
         let _ = writeln!(out, "{line}");
     } else {
-        let _ = writeln!(out, "{} seeds from {}: {failed} failed; {ends:?}; {secs:.1} s, {rate:.0} a second", wish.seeds, wish.from);
+        let _ = writeln!(out, "{} seeds from {}: {failed} failed, {odd} odd; {ends:?}; {secs:.1} s, {rate:.0} a second", wish.seeds, wish.from);
     }
     failed == 0
 }

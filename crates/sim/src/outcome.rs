@@ -38,6 +38,8 @@ pub struct SimOutcome {
     pub end: End,
     /// Invariants broken in the world.
     pub breaches: Vec<Breach>,
+    /// What is odd and breaks no invariant.
+    pub remarks: Vec<String>,
     /// Acts that controllers began.
     pub acts: u32,
     /// Appends to journals.
@@ -61,7 +63,7 @@ impl SimOutcome {
 
 impl fmt::Display for SimOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, end, breaches, acts, appends, runs, took_ms } = self;
+        let Self { seed, end, breaches, remarks, acts, appends, runs, took_ms } = self;
         let end = match end {
             End::Converged => "converged".to_owned(),
             End::Halted { code, text } => format!("halted ({code}): {text}"),
@@ -69,6 +71,7 @@ impl fmt::Display for SimOutcome {
             End::Stuck { text } => format!("STUCK: {text}"),
         };
         write!(f, "seed {seed}: {end}; {runs} runs, {acts} acts, {appends} appends, {took_ms} ms")?;
+        remarks.iter().try_for_each(|remark| write!(f, "\n  odd: {remark}"))?;
         breaches.iter().try_for_each(|breach| write!(f, "\n  BROKEN {breach}"))
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     product::{self, Product, SharedPlan},
     sabotage::Sabotage,
     scenario::{CrashPoint, Scenario, SecondOperator},
-    world::{Hurt, World},
+    world::{Hurt, Process, World},
 };
 use quorate_engine::{Effect, Input, Look, Phase, Turn};
 use quorate_model::{Attempt, Cluster, Outcome, RunEnd, RunEvent, RunId, StepId};
@@ -79,11 +79,18 @@ pub struct Sim {
     events: BTreeMap<u64, Event>,
     next_event: u64,
     calm: bool,
-    acts: u32,
     appends: u32,
     sessions: u32,
     last_hold: Option<(String, String)>,
     return_due: bool,
+    /// A script decides who comes back and when.
+    pub(crate) scripted: bool,
+    /// What is done to the next act, for scripts.
+    pub(crate) next_hurt: Option<Hurt>,
+    /// Events that were written, for scripts.
+    pub(crate) written: Vec<RunEvent>,
+    pub(crate) acts: u32,
+    remarks: Vec<String>,
     end: Option<End>,
     trace: Option<Vec<String>>,
 }
@@ -113,11 +120,15 @@ impl Sim {
             events: BTreeMap::new(),
             next_event: 0,
             calm: false,
-            acts: 0,
             appends: 0,
             sessions: 0,
             last_hold: None,
             return_due: false,
+            scripted: false,
+            next_hurt: None,
+            written: Vec::new(),
+            acts: 0,
+            remarks: Vec::new(),
             end: None,
             trace: None,
         }
@@ -136,29 +147,33 @@ impl Sim {
         self.after_session(session);
         let limit = self.scenario.calm_from + CALM_MAX;
         while self.end.is_none() {
-            let Some(Reverse((at, id))) = self.queue.pop() else {
+            if !self.next() {
                 self.end = Some(self.verdict("nothing is left to happen"));
-                break;
-            };
-            if at > limit {
+            } else if self.world.now > limit {
                 self.end = Some(End::Stuck { text: format!("time ran out: {}", self.what_is_up()) });
-                break;
-            }
-            self.world.advance(at);
-            if let Some(event) = self.events.remove(&id) {
-                self.happens(event);
             }
         }
         let outcome = SimOutcome {
             seed,
             end: self.end.unwrap_or(End::Stuck { text: "no end".into() }),
             breaches: self.checks.breaches,
+            remarks: self.remarks,
             acts: self.acts,
             appends: self.appends,
             runs: self.runs,
             took_ms: self.world.now,
         };
         (outcome, self.trace.unwrap_or_default())
+    }
+
+    /// Lets the next thing happen; false when nothing is left.
+    pub(crate) fn next(&mut self) -> bool {
+        let Some(Reverse((at, id))) = self.queue.pop() else { return false };
+        self.world.advance(at);
+        if let Some(event) = self.events.remove(&id) {
+            self.happens(event);
+        }
+        true
     }
 
     fn schedule(&mut self) {
@@ -187,7 +202,7 @@ impl Sim {
 
     /// Somebody comes back after a while; one who is on the way already is enough.
     fn return_after(&mut self, by: Millis, break_held: bool) {
-        if !std::mem::replace(&mut self.return_due, true) {
+        if !self.scripted && !std::mem::replace(&mut self.return_due, true) {
             self.after(by, Event::Return { break_held });
         }
     }
@@ -356,6 +371,9 @@ impl Sim {
                 }
                 let controller = &self.controllers[index];
                 self.checks.appended(&controller.run, &controller.plan, events, &self.world);
+                if self.scripted {
+                    self.written.extend_from_slice(events);
+                }
                 self.ask_person(index);
                 true
             }
@@ -450,6 +468,9 @@ impl Sim {
     }
 
     fn draw_hurt(&mut self) -> Hurt {
+        if let Some(hurt) = self.next_hurt.take() {
+            return hurt;
+        }
         if self.calm || !self.chance.percent(self.scenario.hurt_percent) {
             return Hurt::None;
         }
@@ -559,12 +580,23 @@ impl Sim {
                 let text = format!("there is nothing to do, they say, but {}", self.what_is_up());
                 self.end = Some(End::Stuck { text });
             }
-            Session::NothingToDo => self.return_after(5_000, false),
+            Session::NothingToDo => {
+                if self.somebody_lies_down() {
+                    let text = format!("nothing is to be done, the planner says, but {}", self.what_is_up());
+                    self.remarks.push(text);
+                }
+                self.return_after(5_000, false);
+            }
             Session::NotNow { text, .. } if self.calm && self.sessions >= SESSIONS_MAX => {
                 self.end = Some(End::Refused { text });
             }
             Session::NotNow { .. } => self.return_after(10_000, false),
         }
+    }
+
+    /// A member that the controller can reach is plainly not running.
+    fn somebody_lies_down(&self) -> bool {
+        self.world.members.iter().any(|member| !member.cut && member.process == Process::Down)
     }
 
     /// What is said when nothing more will happen.

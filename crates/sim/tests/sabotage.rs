@@ -1,6 +1,6 @@
 //! Every deliberately broken variant is caught, by the checker that watches what it breaks.
 
-use quorate_sim::{Sabotage, catch};
+use quorate_sim::{Sabotage, catch, run_seed};
 
 /// Seeds that are tried for one variant.
 const SEEDS: u64 = 300;
@@ -11,6 +11,9 @@ fn caught(sabotage: Sabotage, by: &str) {
     let outcome = outcome.unwrap_or_else(|| panic!("{sabotage:?}: no checker saw it in {SEEDS} seeds"));
     let by_whom: Vec<_> = outcome.breaches.iter().map(|breach| breach.check).collect();
     assert!(by_whom.contains(&by), "{sabotage:?} was seen by {by_whom:?}, not by {by}\n{outcome}");
+    // The same seed without the sabotage is not seen by that checker: it was the sabotage that it saw.
+    let sound = run_seed(outcome.seed);
+    assert!(sound.breaches.iter().all(|breach| breach.check != by), "{sound}");
 }
 
 #[test]

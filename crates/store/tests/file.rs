@@ -2,13 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
 
-use quorate_model::{ClusterName, Digest, RunEvent, RunId, Seq};
+use quorate_model::{ClusterName, Digest, Holder, RunEvent, RunId, Seq};
 use quorate_store::{SCHEMA, SqliteStore, Store, StoreError};
 use std::{
     fs::{self, Permissions},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 /// Set for a child that runs this binary again as another user: the file it shall open.
@@ -136,6 +138,53 @@ fn many_may_open_a_new_file_at_once() {
         }
     });
     assert_eq!(SqliteStore::open(&path).unwrap().runs().unwrap().len(), 8);
+}
+
+/// Two programs, so two connections: only the lock of the file itself stands between them.
+#[test]
+fn of_two_programs_one_wins_each_sequence_and_each_lease() {
+    const EACH: usize = 25;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (run, start) = (RunId::new("r1"), jiff::Timestamp::UNIX_EPOCH);
+    let plan = Digest::new("d");
+    SqliteStore::open(&path).unwrap().create_run(&run, &"demo".into(), &plan, start).unwrap();
+    let taken = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for program in ["a", "b"] {
+            let (path, run, taken) = (&path, &run, &taken);
+            scope.spawn(move || {
+                let store = SqliteStore::open(path).unwrap();
+                let holder = Holder { who: program.into(), pid: 1 };
+                let ttl = Duration::from_secs(30);
+                match store.take_lease(&"demo".into(), run, &holder, start, ttl, false) {
+                    Ok(_) => drop(taken.fetch_add(1, Ordering::SeqCst)),
+                    Err(StoreError::Held(_)) => {}
+                    Err(other) => panic!("{other}"),
+                }
+                let (mut end, mut won) = (Seq(0), 0);
+                while won < EACH {
+                    let note = RunEvent::Note { by: program.into(), text: won.to_string() };
+                    match store.append(run, None, end, start, &[note]) {
+                        Ok(seq) => (end, won) = (seq, won + 1),
+                        Err(StoreError::Conflict { actual, .. }) => end = actual,
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(taken.into_inner(), 1, "one lease");
+    let journal = SqliteStore::open(&path).unwrap().journal(&run, Seq(0)).unwrap();
+    let of = |program: &str| {
+        let own = journal.iter().filter_map(|recorded| match &recorded.event {
+            RunEvent::Note { by, text } if by == program => text.parse::<usize>().ok(),
+            _ => None,
+        });
+        own.collect::<Vec<_>>()
+    };
+    let whole: Vec<usize> = (0..EACH).collect();
+    assert_eq!((of("a"), of("b"), journal.len()), (whole.clone(), whole, 2 * EACH));
 }
 
 /// Opens `path` as a user who owns nothing, in a child when this user is root.

@@ -5,8 +5,8 @@ use super::{
     keys::{Key, Overlay, press},
 };
 use jiff::Timestamp;
-use quorate_model::{Recorded, RunState};
-use quorate_report::{Fold, Report};
+use quorate_model::Recorded;
+use quorate_report::Fold;
 use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event},
@@ -52,16 +52,6 @@ impl Screen {
         let (overlay, asked) = press(&self.overlay, key, report);
         self.overlay = overlay;
         Ok(asked)
-    }
-
-    /// The report as last drawn.
-    pub(crate) fn report(&self) -> &Report {
-        self.fold.as_of_last_event()
-    }
-
-    /// Whether the run has ended: nothing more will come.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.report().state, RunState::Ended { .. })
     }
 }
 

@@ -124,7 +124,9 @@ pub fn scan(form: &ProcessForm) -> Vec<Found> {
         .filter_map(Result::ok)
         .filter(|process| {
             // The kernel's short name is cheap to read and rules nearly every process out.
-            process.stat().is_ok_and(|stat| form.names.iter().any(|name| short_name_fits(&stat.comm, name)))
+            process
+                .stat()
+                .is_ok_and(|stat| form.names.iter().any(|name| short_name_fits(&stat.comm, name)))
         })
         .filter_map(|process| Found::read(u32::try_from(process.pid()).ok()?))
         .filter(|found| is_product(found, form))
@@ -152,7 +154,9 @@ fn is_binary_name(name: &str, known: &str) -> bool {
         let mut letters = rest.chars();
         match letters.next() {
             None => true,
-            Some('-' | '.' | '_' | '@') => letters.next().is_some_and(|c| c.is_ascii_digit() || c == 'v'),
+            Some('-' | '.' | '_' | '@') => {
+                letters.next().is_some_and(|c| c.is_ascii_digit() || c == 'v')
+            }
             Some(_) => false,
         }
     })

@@ -54,8 +54,8 @@ pub fn from_env(env: &BTreeMap<String, String>, form: &ProcessForm) -> Vec<Setti
 
 /// Keys of a YAML configuration file; nested ones are joined with dots.
 pub fn from_file(text: &str) -> Result<Vec<Setting>, String> {
-    let tree: serde_json::Value =
-        serde_saphyr::from_str(text).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
+    let tree: serde_json::Value = serde_saphyr::from_str(text)
+        .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
     let mut settings = Vec::new();
     match &tree {
         serde_json::Value::Object(_) => flatten("", &tree, &mut settings),
@@ -116,7 +116,8 @@ pub fn masked_argv(argv: &[String], form: &ProcessForm) -> Vec<String> {
     let mask_word = |word: &String| {
         let hidden = std::mem::take(&mut hide_next);
         let key = word.split_once('=').map_or(word.as_str(), |(key, _)| key);
-        let secret = word.starts_with('-') && is_secret(&setting(SettingSource::Flag, key, ""), form);
+        let secret =
+            word.starts_with('-') && is_secret(&setting(SettingSource::Flag, key, ""), form);
         match (secret, word.contains('=')) {
             (true, true) => format!("{key}={MASK}"),
             (true, false) => {
@@ -171,13 +172,20 @@ mod tests {
 
     #[test]
     fn reads_flags_in_every_form() {
-        let settings = from_argv(&argv("/bin/etcd --name m1 -data-dir=/d --debug --snapshot-count -1 --enable-v2=false"));
-        assert_eq!(shown(&settings), "--name=m1 -data-dir=/d --debug= --snapshot-count=-1 --enable-v2=false");
+        let settings = from_argv(&argv(
+            "/bin/etcd --name m1 -data-dir=/d --debug --snapshot-count -1 --enable-v2=false",
+        ));
+        assert_eq!(
+            shown(&settings),
+            "--name=m1 -data-dir=/d --debug= --snapshot-count=-1 --enable-v2=false"
+        );
     }
 
     #[test]
     fn reads_a_configuration_file() {
-        let settings = from_file("name: m1\nclient-transport-security:\n  cert-file: /c\n  client-cert-auth: true\nsnapshot-count: 5\n");
+        let settings = from_file(
+            "name: m1\nclient-transport-security:\n  cert-file: /c\n  client-cert-auth: true\nsnapshot-count: 5\n",
+        );
         assert_eq!(
             shown(&settings.unwrap()),
             "name=m1 client-transport-security.cert-file=/c client-transport-security.client-cert-auth=true snapshot-count=5"
@@ -217,9 +225,12 @@ mod tests {
     #[test]
     fn two_members_configured_alike_have_one_digest() {
         let of = |line: &str| digest(&from_argv(&argv(line)), &form());
-        let a = of("etcd --name a --data-dir /a --listen-client-urls http://h1:1 --snapshot-count 5");
-        let b = of("etcd --name b --data-dir /b --listen-client-urls http://h2:1 --snapshot-count 5");
-        let c = of("etcd --name b --data-dir /b --listen-client-urls http://h2:1 --snapshot-count 6");
+        let a =
+            of("etcd --name a --data-dir /a --listen-client-urls http://h1:1 --snapshot-count 5");
+        let b =
+            of("etcd --name b --data-dir /b --listen-client-urls http://h2:1 --snapshot-count 5");
+        let c =
+            of("etcd --name b --data-dir /b --listen-client-urls http://h2:1 --snapshot-count 6");
         assert_eq!(a, b);
         assert_ne!(a, c);
     }

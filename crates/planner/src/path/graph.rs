@@ -6,10 +6,7 @@
 use super::{PathHop, PathRequest, judge::Judge};
 use quorate_model::{Facts, Release, Risk};
 use quorate_packs::{Pack, Reach, Verdict};
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, HashMap},
-};
+use std::collections::{BTreeSet, HashMap};
 
 /// Bits, one a rule.
 pub(super) type Bits = Vec<u64>;
@@ -17,24 +14,21 @@ pub(super) type Bits = Vec<u64>;
 /// Releases at hand between start and target, in order, and what the rules say of moves between them.
 pub(super) struct Graph<'a> {
     pub(super) pack: &'a Pack,
-    pub(super) judge: Judge<'a>,
+    pub(super) judge: Judge,
     nodes: Vec<Release>,
-    lines: Vec<LineId>,
+    /// The line of each node, as a number.
+    lines: Vec<usize>,
+    /// The place of each node's line in the pack's order, when it is listed there.
+    order: Vec<Option<usize>>,
     newest: Vec<bool>,
     from_bits: Vec<Bits>,
     to_bits: Vec<Bits>,
     kinds: Kinds,
     start: usize,
     target: usize,
+    /// Permitted moves from every node that can be reached, upward.
+    moves: Vec<Vec<(usize, Risk)>>,
     reached: Vec<bool>,
-    risks: RefCell<HashMap<(usize, usize), Option<Risk>>>,
-}
-
-/// A release line by its place in the pack's order, or by its text alone when the pack does not list it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum LineId {
-    Listed(usize),
-    Unlisted(String),
 }
 
 /// Rules by what they do, as bits.
@@ -48,7 +42,7 @@ impl<'a> Graph<'a> {
     /// Builds the graph of a request. Nodes outside start and target are of no use and left out.
     pub(super) fn new(pack: &'a Pack, request: &PathRequest<'a>, facts: &Facts) -> Self {
         let nodes = releases_between(pack, request);
-        let lines: Vec<_> = nodes.iter().map(|release| line_id(pack, release)).collect();
+        let (lines, order) = lines_of(pack, &nodes);
         let newest = (0..nodes.len()).map(|i| lines.get(i + 1) != Some(&lines[i])).collect();
         let (from_bits, to_bits) = match_rules(pack, &nodes);
         let bits = |wanted: &dyn Fn(&quorate_packs::Rule) -> bool| {
@@ -72,15 +66,16 @@ impl<'a> Graph<'a> {
             reached: vec![false; nodes.len()],
             nodes,
             lines,
+            order,
             newest,
             from_bits,
             to_bits,
             kinds,
             start,
             target,
-            risks: RefCell::new(HashMap::new()),
+            moves: Vec::new(),
         };
-        graph.mark_reachable();
+        graph.find_moves();
         graph
     }
 
@@ -113,16 +108,9 @@ impl<'a> Graph<'a> {
         node + 1..=self.target
     }
 
-    /// The risk of the hop, or nothing when it is refused.
-    pub(super) fn risk(&self, a: usize, b: usize) -> Option<Risk> {
-        if let Some(known) = self.risks.borrow().get(&(a, b)) {
-            return *known;
-        }
-        let rules = self.rules(a, b);
-        let allowed = rules.iter().zip(&self.kinds.allow).any(|(rules, allow)| rules & allow != 0);
-        let risk = if allowed { self.judge.risk(self.pack, (a, b), &rules) } else { None };
-        self.risks.borrow_mut().insert((a, b), risk);
-        risk
+    /// Permitted moves from a node that can be reached, each with its risk.
+    pub(super) fn moves(&self, node: usize) -> &[(usize, Risk)] {
+        &self.moves[node]
     }
 
     /// The hop with its rules, or why it is refused.
@@ -132,38 +120,81 @@ impl<'a> Graph<'a> {
 
     /// The rules that concern a move.
     fn rules(&self, a: usize, b: usize) -> Bits {
-        let same = self.same_line(a, b);
-        let next = match (&self.lines[a], &self.lines[b]) {
-            (LineId::Listed(a), LineId::Listed(b)) => a + 1 == *b,
-            _ => false,
-        };
-        let words = self.from_bits[a].iter().zip(&self.to_bits[b]).enumerate();
-        words
-            .map(|(i, (from, to))| {
-                let mut word = from & to;
-                if !same {
-                    word &= !self.kinds.same_line[i];
-                }
-                if !next {
-                    word &= !self.kinds.next_line[i];
-                }
-                word
-            })
-            .collect()
+        let mut rules = vec![0; words(self.pack)];
+        self.rules_into(&mut rules, a, b);
+        rules
     }
 
-    fn mark_reachable(&mut self) {
+    fn rules_into(&self, rules: &mut Bits, a: usize, b: usize) {
+        let (same, next) = (self.same_line(a, b), self.next_line(a, b));
+        for (i, word) in rules.iter_mut().enumerate() {
+            *word = self.from_bits[a][i] & self.to_bits[b][i];
+            if !same {
+                *word &= !self.kinds.same_line[i];
+            }
+            if !next {
+                *word &= !self.kinds.next_line[i];
+            }
+        }
+    }
+
+    /// Looks at every pair once, from the start upward; all but a few fall to one comparison of words.
+    fn find_moves(&mut self) {
+        self.moves = vec![Vec::new(); self.nodes.len()];
         self.reached[self.start] = true;
+        let mut rules = vec![0; words(self.pack)];
         for a in self.start..self.target {
             if !self.reached[a] {
                 continue;
             }
+            let far = self.goes_far(a);
             for b in self.onward(a) {
-                if !self.reached[b] && self.risk(a, b).is_some() {
+                if !far && self.beyond_next_line(a, b) {
+                    break;
+                }
+                if !self.may_be_allowed(a, b) {
+                    continue;
+                }
+                self.rules_into(&mut rules, a, b);
+                let allowed = rules.iter().zip(&self.kinds.allow).any(|(rules, allow)| rules & allow != 0);
+                let risk = if allowed { self.judge.risk(self.pack, (a, b), &rules) } else { None };
+                if let Some(risk) = risk {
+                    self.moves[a].push((b, risk));
                     self.reached[b] = true;
                 }
             }
         }
+    }
+
+    /// Whether some permitting rule of a node reaches further than the next line.
+    fn goes_far(&self, a: usize) -> bool {
+        let Kinds { allow, same_line, next_line } = &self.kinds;
+        let words = self.from_bits[a].iter().enumerate();
+        words.into_iter().any(|(i, from)| from & allow[i] & !same_line[i] & !next_line[i] != 0)
+    }
+
+    fn beyond_next_line(&self, a: usize, b: usize) -> bool {
+        matches!((self.order[a], self.order[b]), (Some(a), Some(b)) if b > a + 1)
+    }
+
+    /// Whether the ranges and the reach of some permitting rule fit; most pairs end here.
+    fn may_be_allowed(&self, a: usize, b: usize) -> bool {
+        let (same, next) = (self.same_line(a, b), self.next_line(a, b));
+        let words = self.from_bits[a].iter().zip(&self.to_bits[b]).enumerate();
+        words.into_iter().any(|(i, (from, to))| {
+            let mut word = from & to & self.kinds.allow[i];
+            if !same {
+                word &= !self.kinds.same_line[i];
+            }
+            if !next {
+                word &= !self.kinds.next_line[i];
+            }
+            word != 0
+        })
+    }
+
+    fn next_line(&self, a: usize, b: usize) -> bool {
+        self.order[a].is_some_and(|order| self.order[b] == Some(order + 1))
     }
 }
 
@@ -178,12 +209,21 @@ fn releases_between(pack: &Pack, request: &PathRequest<'_>) -> Vec<Release> {
     nodes.into_iter().collect()
 }
 
-fn line_id(pack: &Pack, release: &Release) -> LineId {
-    let line = pack.line(release);
-    match pack.lines.iter().position(|known| known.line == line) {
-        Some(index) => LineId::Listed(index),
-        None => LineId::Unlisted(line),
+/// Numbers the lines of sorted releases, and finds their places in the pack's order.
+fn lines_of(pack: &Pack, nodes: &[Release]) -> (Vec<usize>, Vec<Option<usize>>) {
+    let place: HashMap<&str, usize> =
+        pack.lines.iter().enumerate().map(|(place, line)| (line.line.as_str(), place)).collect();
+    let mut lines: Vec<usize> = Vec::with_capacity(nodes.len());
+    let mut order = Vec::with_capacity(nodes.len());
+    let mut last = String::new();
+    for node in nodes {
+        let line = pack.line(node);
+        let number = lines.last().copied().unwrap_or(0);
+        lines.push(if line == last { number } else { number + 1 });
+        order.push(place.get(line.as_str()).copied());
+        last = line;
     }
+    (lines, order)
 }
 
 fn words(pack: &Pack) -> usize {

@@ -11,16 +11,30 @@ use quorate_packs::{
     Pack, Rule, Verdict,
     eval::{Scope, Truth},
 };
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+};
 
 /// Evaluates rules, each expression once for all the moves that it cannot tell apart.
-pub(super) struct Judge<'a> {
+pub(super) struct Judge {
     scope: Scope,
     observed: bool,
     nodes: Vec<Release>,
     never_land: Vec<Option<usize>>,
     speaks: Vec<Vec<Option<(u32, u32)>>>,
-    truths: RefCell<HashMap<(&'a str, Option<usize>, Option<usize>), Truth>>,
+    rules: Vec<RuleReading>,
+}
+
+/// What is known of a rule so far.
+#[derive(Default)]
+struct RuleReading {
+    /// Its expressions speak of the hop's start, its target.
+    speaks_of: (bool, bool),
+    /// What it means, for each start and target that it can tell apart.
+    stands: RefCell<HashMap<(Option<usize>, Option<usize>), Stand>>,
+    /// The same for a rule that tells no hops apart.
+    everywhere: OnceCell<Stand>,
 }
 
 /// Something that refuses a move.
@@ -37,17 +51,18 @@ pub(super) struct Refusing {
 }
 
 /// What one rule means for one move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
     Aside,
     Permits,
     Refuses,
     Holds,
-    ToProve(String),
+    ToProve,
     ToCure,
 }
 
-impl<'a> Judge<'a> {
-    pub(super) fn new(pack: &'a Pack, request: &PathRequest<'a>, facts: &Facts, nodes: &[Release]) -> Self {
+impl Judge {
+    pub(super) fn new(pack: &Pack, request: &PathRequest<'_>, facts: &Facts, nodes: &[Release]) -> Self {
         let scope = match request.observation {
             Some(seen) => Scope::cluster(pack, seen, None, None),
             None => Scope::paper(facts, None, None),
@@ -67,25 +82,25 @@ impl<'a> Judge<'a> {
             never_land: nodes.iter().map(never).collect(),
             speaks: speaks.collect(),
             nodes: nodes.to_vec(),
-            truths: RefCell::new(HashMap::new()),
+            rules: pack.rules.iter().map(RuleReading::new).collect(),
         }
     }
 
     /// The risk of a move, or nothing when it is refused.
-    pub(super) fn risk(&self, pack: &'a Pack, (a, b): (usize, usize), rules: &Bits) -> Option<Risk> {
+    pub(super) fn risk(&self, pack: &Pack, (a, b): (usize, usize), rules: &Bits) -> Option<Risk> {
         if self.never_land[b].is_some() || self.silent_protocol(a, b).is_some() {
             return None;
         }
         let mut permitted = false;
         let mut worst = Risk::Low;
-        for rule in ones(rules).map(|i| &pack.rules[i]) {
-            match self.stand(pack, rule, (a, b)) {
+        for index in ones(rules) {
+            match self.stand(pack, index, (a, b)) {
                 Stand::Aside => continue,
                 Stand::Refuses => return None,
                 Stand::Permits => permitted = true,
-                Stand::Holds | Stand::ToProve(_) | Stand::ToCure => {}
+                Stand::Holds | Stand::ToProve | Stand::ToCure => {}
             }
-            worst = worst.max(rule.risk);
+            worst = worst.max(pack.rules[index].risk);
         }
         permitted.then_some(worst)
     }
@@ -93,7 +108,7 @@ impl<'a> Judge<'a> {
     /// The move in full, or everything that refuses it, nearest to a way out first.
     pub(super) fn hop(
         &self,
-        pack: &'a Pack,
+        pack: &Pack,
         (a, b): (usize, usize),
         (from, to): (&Release, &Release),
         rules: &Bits,
@@ -109,14 +124,15 @@ impl<'a> Judge<'a> {
         };
         let mut refusing = Vec::new();
         let mut permitted = false;
-        for rule in ones(rules).map(|i| &pack.rules[i]) {
-            let stand = self.stand(pack, rule, (a, b));
-            match &stand {
+        for index in ones(rules) {
+            let rule = &pack.rules[index];
+            let stand = self.stand(pack, index, (a, b));
+            match stand {
                 Stand::Aside => hop.rules.push(aside(rule)),
                 Stand::Refuses => refusing.push(self.refusing(pack, rule, (a, b))),
-                Stand::Permits | Stand::Holds | Stand::ToProve(_) | Stand::ToCure => {
-                    permitted |= matches!(stand, Stand::Permits);
-                    add_to_hop(&mut hop, rule, &stand);
+                Stand::Permits | Stand::Holds | Stand::ToProve | Stand::ToCure => {
+                    permitted |= stand == Stand::Permits;
+                    add_to_hop(&mut hop, rule, stand, self.unseen(pack, rule, (a, b)));
                 }
             }
         }
@@ -132,7 +148,22 @@ impl<'a> Judge<'a> {
         Err(refusing)
     }
 
-    fn stand(&self, pack: &'a Pack, rule: &'a Rule, hop: (usize, usize)) -> Stand {
+    /// What a rule means for a move, worked out once for all moves that it cannot tell apart.
+    fn stand(&self, pack: &Pack, index: usize, (a, b): (usize, usize)) -> Stand {
+        let (rule, reading) = (&pack.rules[index], &self.rules[index]);
+        let key = match reading.speaks_of {
+            (false, false) => return *reading.everywhere.get_or_init(|| self.stand_afresh(pack, rule, (a, b))),
+            (from, to) => (from.then_some(a), to.then_some(b)),
+        };
+        if let Some(known) = reading.stands.borrow().get(&key) {
+            return *known;
+        }
+        let stand = self.stand_afresh(pack, rule, (a, b));
+        reading.stands.borrow_mut().insert(key, stand);
+        stand
+    }
+
+    fn stand_afresh(&self, pack: &Pack, rule: &Rule, hop: (usize, usize)) -> Stand {
         let applies = rule.applies_when.as_ref().map_or(Truth::True, |cel| self.truth(pack, cel, hop));
         if applies.is_false() {
             return Stand::Aside;
@@ -140,48 +171,44 @@ impl<'a> Judge<'a> {
         match (rule.verdict, applies) {
             (Verdict::Allow, Truth::Unknown { .. }) if self.observed => Stand::Aside,
             (Verdict::Allow, _) => Stand::Permits,
-            (Verdict::Block, Truth::Unknown { what }) if !self.observed => Stand::ToProve(what),
+            (Verdict::Block, Truth::Unknown { .. }) if !self.observed => Stand::ToProve,
             (Verdict::Block, _) => Stand::Refuses,
             (Verdict::Condition, _) => self.stand_of_condition(pack, rule, hop),
         }
     }
 
-    fn stand_of_condition(&self, pack: &'a Pack, rule: &'a Rule, hop: (usize, usize)) -> Stand {
+    fn stand_of_condition(&self, pack: &Pack, rule: &Rule, hop: (usize, usize)) -> Stand {
         let Some(cel) = &rule.condition else { return Stand::Holds };
         match self.truth(pack, cel, hop) {
             Truth::True => Stand::Holds,
             Truth::False | Truth::Unknown { .. } if !rule.cures.is_empty() => Stand::ToCure,
-            Truth::Unknown { what } if !self.observed => Stand::ToProve(what),
+            Truth::Unknown { .. } if !self.observed => Stand::ToProve,
             Truth::False | Truth::Unknown { .. } => Stand::Refuses,
         }
     }
 
-    /// Evaluates once for each start or target that the expression speaks of.
-    fn truth(&self, pack: &Pack, cel: &'a str, (a, b): (usize, usize)) -> Truth {
-        let of_from = speaks_of(cel, "from").then_some(a);
-        let of_to = speaks_of(cel, "to").then_some(b);
-        let key = (cel, of_from, of_to);
-        if let Some(known) = self.truths.borrow().get(&key) {
-            return known.clone();
+    fn truth(&self, pack: &Pack, cel: &str, (a, b): (usize, usize)) -> Truth {
+        if speaks_of(cel, "from") || speaks_of(cel, "to") {
+            return pack.holds(cel, &self.scope.with_releases(Some(&self.nodes[a]), Some(&self.nodes[b])));
         }
-        let truth = if of_from.is_none() && of_to.is_none() {
-            pack.holds(cel, &self.scope)
-        } else {
-            pack.holds(cel, &self.scope.with_releases(Some(&self.nodes[a]), Some(&self.nodes[b])))
-        };
-        self.truths.borrow_mut().insert(key, truth.clone());
-        truth
+        pack.holds(cel, &self.scope)
     }
 
-    fn refusing(&self, pack: &'a Pack, rule: &'a Rule, hop: (usize, usize)) -> Refusing {
+    /// What could not be looked at of the expression that decides a rule.
+    fn unseen(&self, pack: &Pack, rule: &Rule, hop: (usize, usize)) -> Option<String> {
         let cel = match rule.verdict {
             Verdict::Condition => rule.condition.as_ref(),
             Verdict::Allow | Verdict::Block => rule.applies_when.as_ref(),
         };
-        let unseen = match cel.map(|cel| self.truth(pack, cel, hop)) {
-            Some(Truth::Unknown { what }) => format!(" (could not be looked at: {what})"),
-            Some(Truth::True | Truth::False) | None => String::new(),
-        };
+        match self.truth(pack, cel?, hop) {
+            Truth::Unknown { what } => Some(what),
+            Truth::True | Truth::False => None,
+        }
+    }
+
+    fn refusing(&self, pack: &Pack, rule: &Rule, hop: (usize, usize)) -> Refusing {
+        let unseen = self.unseen(pack, rule, hop);
+        let unseen = unseen.map(|what| format!(" (could not be looked at: {what})")).unwrap_or_default();
         let conditional = rule.condition.is_some() || rule.applies_when.is_some();
         let distance = match (&rule.way_out, conditional) {
             (Some(_), true) => 0,
@@ -241,6 +268,16 @@ impl<'a> Judge<'a> {
     }
 }
 
+impl RuleReading {
+    fn new(rule: &Rule) -> Self {
+        let speaks = |variable: &str| {
+            let cels = rule.applies_when.iter().chain(&rule.condition);
+            cels.into_iter().any(|cel| speaks_of(cel, variable))
+        };
+        Self { speaks_of: (speaks("from"), speaks("to")), ..Self::default() }
+    }
+}
+
 /// Whether an expression uses a variable, not counting fields and texts of that name too strictly: a false "yes" only
 /// costs time.
 fn speaks_of(cel: &str, variable: &str) -> bool {
@@ -293,10 +330,11 @@ fn applied(rule: &Rule) -> RuleApplied {
     }
 }
 
-fn add_to_hop(hop: &mut PathHop, rule: &Rule, stand: &Stand) {
+fn add_to_hop(hop: &mut PathHop, rule: &Rule, stand: Stand, unseen: Option<String>) {
     let mut entry = applied(rule);
     match stand {
-        Stand::ToProve(what) => {
+        Stand::ToProve => {
+            let what = unseen.unwrap_or_default();
             entry.verdict = RuleVerdict::Condition;
             entry.because = format!("still to prove ({what}): {}", rule.because);
         }

@@ -37,9 +37,8 @@ fn search_up_to(graph: &Graph<'_>, worst: Risk) -> Option<Vec<usize>> {
             continue;
         }
         let mut best: Option<(Cost, usize)> = None;
-        for b in graph.onward(a) {
+        for (b, risk) in graph.moves(a).iter().copied().filter(|(_, risk)| *risk <= worst) {
             let Some((after, _)) = rest[b] else { continue };
-            let Some(risk) = graph.risk(a, b).filter(|risk| *risk <= worst) else { continue };
             let stale = u32::from(b != target && !graph.newest_of_line(b));
             let cost =
                 Cost { risks: after.risks + weight(risk), hops: after.hops + 1, stale: after.stale + stale };

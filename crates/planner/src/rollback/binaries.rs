@@ -9,7 +9,7 @@ use crate::{
     members::Member,
     order::order,
     path::PathHop,
-    plan::{Draft, Ground, assemble, cannot_render, kind_of, refusal, refuse_if_any, unsafe_now},
+    plan::{Draft, Ground, assemble, cannot_build, kind_of, refusal, refuse_if_any, unsafe_now},
     template::Words,
 };
 use quorate_model::{
@@ -78,7 +78,7 @@ pub(super) fn plan(
         kind,
     }
     .build()
-    .map_err(|fault| cannot_render(&fault))?;
+    .map_err(|fault| cannot_build(&fault))?;
     let mut hop = built.hop;
     hop.edge = edge(way.rule);
     let draft = Draft {

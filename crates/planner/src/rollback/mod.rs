@@ -87,6 +87,20 @@ fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
     Ok(Planned::Ready(Box::new(plan)))
 }
 
+/// Plans putting a backup back on every member, on the release that runs: `plan` has one hop, from that release to itself.
+pub fn put_back(request: &RollbackRequest<'_>) -> Planned {
+    let planned = || -> Result<Plan, Refusal> {
+        let members = members(request.cluster, request.observation);
+        let purpose = Purpose::Rollback;
+        refuse_if_any(stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose))?;
+        let Some(hop) = request.plan.hops.first() else { return Err(refusal([])) };
+        let mut plan = restore::plan(request, &members, &way_back(request, hop)?)?;
+        plan.digest = crate::digest::plan_digest(&plan);
+        Ok(plan)
+    };
+    planned().map_or_else(Planned::NotNow, |plan| Planned::Ready(Box::new(plan)))
+}
+
 /// The last hop whose target some member runs; the first one when a member's release cannot be seen at all.
 fn hop_begun<'a>(plan: &'a Plan, members: &[Member<'_>]) -> Option<&'a Hop> {
     let begun = plan.hops.iter().rev().find(|hop| members.iter().any(|m| m.release() == Some(&hop.to)));

@@ -8,7 +8,7 @@ use crate::{
     members::Member,
     order::order,
     path::PathHop,
-    plan::{Draft, assemble, cannot_render},
+    plan::{Draft, assemble, cannot_build},
     template::{Extra, Unrendered, Words},
     waves,
 };
@@ -75,7 +75,7 @@ pub(super) fn plan(
         now: request.now,
         kind: HopKind::FullStop,
     };
-    let waves = build_waves(&hop_plan, &chosen, &losses).map_err(|fault| cannot_render(&fault))?;
+    let waves = build_waves(&hop_plan, &chosen, &losses).map_err(|fault| cannot_build(&fault.into()))?;
     let hop = quorate_model::Hop {
         from: back.from.clone(),
         to: back.to.clone(),

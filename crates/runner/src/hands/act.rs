@@ -23,6 +23,7 @@ use std::{io::Read, path::Path, time::Duration};
 pub(crate) struct BackupRecord {
     pub(crate) kind: String,
     pub(crate) release: Release,
+    pub(crate) taken_at: Option<Timestamp>,
     pub(crate) sha256: Digest,
     pub(crate) size_bytes: u64,
     pub(crate) verified: Option<String>,
@@ -204,73 +205,105 @@ impl LiveHands {
             return Outcome::Failed { because };
         }
         // The older tool restores: the newer one writes what the older server cannot read.
-        outcome(self.say(call, &[&hop.to], limit).await, |_| Some(format!("the data before it are kept in {}", aside.display())))
+        let said = self.say(call, &[&hop.to], limit).await;
+        if let (Answer::Done(_), Some(mark)) = (&said, self.restore_mark(node)) {
+            let mark = Command::new(["touch".to_owned(), "--".to_owned(), mark.display().to_string()]);
+            if let Answer::Failed(because) | Answer::Unknown(because) = self.run(node, &mark, limit).await {
+                return Outcome::Failed { because };
+            }
+        }
+        outcome(said, |_| Some(format!("the data before it are kept in {}", aside.display())))
+    }
+
+    /// The file that says that this plan has put the data back: beside the data folder, which belongs to the product.
+    pub(crate) fn restore_mark(&self, node: &NodeName) -> Option<std::path::PathBuf> {
+        let data = self.node(node)?.data_dir.clone()?;
+        Some(data.with_extension(format!("restored-{}", self.plan().digest.short())))
     }
 
     async fn back_up(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
+        match self.save_copy(backup, &[&hop.from, &hop.to], step.limit).await {
+            Ok(record) => self.backed_up(step, backup, record),
+            Err(because) => plain(Outcome::Failed { because }),
+        }
+    }
+
+    async fn verify(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
+        match self.prove_copy(backup, &[&hop.from, &hop.to], step.limit).await {
+            Ok(record) => self.backed_up(step, backup, record),
+            Err(because) => plain(Outcome::Failed { because }),
+        }
+    }
+
+    fn backed_up(&self, step: &Step, backup: &Backup, record: BackupRecord) -> Done {
+        let BackupRecord { sha256, size_bytes, verified, .. } = record;
+        let note = verified.clone().unwrap_or_else(|| format!("{size_bytes} bytes"));
+        let file = self.state_file(&backup.file).display().to_string();
+        let event = RunEvent::BackedUp { step: step.id.clone(), file, sha256, size_bytes, verified };
+        Done { outcome: Outcome::Succeeded { note: Some(note) }, also: vec![event] }
+    }
+
+    /// Copies the data, and writes down what the copy is.
+    pub(crate) async fn save_copy(&self, backup: &Backup, releases: &[&Release], limit: Duration) -> Result<BackupRecord, String> {
         let file = self.state_file(&backup.file);
         if let Some(folder) = file.parent() {
-            if let Err(error) = std::fs::create_dir_all(folder) {
-                return plain(Outcome::Failed { because: format!("cannot make {}: {error}", folder.display()) });
-            }
+            std::fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         }
-        if let Answer::Failed(because) | Answer::Unknown(because) = self.say(&backup.save, &[&hop.from, &hop.to], step.limit).await {
-            return plain(Outcome::Failed { because });
-        }
-        let (sha256, size_bytes) = match digest_of(&file) {
-            Ok(found) => found,
-            Err(because) => return plain(Outcome::Failed { because }),
-        };
+        self.say(&backup.save, releases, limit).await.into_result()?;
+        let (sha256, size_bytes) = digest_of(&file)?;
         let record = BackupRecord {
             kind: backup.kind.clone(),
             release: backup.release.clone(),
-            sha256: sha256.clone(),
+            taken_at: Some(Timestamp::now()),
+            sha256,
             size_bytes,
             verified: None,
             sha256_matches: true,
         };
-        if let Err(because) = write_record(&file, &record) {
-            return plain(Outcome::Failed { because });
-        }
-        let event = RunEvent::BackedUp { step: step.id.clone(), file: file.display().to_string(), sha256, size_bytes, verified: None };
-        Done { outcome: Outcome::Succeeded { note: Some(format!("{size_bytes} bytes")) }, also: vec![event] }
+        record.write(&file)?;
+        Ok(record)
     }
 
-    async fn verify(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
+    /// Proves a copy by restoring it, and writes down how.
+    pub(crate) async fn prove_copy(&self, backup: &Backup, releases: &[&Release], limit: Duration) -> Result<BackupRecord, String> {
         let file = self.state_file(&backup.file);
-        let Some(mut record) = self.backup_record(backup) else {
-            return plain(Outcome::Failed { because: format!("there is no backup {}", file.display()) });
-        };
+        let mut record = BackupRecord::read(&file)?;
         if !record.sha256_matches {
-            return plain(Outcome::Failed { because: format!("{} is not what was backed up: its digest differs", file.display()) });
+            return Err(format!("{} is not what was backed up: its digest differs", file.display()));
         }
-        match self.say(&backup.verify, &[&hop.from, &hop.to], step.limit).await {
-            Answer::Done(proof) => {
-                record.verified = Some(proof.clone());
-                if let Err(because) = write_record(&file, &record) {
-                    return plain(Outcome::Failed { because });
-                }
-                let event = RunEvent::BackedUp {
-                    step: step.id.clone(),
-                    file: file.display().to_string(),
-                    sha256: record.sha256,
-                    size_bytes: record.size_bytes,
-                    verified: Some(proof.clone()),
-                };
-                Done { outcome: Outcome::Succeeded { note: Some(proof) }, also: vec![event] }
-            }
-            Answer::Failed(because) => plain(Outcome::Failed { because }),
-            Answer::Unknown(because) => plain(Outcome::Unknown { because }),
-        }
+        record.verified = Some(self.say(&backup.verify, releases, limit).await.into_result()?);
+        record.write(&file)?;
+        Ok(record)
+    }
+
+    /// Puts the tools of a release on a node's host, beside the live ones.
+    pub(crate) async fn stage_tools(&self, node: &NodeName, artifact: &ArtifactRef) -> Result<(), String> {
+        let (Some(paths), Some(transport)) = (self.paths(node, 0), self.transport(node)) else {
+            return Err(format!("{node} has no service, so its host has no place for tools"));
+        };
+        swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache).await.into_result().map(drop)
     }
 
     /// What is known of a backup that was taken, with its digest checked again.
     pub(crate) fn backup_record(&self, backup: &Backup) -> Option<BackupRecord> {
-        let file = self.state_file(&backup.file);
-        let text = std::fs::read_to_string(record_path(&file)).ok()?;
-        let mut record: BackupRecord = serde_json::from_str(&text).ok()?;
-        record.sha256_matches = digest_of(&file).is_ok_and(|(sha256, _)| sha256 == record.sha256);
-        Some(record)
+        BackupRecord::read(&self.state_file(&backup.file)).ok()
+    }
+}
+
+impl BackupRecord {
+    /// Reads what stands beside a backup, and checks the backup's digest.
+    pub(crate) fn read(file: &Path) -> Result<Self, String> {
+        let path = record_path(file);
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let mut record: Self = serde_json::from_str(&text).map_err(|error| format!("{} is no record of a backup: {error}", path.display()))?;
+        record.sha256_matches = digest_of(file).is_ok_and(|(sha256, _)| sha256 == record.sha256);
+        Ok(record)
+    }
+
+    fn write(&self, file: &Path) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        let path = record_path(file);
+        std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
 }
 
@@ -286,12 +319,6 @@ fn record_path(file: &Path) -> std::path::PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".json");
     file.with_file_name(name)
-}
-
-fn write_record(file: &Path, record: &BackupRecord) -> Result<(), String> {
-    let text = serde_json::to_string_pretty(record).map_err(|error| error.to_string())?;
-    let path = record_path(file);
-    std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Digest and size of a file, or of a folder's files in the order of their names.

@@ -6,8 +6,9 @@ use quorate_hosts::{
     service::{self, ServiceState},
     swap::{self, paths::NodePaths},
 };
-use quorate_model::{Action, Hop, NodeName, Step, WaitingOn};
-use quorate_transport::Answer;
+use quorate_model::{Action, Hop, NodeName, PlanKind, Step, WaitingOn};
+use quorate_transport::{Answer, Command};
+use std::time::Duration;
 
 impl LiveHands {
     /// Whether the step has already happened.
@@ -32,7 +33,8 @@ impl LiveHands {
             Action::Backup { backup } => Answer::Done(self.backup_record(backup).is_some_and(|record| record.sha256_matches)),
             // Proving a copy again costs seconds and harms nothing.
             Action::Verify { .. } => Answer::Done(false),
-            Action::Look | Action::Confirm { .. } | Action::Call { .. } | Action::TempSet { .. } | Action::TempPutBack { .. } | Action::Restore { .. } => {
+            Action::Restore { node, .. } => self.restored(node).await,
+            Action::Look | Action::Confirm { .. } | Action::Call { .. } | Action::TempSet { .. } | Action::TempPutBack { .. } => {
                 return Verdict::Unseen(format!("there is no probe `{name}` for this kind of step"));
             }
         };
@@ -59,10 +61,22 @@ impl LiveHands {
         };
         match service::state(transport.as_ref(), &spec).await {
             Answer::Done(ServiceState::Stopped) => Answer::Done(true),
+            // Data are put back only on a member that is really down, whatever release it runs.
+            Answer::Done(ServiceState::Running { .. }) if self.plan().kind == PlanKind::RollbackRestore => Answer::Done(false),
             Answer::Done(ServiceState::Running { .. }) => self.moved(node, at, hop).await,
             Answer::Failed(because) => Answer::Failed(because),
             Answer::Unknown(because) => Answer::Unknown(because),
         }
+    }
+
+    /// Whether this plan has put the data back on this member: a mark is written after the tool has ended well.
+    async fn restored(&self, node: &NodeName) -> Answer<bool> {
+        let (Some(mark), Some(transport)) = (self.restore_mark(node), self.transport(node)) else {
+            return Answer::Failed(format!("the data folder of {node} is not declared"));
+        };
+        let command = Command::new(["test".to_owned(), "-e".to_owned(), mark.display().to_string()]);
+        // Five seconds: `test` answers at once on any disk that answers at all.
+        transport.run(&command, Duration::from_secs(5)).await.map(|output| output.ok())
     }
 
     /// Whether the member runs the hop's artifact already: an earlier run, or a person, has moved it.

@@ -6,4 +6,5 @@ mod done;
 mod live;
 mod natives;
 
+pub(crate) use act::BackupRecord;
 pub use live::{LiveHands, LiveParts};
