@@ -476,6 +476,21 @@ fn s9_order_of_stage_stop_swap_start() {
 }
 
 #[test]
+fn s9_data_go_back_only_on_a_stopped_member() {
+    let restore = |before: &str| {
+        changed(3, |plan| {
+            let Action::Call { call } = at(plan, "h1.m3.handover").action.clone() else { panic!() };
+            let action = Action::Restore { node: "m1".into(), backup: backup("h1", "m1", "3.3.25"), call };
+            let mut restore = step("h1.m1.restore", StepRole::Restore, Some("m1"), action);
+            restore.done = Some(condition("restored", ""));
+            insert_before(plan, before, restore);
+        })
+    };
+    holds(restore("h1.m1.start"));
+    breaks(restore("h1.m1.stop"), S9, "puts data back on m1 while it is not stopped");
+}
+
+#[test]
 fn s9_temporary_changes() {
     let set = |plan: &mut Plan| {
         let Action::Call { call } = at(plan, "h1.m3.handover").action.clone() else { panic!() };

@@ -1,4 +1,5 @@
 //! Looks at a made-up product whose members answer from a table: what is asked when, and what is made of the answers.
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail loudly, as the test itself does")]
 
 use quorate_model::{
     Cluster, Host, Node, NodeObservation, Observation, Policy, Reach, Role, ServiceSpec,

@@ -4,7 +4,7 @@ use crate::{
     backup::{BackupRequest, backups},
     members::{Member, members},
     order::order,
-    plan::{PlanRequest, cannot_render, refusal},
+    plan::{PlanRequest, cannot_build, refusal},
     template::Words,
 };
 use quorate_model::{Backup, Blocked, NotNow, Refusal};
@@ -40,5 +40,5 @@ pub fn copies(request: &PlanRequest<'_>) -> Result<Vec<Backup>, Refusal> {
         now: request.now,
         taken_names: request.state_files,
     });
-    planned.map(|all| all.into_iter().map(|one| one.backup).collect()).map_err(|fault| cannot_render(&fault))
+    planned.map(|all| all.into_iter().map(|one| one.backup).collect()).map_err(|fault| cannot_build(&fault.into()))
 }

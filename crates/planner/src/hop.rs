@@ -276,6 +276,7 @@ impl<'a> HopPlan<'a, '_> {
             let save = Step {
                 node: Some(backup.node.clone()),
                 action: Action::Backup { backup: backup.clone() },
+                done: Some(seen_on_host("backed-up", format!("{} is there, whole", backup.file))),
                 limit,
                 ..self.look(
                     self.id("backup", kind),
@@ -286,6 +287,7 @@ impl<'a> HopPlan<'a, '_> {
             let verify = Step {
                 node: Some(backup.node.clone()),
                 action: Action::Verify { backup: backup.clone() },
+                done: Some(seen_on_host("verified", format!("{} was restored and compared", backup.file))),
                 limit,
                 ..self.look(
                     self.id("backup", &format!("verify-{kind}")),

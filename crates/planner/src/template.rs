@@ -76,7 +76,9 @@ impl<'a> Words<'a> {
                 });
             }
         };
-        Ok(Call { name: what.into(), node: member.name().clone(), call, by_hand: fill(by_hand)? })
+        // A person types a path; the state folder is where it is by default.
+        let by_hand = fill(by_hand)?.replace("{state}", ".quorate");
+        Ok(Call { name: what.into(), node: member.name().clone(), call, by_hand })
     }
 
     /// Fills in a text for people.

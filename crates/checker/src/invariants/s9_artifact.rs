@@ -1,7 +1,7 @@
 //! S9: an artifact runs only if its digest is the planned one.
 //!
-//! In a plan: every file of a hop's artifact has a digest; it is beside the live one before the first stop; it is swapped in only
-//! between its own member's stop and start; and whatever was set for a time is put back.
+//! In a plan: every file of a hop's artifact has a digest; it is beside the live one before the first stop; it is swapped in (and
+//! data are put back) only between its own member's stop and start; and whatever was set for a time is put back.
 
 use super::{Invariant, Violation};
 use crate::{
@@ -68,6 +68,9 @@ impl<'p> Watch<'p> for Artifacts {
                         "exchanges the files of {node} while it is not stopped by this plan"
                     ));
                 }
+            }
+            Action::Restore { node, .. } if !is_stopped(world, node) => {
+                broken(format!("puts data back on {node} while it is not stopped by this plan"));
             }
             Action::Start { node, expect } => {
                 let live = world.member(node).and_then(|member| member.live);

@@ -143,6 +143,8 @@ impl<'a> Graph<'a> {
         self.moves = vec![Vec::new(); self.nodes.len()];
         self.reached[self.start] = true;
         let mut rules = vec![0; words(self.pack)];
+        // Neighbours mostly meet the same rules, and few rules tell them apart.
+        let mut last: (Bits, Option<Risk>) = (rules.clone(), None);
         for a in self.start..self.target {
             if !self.reached[a] {
                 continue;
@@ -156,9 +158,10 @@ impl<'a> Graph<'a> {
                     continue;
                 }
                 self.rules_into(&mut rules, a, b);
-                let allowed = rules.iter().zip(&self.kinds.allow).any(|(rules, allow)| rules & allow != 0);
-                let risk = if allowed { self.judge.risk(self.pack, (a, b), &rules) } else { None };
-                if let Some(risk) = risk {
+                if last.0 != rules || self.judge.tells_apart(&rules) {
+                    last = (rules.clone(), self.judge.risk(self.pack, (a, b), &rules));
+                }
+                if let Some(risk) = last.1.filter(|_| self.judge.may_meet(a, b)) {
                     self.moves[a].push((b, risk));
                     self.reached[b] = true;
                 }
@@ -237,7 +240,9 @@ fn set(bits: &mut Bits, index: usize) {
 /// Indices of the bits that are set.
 pub(super) fn ones(bits: &Bits) -> impl Iterator<Item = usize> + '_ {
     bits.iter().enumerate().flat_map(|(i, word)| {
-        (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| i * 64 + bit)
+        let rest = |word: &u64| Some(word & (word - 1)).filter(|rest| *rest != 0);
+        let words = std::iter::successors(Some(*word).filter(|word| *word != 0), rest);
+        words.filter_map(move |word| Some(i * 64 + usize::try_from(word.trailing_zeros()).ok()?))
     })
 }
 

@@ -86,11 +86,18 @@ impl Judge {
         }
     }
 
-    /// The risk of a move, or nothing when it is refused.
+    /// Whether two releases can run side by side at all, and the second may be landed on.
+    pub(super) fn may_meet(&self, a: usize, b: usize) -> bool {
+        self.never_land[b].is_none() && self.silent_protocol(a, b).is_none()
+    }
+
+    /// Whether some of these rules mean different things for different moves.
+    pub(super) fn tells_apart(&self, rules: &Bits) -> bool {
+        ones(rules).any(|index| self.rules[index].speaks_of != (false, false))
+    }
+
+    /// The risk that the rules see in a move, or nothing when they refuse it.
     pub(super) fn risk(&self, pack: &Pack, (a, b): (usize, usize), rules: &Bits) -> Option<Risk> {
-        if self.never_land[b].is_some() || self.silent_protocol(a, b).is_some() {
-            return None;
-        }
         let mut permitted = false;
         let mut worst = Risk::Low;
         for index in ones(rules) {
