@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// Make clusters on this machine to try things on
     #[command(subcommand)]
     Lab(LabCommand),
+    /// Fetch releases, and see which are at hand
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
     /// See and check product knowledge
     #[command(subcommand)]
     Pack(PackCommand),
@@ -511,6 +514,34 @@ pub(crate) enum Fault {
     FreeDisk,
     /// Damage the staged binary
     DamageArtifact,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactCommand {
+    /// List releases at hand, with their digests
+    List {
+        /// Product
+        #[arg(default_value = "etcd")]
+        pack: String,
+        #[command(flatten)]
+        artifacts: Artifacts,
+    },
+    /// Fetch a release into the cache: from an address, or from a Debian suite through apt
+    Fetch(ArtifactFetch),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ArtifactFetch {
+    /// Product
+    pub(crate) pack: String,
+    /// Release
+    pub(crate) release: String,
+    /// Address of a tar.gz, a zip or a bare binary; Debian when left out
+    #[arg(long, requires = "sha256")]
+    pub(crate) url: Option<String>,
+    /// SHA-256 of what the address gives
+    #[arg(long, value_name = "HEX", requires = "url")]
+    pub(crate) sha256: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

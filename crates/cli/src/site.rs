@@ -1,6 +1,9 @@
 //! From the command line to what a command stands on.
 
-use crate::args::{Artifacts, Global};
+use crate::{
+    args::{Artifacts, Global},
+    print,
+};
 use quorate_packs::{Pack, Packs};
 use quorate_runner::{
     problem::Problem,
@@ -10,7 +13,11 @@ use std::sync::Arc;
 
 /// Opens the fleet and its state.
 pub(crate) fn setup(global: &Global, artifacts: &Artifacts) -> Result<Setup, Problem> {
-    Setup::open(&options(global, artifacts))
+    let setup = Setup::open(&options(global, artifacts))?;
+    for note in &setup.notes {
+        print::say(&format!("note: {note}"));
+    }
+    Ok(setup)
 }
 
 pub(crate) fn options(global: &Global, artifacts: &Artifacts) -> SetupOptions {

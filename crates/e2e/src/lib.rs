@@ -3,6 +3,12 @@
 //! Invariant: whatever a test does, dropping its bed stops every process that the bed started, by its own id.
 //! Releases come through the machine's own apt, once, into a folder of the build; `QUORATE_ARTIFACTS` names another.
 
+pub mod ask;
+
+mod look;
+
+pub use look::{QUICK, files};
+
 use serde_json::Value;
 use std::{
     fs,

@@ -30,13 +30,19 @@ pub(crate) struct BackupRequest<'a, 'w> {
 
 /// Plans every copy that the pack asks for on this release. A condition that cannot be looked at takes the copy: one too
 /// many costs a minute, one too few the data.
-pub(crate) fn backups<'a>(request: &BackupRequest<'a, '_>) -> Result<Vec<PlannedBackup<'a>>, Unrendered> {
+pub(crate) fn backups<'a>(
+    request: &BackupRequest<'a, '_>,
+) -> Result<Vec<PlannedBackup<'a>>, Unrendered> {
     let release = request.words.from;
     let wanted = request.pack.recipes.backups.iter().filter(|recipe| {
         let asked = recipe.when.as_ref().map(|cel| request.pack.holds(cel, request.scope));
         recipe.releases.contains(release) && !asked.is_some_and(|truth| truth.is_false())
     });
-    wanted.filter_map(|recipe| source(request, recipe).map(|member| plan_one(request, recipe, member))).collect()
+    wanted
+        .filter_map(|recipe| {
+            source(request, recipe).map(|member| plan_one(request, recipe, member))
+        })
+        .collect()
 }
 
 /// The leader when the recipe asks for it, else the first healthy follower, else any healthy voter.
@@ -47,7 +53,8 @@ fn source<'a>(request: &BackupRequest<'a, '_>, recipe: &BackupRecipe) -> Option<
     }
     let healthy = |member: &&Member<'a>| member.is_voter() && member.standing() == Standing::Up;
     let in_order = || request.order.iter().map(|index| &request.members[*index]).filter(healthy);
-    let follower = in_order().find(|member| Some(member.name()) != leader.as_ref().map(Member::name));
+    let follower =
+        in_order().find(|member| Some(member.name()) != leader.as_ref().map(Member::name));
     follower.or_else(|| in_order().next()).copied()
 }
 
@@ -80,7 +87,11 @@ fn plan_one<'a>(
 fn file_name(request: &BackupRequest<'_, '_>, recipe: &BackupRecipe) -> String {
     let at = request.now.strftime("%Y%m%dT%H%M%S");
     let (cluster, from, kind) = (&request.words.cluster.name, request.words.from, &recipe.kind);
-    let ending = recipe.extension.as_ref().map(|e| format!(".{}", e.trim_start_matches('.'))).unwrap_or_default();
+    let ending = recipe
+        .extension
+        .as_ref()
+        .map(|e| format!(".{}", e.trim_start_matches('.')))
+        .unwrap_or_default();
     let name = |nth: String| format!("backups/{cluster}/{at}-{from}-{kind}{nth}{ending}");
     let taken = |name: &String| request.taken_names.contains(name);
     let others = (2..=request.taken_names.len() + 2).map(|nth| name(format!("-{nth}")));

@@ -16,7 +16,11 @@ pub fn copies(request: &PlanRequest<'_>) -> Result<Vec<Backup>, Refusal> {
     let lowest = members.iter().filter_map(Member::release).min();
     let Some(release) = lowest else {
         let what = format!("no member of {} says which release it runs", request.cluster.name);
-        let unseen = Blocked::ConditionUnseen { rule: "release".into(), text: "the running release must be known".into(), what };
+        let unseen = Blocked::ConditionUnseen {
+            rule: "release".into(),
+            text: "the running release must be known".into(),
+            what,
+        };
         return Err(refusal([NotNow::Blocked(unseen)]));
     };
     let scope = Scope::cluster(request.pack, request.observation, Some(release), Some(release));
@@ -40,5 +44,7 @@ pub fn copies(request: &PlanRequest<'_>) -> Result<Vec<Backup>, Refusal> {
         now: request.now,
         taken_names: request.state_files,
     });
-    planned.map(|all| all.into_iter().map(|one| one.backup).collect()).map_err(|fault| cannot_build(&fault.into()))
+    planned
+        .map(|all| all.into_iter().map(|one| one.backup).collect())
+        .map_err(|fault| cannot_build(&fault.into()))
 }

@@ -43,7 +43,12 @@ pub fn run(pack: &Pack, text: &str) -> Vec<GoldenCase> {
     for (index, line) in text.lines().enumerate() {
         if let Some(command) = line.strip_prefix("> ") {
             let actual = answer(pack, command).unwrap_or_else(|wrong| format!("error: {wrong}\n"));
-            cases.push(GoldenCase { line: index + 1, command: command.to_owned(), expected: String::new(), actual });
+            cases.push(GoldenCase {
+                line: index + 1,
+                command: command.to_owned(),
+                expected: String::new(),
+                actual,
+            });
         } else if let Some(case) = cases.last_mut().filter(|_| !line.starts_with('#')) {
             case.expected.push_str(line);
             case.expected.push('\n');
@@ -94,14 +99,16 @@ fn answer(pack: &Pack, command: &str) -> Result<String, String> {
                 available = Some(list.map(|text| release(Some(text))).collect::<Result<_, _>>()?);
             }
             "fact" => {
-                let (name, value) = words.next().and_then(|pair| pair.split_once('=')).ok_or_else(shape)?;
+                let (name, value) =
+                    words.next().and_then(|pair| pair.split_once('=')).ok_or_else(shape)?;
                 let parsed = serde_json::from_str(value);
                 facts.insert(name.to_owned(), parsed.unwrap_or_else(|_| value.into()));
             }
             _ => return Err(shape()),
         }
     }
-    let request = PathRequest { available: available.as_deref(), facts, ..PathRequest::on_paper(&from, &to) };
+    let request =
+        PathRequest { available: available.as_deref(), facts, ..PathRequest::on_paper(&from, &to) };
     Ok(path_text(&path(pack, &request)))
 }
 

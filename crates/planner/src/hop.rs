@@ -13,8 +13,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    Action, Approve, ArtifactRef, Condition, ConfigChange, Door, Gate, Hop, HopKind, NodeName, Policy, Step,
-    StepId, StepRole, Undo, Wave,
+    Action, Approve, ArtifactRef, Condition, ConfigChange, Door, Gate, Hop, HopKind, NodeName,
+    Policy, Step, StepId, StepRole, Undo, Wave,
 };
 use quorate_packs::{NamedCondition, Pack, Recipe, Safety, eval::Scope};
 use std::{collections::BTreeMap, time::Duration};
@@ -178,7 +178,10 @@ impl<'a> HopPlan<'a, '_> {
     fn begin(&self) -> Result<Wave, Unrendered> {
         let mut look = self.look(
             self.id("begin", "look"),
-            format!("see that the cluster is whole and well before {} -> {}", self.hop.from, self.hop.to),
+            format!(
+                "see that the cluster is whole and well before {} -> {}",
+                self.hop.from, self.hop.to
+            ),
             StepRole::Precheck,
         );
         look.gate = Some(self.gate("precheck", self.precheck(), PRECHECK_LIMIT));
@@ -187,7 +190,10 @@ impl<'a> HopPlan<'a, '_> {
         if self.healed && self.kind == HopKind::Rolling {
             steps.extend(waves::bring_leadership_home(self)?);
         }
-        let title = format!("hop {}: {} -> {}, before anything stops", self.number, self.hop.from, self.hop.to);
+        let title = format!(
+            "hop {}: {} -> {}, before anything stops",
+            self.number, self.hop.from, self.hop.to
+        );
         Ok(Wave { id: self.wave_id("begin"), title, node: None, steps })
     }
 
@@ -202,8 +208,12 @@ impl<'a> HopPlan<'a, '_> {
                 StepRole::Stage,
             );
             stage.node = Some(member.name().clone());
-            stage.action = Action::Stage { node: member.name().clone(), artifact: self.artifact.clone() };
-            stage.done = Some(seen_on_host("staged", format!("{} holds the files of {}", member.name(), self.hop.to)));
+            stage.action =
+                Action::Stage { node: member.name().clone(), artifact: self.artifact.clone() };
+            stage.done = Some(seen_on_host(
+                "staged",
+                format!("{} holds the files of {}", member.name(), self.hop.to),
+            ));
             stage.limit = STAGE_LIMIT;
             steps.push(stage);
         }
@@ -212,29 +222,50 @@ impl<'a> HopPlan<'a, '_> {
 
     /// What must hold before a hop: members that the plan knows to be down are named as such and left out.
     fn precheck(&self) -> Vec<Condition> {
-        let up = self.members.iter().filter(|m| m.part() != crate::members::Part::Client && !self.down(m));
+        let up = self
+            .members
+            .iter()
+            .filter(|m| m.part() != crate::members::Part::Client && !self.down(m));
         let names: Vec<_> = up.map(|m| quoted(m.name().as_str())).collect();
         let these = format!("nodes.filter(n, n.name in [{}])", names.join(", "));
-        let down: Vec<_> = self.members.iter().filter(|m| self.down(m)).map(|m| m.name().as_str()).collect();
-        let except = if down.is_empty() { String::new() } else { format!(" except {}", down.join(", ")) };
+        let down: Vec<_> =
+            self.members.iter().filter(|m| self.down(m)).map(|m| m.name().as_str()).collect();
+        let except =
+            if down.is_empty() { String::new() } else { format!(" except {}", down.join(", ")) };
         let (from, to) = (&self.hop.from, &self.hop.to);
         let mut conditions = vec![
-            named("healthy", format!("{these}.all(n, n.healthy == true)"), format!("every member{except} is healthy")),
+            named(
+                "healthy",
+                format!("{these}.all(n, n.healthy == true)"),
+                format!("every member{except} is healthy"),
+            ),
             named(
                 "release",
                 format!("{these}.all(n, n.release == '{from}' || n.release == '{to}')"),
                 format!("every member{except} runs {from} or {to}"),
             ),
-            named("no-alarm", format!("{these}.all(n, size(n.alarms) == 0)"), "no alarm is raised".into()),
+            named(
+                "no-alarm",
+                format!("{these}.all(n, size(n.alarms) == 0)"),
+                "no alarm is raised".into(),
+            ),
             named(
                 "caught-up",
                 format!("{these}.all(n, n.lag <= {})", self.safety.max_lag),
                 format!("no member{except} is more than {} entries behind", self.safety.max_lag),
             ),
-            named("data-equal", data_equal(&these), "members hold the same data wherever they can be compared".into()),
+            named(
+                "data-equal",
+                data_equal(&these),
+                "members hold the same data wherever they can be compared".into(),
+            ),
         ];
         if self.leader.is_some() {
-            conditions.push(named("leader", "cluster.leader != null".into(), "a leader is known".into()));
+            conditions.push(named(
+                "leader",
+                "cluster.leader != null".into(),
+                "a leader is known".into(),
+            ));
         }
         conditions.extend(self.proved_conditions());
         conditions
@@ -243,7 +274,8 @@ impl<'a> HopPlan<'a, '_> {
     /// Conditions of the hop's rules, looked at again when the hop begins (S5). Those that a cure makes true come later.
     fn proved_conditions(&self) -> impl Iterator<Item = Condition> {
         let of_rule = |id: &str| self.pack.rules.iter().find(|rule| rule.id == id);
-        let proved = self.hop.rules.iter().filter(|r| r.verdict == quorate_model::RuleVerdict::Condition);
+        let proved =
+            self.hop.rules.iter().filter(|r| r.verdict == quorate_model::RuleVerdict::Condition);
         proved.filter(|applied| applied.cures.is_empty()).filter_map(move |applied| {
             let cel = of_rule(&applied.id)?.condition.clone()?;
             speaks_of_cluster(&cel).then(|| named(&applied.id, cel, applied.text.clone()))
@@ -287,7 +319,10 @@ impl<'a> HopPlan<'a, '_> {
             let verify = Step {
                 node: Some(backup.node.clone()),
                 action: Action::Verify { backup: backup.clone() },
-                done: Some(seen_on_host("verified", format!("{} was restored and compared", backup.file))),
+                done: Some(seen_on_host(
+                    "verified",
+                    format!("{} was restored and compared", backup.file),
+                )),
                 limit,
                 ..self.look(
                     self.id("backup", &format!("verify-{kind}")),
@@ -306,7 +341,8 @@ impl<'a> HopPlan<'a, '_> {
         for name in &self.hop.cures {
             let Some(recipe) = self.pack.recipes.cures.get(name) else { continue };
             let rule = self.hop.rules.iter().find(|rule| rule.cures.contains(name));
-            let asked = rule.and_then(|rule| self.pack.rules.iter().find(|known| known.id == rule.id));
+            let asked =
+                rule.and_then(|rule| self.pack.rules.iter().find(|known| known.id == rule.id));
             let asked = asked.and_then(|rule| rule.condition.clone());
             steps.extend(self.recipe_steps("cure", name, recipe, StepRole::Cure, asked.clone())?);
             if let (Some(rule), Some(cel)) = (rule, asked.filter(|cel| speaks_of_cluster(cel))) {
@@ -316,7 +352,8 @@ impl<'a> HopPlan<'a, '_> {
                     StepRole::Precheck,
                 );
                 let limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(LOOK_LIMIT);
-                look.gate = Some(self.gate(&rule.id, vec![named(&rule.id, cel, rule.text.clone())], limit));
+                look.gate =
+                    Some(self.gate(&rule.id, vec![named(&rule.id, cel, rule.text.clone())], limit));
                 steps.push(look);
             }
         }
@@ -326,7 +363,12 @@ impl<'a> HopPlan<'a, '_> {
 
     fn finalize(&self) -> Result<Option<Wave>, Unrendered> {
         let mut steps = Vec::new();
-        let here = self.pack.recipes.finalize.iter().filter(|recipe| recipe.releases.contains(&self.hop.to));
+        let here = self
+            .pack
+            .recipes
+            .finalize
+            .iter()
+            .filter(|recipe| recipe.releases.contains(&self.hop.to));
         for (nth, recipe) in here.enumerate() {
             let done = recipe.gate.first().map(|gate| gate.cel.clone());
             let name = format!("finalize-{}", nth + 1);
@@ -337,7 +379,12 @@ impl<'a> HopPlan<'a, '_> {
             first.undo = Undo::BackupOnly;
         }
         let title = format!("finalize {}", self.hop.to);
-        Ok((!steps.is_empty()).then(|| Wave { id: self.wave_id("finalize"), title, node: None, steps }))
+        Ok((!steps.is_empty()).then(|| Wave {
+            id: self.wave_id("finalize"),
+            title,
+            node: None,
+            steps,
+        }))
     }
 
     /// A recipe as steps: one, or one a voter. Without its own probe the condition that it is to make true is its probe.
@@ -359,9 +406,14 @@ impl<'a> HopPlan<'a, '_> {
         let done = recipe.done.clone().or(makes_true);
         let mut steps = Vec::new();
         for member in targets {
-            let id = if recipe.each_node { format!("{name}-{}", member.name()) } else { name.to_owned() };
+            let id = if recipe.each_node {
+                format!("{name}-{}", member.name())
+            } else {
+                name.to_owned()
+            };
             let title = self.words.text(name, member, &recipe.title, Extra::default())?;
-            let call = self.words.call(name, member, &recipe.call, &recipe.by_hand, Extra::default())?;
+            let call =
+                self.words.call(name, member, &recipe.call, &recipe.by_hand, Extra::default())?;
             let mut step = self.look(self.id(wave, &id), title, role);
             step.node = Some(member.name().clone());
             step.action = Action::Call { call };
@@ -372,7 +424,8 @@ impl<'a> HopPlan<'a, '_> {
                 None => Undo::Nothing,
             };
             if !recipe.gate.is_empty() {
-                step.gate = Some(self.gate(name, recipe.gate.iter().map(condition).collect(), limit));
+                step.gate =
+                    Some(self.gate(name, recipe.gate.iter().map(condition).collect(), limit));
             }
             steps.push(step);
         }
@@ -389,17 +442,21 @@ impl<'a> HopPlan<'a, '_> {
         let door = match self.hop.one_way {
             Door::None => format!("The way back to {from} stays open."),
             Door::LastMember => {
-                format!("Once the last member runs {to}, {from} cannot run again: the backup is the way back, and writes since then are lost with it.")
+                format!(
+                    "Once the last member runs {to}, {from} cannot run again: the backup is the way back, and writes since then are lost with it."
+                )
             }
-            Door::Now => format!("With the next step the way back to {from} closes: the backup is the way back."),
-            Door::Finalize => format!("Finalizing {to} closes the way back to {from}: the backup is the way back."),
+            Door::Now => format!(
+                "With the next step the way back to {from} closes: the backup is the way back."
+            ),
+            Door::Finalize => format!(
+                "Finalizing {to} closes the way back to {from}: the backup is the way back."
+            ),
         };
-        let mut confirm = self.look(
-            self.id("go", "confirm"),
-            format!("say yes to {from} -> {to}"),
-            StepRole::Go,
-        );
-        confirm.action = Action::Confirm { door: self.hop.one_way, text: format!("{door}{outage}") };
+        let mut confirm =
+            self.look(self.id("go", "confirm"), format!("say yes to {from} -> {to}"), StepRole::Go);
+        confirm.action =
+            Action::Confirm { door: self.hop.one_way, text: format!("{door}{outage}") };
         confirm.limit = CONFIRM_LIMIT;
         confirm.needs_approval = true;
         let title = format!("the point of no return of {from} -> {to}");
@@ -415,12 +472,19 @@ impl<'a> HopPlan<'a, '_> {
         let here = |condition: &&NamedCondition| {
             condition.releases.as_ref().is_none_or(|range| range.contains(&self.hop.to))
         };
-        let mut conditions: Vec<_> = self.safety.hop_complete.iter().filter(here).map(condition).collect();
+        let mut conditions: Vec<_> =
+            self.safety.hop_complete.iter().filter(here).map(condition).collect();
         if conditions.is_empty() {
             let cel = format!("nodes.all(n, n.release == '{}')", self.hop.to);
-            conditions.push(named("hop-complete", cel, format!("every member runs {}", self.hop.to)));
+            conditions.push(named(
+                "hop-complete",
+                cel,
+                format!("every member runs {}", self.hop.to),
+            ));
         }
-        look.gate = Some(self.gate("hop-complete", conditions, self.policy.rejoin_limit));
+        // A cluster that has taken a release does not give it back: seen once is seen.
+        let gate = self.gate("hop-complete", conditions, self.policy.rejoin_limit);
+        look.gate = Some(Gate { good_looks: 1, ..gate });
         let title = format!("hop {} complete", self.number);
         Wave { id: self.wave_id("complete"), title, node: None, steps: vec![look] }
     }

@@ -64,7 +64,9 @@ impl Member<'_> {
         seen.release.as_ref().or(seen.disk_release.as_ref())
     }
     pub(crate) fn standing(&self) -> Standing {
-        let Some(seen) = self.seen else { return Standing::Unreachable("it was not looked at".into()) };
+        let Some(seen) = self.seen else {
+            return Standing::Unreachable("it was not looked at".into());
+        };
         let host_seen = seen.process.is_some() || seen.disk_release.is_some() || seen.os.is_some();
         match &seen.reach {
             Reach::Reachable if seen.healthy == Some(true) => Standing::Up,

@@ -18,8 +18,9 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    Action, ArtifactRef, Blocked, Cluster, Digest, Hop, HopKind, NotNow, Observation, ObservationRef,
-    PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, StepRole, Unsafe,
+    Action, ArtifactRef, Blocked, Cluster, Digest, Hop, HopKind, NotNow, Observation,
+    ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, StepRole,
+    Unsafe,
 };
 use quorate_packs::{Pack, eval::Scope};
 use std::time::Duration;
@@ -74,9 +75,10 @@ pub fn plan(request: &PlanRequest<'_>) -> Planned {
 fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     let members = members(request.cluster, request.observation);
     let purpose = Purpose::Upgrade;
-    let in_the_way = stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose);
+    let in_the_way =
+        stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose);
     refuse_if_any(in_the_way)?;
-    let began = start(&members).map_err(|blocked| refusal([NotNow::Blocked(blocked)]))?;
+    let began = start(&members).map_err(|reason| refusal([*reason]))?;
     let Some(start) = began else {
         let unseen = Blocked::ConditionUnseen {
             rule: "release".into(),
@@ -101,12 +103,17 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     let scope = Scope::cluster(request.pack, request.observation, None, None);
     outage_allowed(request, &members, &route)?;
     if let Some((hop, _)) = route.hops.first() {
-        let ground = Ground { pack: request.pack, cluster: request.cluster, observation: request.observation };
+        let ground = Ground {
+            pack: request.pack,
+            cluster: request.cluster,
+            observation: request.observation,
+        };
         refuse_if_any(unsafe_now(&ground, &members, hop, &scope))?;
     }
     refuse_if_any(gates_that_never_pass(request, &members, &route, &scope))?;
     let crossings = cross_configuration(request, &members, &route, &scope)?;
-    let hops = build_hops(request, &members, &route, &scope, &crossings).map_err(|fault| cannot_build(&fault))?;
+    let hops = build_hops(request, &members, &route, &scope, &crossings)
+        .map_err(|fault| cannot_build(&fault))?;
     let findings = crossings.into_iter().flat_map(|crossing| crossing.findings).collect();
     let draft = Draft { kind: PlanKind::Upgrade, from: start.from, to: request.to.clone(), hops };
     let mut plan = assemble(request.cluster, request.pack, request.observation, draft);
@@ -140,7 +147,8 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
         if answer.outcome != PathOutcome::Path {
             let releases = vec![start.from.clone(), half_way.clone()];
             let mixed = NotNow::Blocked(Blocked::MixedReleases { releases });
-            let back = format!("put {from} back on the members that run {half_way}, then plan again");
+            let back =
+                format!("put {from} back on the members that run {half_way}, then plan again");
             return Err(Refusal { reasons: vec![mixed], ways_out: vec![back] });
         }
         hops.extend(answer.hops);
@@ -155,12 +163,14 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
         refused = answer.refused;
         hops.extend(answer.hops);
     }
-    let with_artifacts = hops.into_iter().map(|hop| artifact_of(request, &hop.to).map(|artifact| (hop, artifact)));
+    let with_artifacts =
+        hops.into_iter().map(|hop| artifact_of(request, &hop.to).map(|artifact| (hop, artifact)));
     Ok(Route { hops: with_artifacts.collect::<Result<_, _>>()?, refused })
 }
 
 fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswer, Refusal> {
-    let at_hand: Vec<Release> = request.artifacts.iter().map(|artifact| artifact.release.clone()).collect();
+    let at_hand: Vec<Release> =
+        request.artifacts.iter().map(|artifact| artifact.release.clone()).collect();
     let ask = PathRequest {
         available: Some(&at_hand),
         observation: Some(request.observation),
@@ -180,7 +190,8 @@ fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswe
 }
 
 fn blocked_path(request: &PlanRequest<'_>, answer: &PathAnswer) -> Blocked {
-    let grave = request.pack.known_issues.iter().find(|i| i.never_land && i.affects.contains(request.to));
+    let grave =
+        request.pack.known_issues.iter().find(|i| i.never_land && i.affects.contains(request.to));
     match grave {
         Some(issue) => Blocked::KnownIssue {
             release: request.to.clone(),
@@ -200,13 +211,19 @@ fn downgrade(request: &PlanRequest<'_>, from: &Release) -> Refusal {
     let answer = path(request.pack, &PathRequest::on_paper(from, request.to));
     let because = answer.refused.first().map(|refused| refused.because.clone()).unwrap_or_default();
     let way_out = answer.ways_out.first().cloned();
-    let blocked = Blocked::Downgrade { from: from.clone(), to: request.to.clone(), because, way_out };
+    let blocked =
+        Blocked::Downgrade { from: from.clone(), to: request.to.clone(), because, way_out };
     Refusal { reasons: vec![NotNow::Blocked(blocked)], ways_out: answer.ways_out }
 }
 
-fn artifact_of<'a>(request: &PlanRequest<'a>, release: &Release) -> Result<&'a ArtifactRef, Refusal> {
+fn artifact_of<'a>(
+    request: &PlanRequest<'a>,
+    release: &Release,
+) -> Result<&'a ArtifactRef, Refusal> {
     let found = request.artifacts.iter().find(|artifact| {
-        artifact.release == *release && artifact.pack == request.cluster.pack && !artifact.files.is_empty()
+        artifact.release == *release
+            && artifact.pack == request.cluster.pack
+            && !artifact.files.is_empty()
     });
     found.ok_or_else(|| refusal([NotNow::Blocked(no_artifact(request, release))]))
 }
@@ -225,13 +242,19 @@ pub(crate) fn kind_of(members: &[Member<'_>], hop: &PathHop) -> HopKind {
     }
 }
 
-fn outage_allowed(request: &PlanRequest<'_>, members: &[Member<'_>], route: &Route<'_>) -> Result<(), Refusal> {
-    let stops = route.hops.iter().filter(|(hop, _)| kind_of(members, hop) != HopKind::Rolling).count();
+fn outage_allowed(
+    request: &PlanRequest<'_>,
+    members: &[Member<'_>],
+    route: &Route<'_>,
+) -> Result<(), Refusal> {
+    let stops =
+        route.hops.iter().filter(|(hop, _)| kind_of(members, hop) != HopKind::Rolling).count();
     if stops == 0 || request.cluster.policy.allow_outage {
         return Ok(());
     }
     let roles = [StepRole::Stop, StepRole::Swap, StepRole::Start, StepRole::Rejoin];
-    let one: Duration = roles.into_iter().map(|role| expected(role, request.pack, request.measured)).sum();
+    let one: Duration =
+        roles.into_iter().map(|role| expected(role, request.pack, request.measured)).sum();
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let outage = one.saturating_mul(count(members.len())).saturating_mul(count(stops));
     let voters = count(members.iter().filter(|member| member.is_voter()).count());
@@ -270,7 +293,14 @@ pub(crate) fn unsafe_now(
     let safety = |observation, node| {
         let (from, to) = (Some(&hop.from), Some(&hop.to));
         let max_unavailable = ground.cluster.policy.max_unavailable;
-        let asked = SafetyRequest { pack: ground.pack, observation, from, to, max_unavailable, down_by_us: &[] };
+        let asked = SafetyRequest {
+            pack: ground.pack,
+            observation,
+            from,
+            to,
+            max_unavailable,
+            down_by_us: &[],
+        };
         may_stop_in(&asked, scope, node)
     };
     for member in &down {
@@ -280,7 +310,8 @@ pub(crate) fn unsafe_now(
     }
     let healed = (!down.is_empty()).then(|| as_if_healed(ground.observation, &down));
     let observation = healed.as_ref().unwrap_or(ground.observation);
-    let moving = members.iter().filter(|m| m.standing() == Standing::Up && m.release() != Some(&hop.to));
+    let moving =
+        members.iter().filter(|m| m.standing() == Standing::Up && m.release() != Some(&hop.to));
     let refused = moving.filter_map(|member| safety(observation, member.name()).err()).next();
     refused.map(NotNow::Unsafe).into_iter().collect()
 }
@@ -320,7 +351,14 @@ fn gates_that_never_pass(
 ) -> Vec<NotNow> {
     let Some((hop, _)) = route.hops.first() else { return Vec::new() };
     let policy = &request.cluster.policy;
-    never_passing(&GateRequest { pack: request.pack, policy, scope, members, to: &hop.to, now: request.now })
+    never_passing(&GateRequest {
+        pack: request.pack,
+        policy,
+        scope,
+        members,
+        to: &hop.to,
+        now: request.now,
+    })
 }
 
 fn cross_configuration(
@@ -336,16 +374,21 @@ fn cross_configuration(
         configuration.cross(&ConfigRequest { pack: request.pack, policy, scope, from, to })
     };
     let mut crossings: Vec<ConfigOutcome> = route.hops.iter().map(cross).collect();
-    let blocked: Vec<Blocked> = crossings.iter_mut().flat_map(|c| std::mem::take(&mut c.blocked)).collect();
+    let blocked: Vec<Blocked> =
+        crossings.iter_mut().flat_map(|c| std::mem::take(&mut c.blocked)).collect();
     if blocked.is_empty() {
         return Ok(crossings);
     }
     let known = blocked.iter().any(|b| matches!(b, Blocked::Config { rewrite: Some(_), .. }));
     let mut ways_out = Vec::new();
     if known && !policy.rewrite_config {
-        ways_out.push("set `rewrite_config: true` in the cluster's policy: the plan then carries the rewrite".into());
+        ways_out.push(
+            "set `rewrite_config: true` in the cluster's policy: the plan then carries the rewrite"
+                .into(),
+        );
     }
-    ways_out.push("change the settings by hand, restart the members one by one, and plan again".into());
+    ways_out
+        .push("change the settings by hand, restart the members one by one, and plan again".into());
     Err(Refusal { reasons: blocked.into_iter().map(NotNow::Blocked).collect(), ways_out })
 }
 
@@ -406,9 +449,15 @@ pub(crate) struct Draft {
 }
 
 /// Puts a plan together, all but its digest.
-pub(crate) fn assemble(cluster: &Cluster, pack: &Pack, observation: &Observation, draft: Draft) -> Plan {
+pub(crate) fn assemble(
+    cluster: &Cluster,
+    pack: &Pack,
+    observation: &Observation,
+    draft: Draft,
+) -> Plan {
     let Draft { kind, from, to, hops } = draft;
-    let observed = ObservationRef { taken_at: observation.taken_at, digest: observation_digest(observation) };
+    let observed =
+        ObservationRef { taken_at: observation.taken_at, digest: observation_digest(observation) };
     Plan {
         schema: PLAN_SCHEMA,
         digest: Digest::new(""),
@@ -442,7 +491,8 @@ fn outage(hop: &Hop, kind: PlanKind) -> Duration {
     }
     let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);
     let from_stop = steps().skip_while(|step| !matches!(step.action, Action::Stop { .. }));
-    let until_back = from_stop.take_while(|s| !matches!(s.role, StepRole::Soak | StepRole::HopComplete));
+    let until_back =
+        from_stop.take_while(|s| !matches!(s.role, StepRole::Soak | StepRole::HopComplete));
     // A plan never says "no outage" of an outage, whatever was estimated for its steps.
     until_back.map(|step| step.estimate).sum::<Duration>().max(Duration::from_secs(1))
 }
@@ -472,12 +522,18 @@ fn way_out(reason: &NotNow) -> Option<String> {
     match blocked {
         Blocked::NeverPasses { way_out, .. } => Some(way_out.clone()),
         Blocked::Condition { way_out, .. } => way_out.clone(),
-        Blocked::CannotAct { node, .. } => Some(format!("give {node} a `service` in the fleet file")),
+        Blocked::CannotAct { node, .. } => {
+            Some(format!("give {node} a `service` in the fleet file"))
+        }
         Blocked::Unreachable { node, .. } => {
             Some(format!("bring {node} back, or take it out of the cluster and the fleet file"))
         }
-        Blocked::NoArtifact { release, .. } => Some(format!("get {release} and name its folder with --artifacts")),
-        Blocked::MixedReleases { .. } => Some("bring all members to one release first, by hand".into()),
+        Blocked::NoArtifact { release, .. } => {
+            Some(format!("get {release} and name its folder with --artifacts"))
+        }
+        Blocked::MixedReleases { .. } => {
+            Some("bring all members to one release first, by hand".into())
+        }
         Blocked::NoPath { way_out, .. } | Blocked::Downgrade { way_out, .. } => way_out.clone(),
         Blocked::ConditionUnseen { .. }
         | Blocked::Config { .. }
@@ -498,7 +554,9 @@ pub(crate) fn cannot_build(fault: &HopFault) -> Refusal {
         },
         HopFault::NoBackup { release } => Blocked::Condition {
             rule: "backup".into(),
-            text: format!("before the way back to {release} closes there must be a verified backup"),
+            text: format!(
+                "before the way back to {release} closes there must be a verified backup"
+            ),
             because: fault.to_string(),
             way_out: None,
         },

@@ -47,13 +47,20 @@ pub fn safe_set(request: &SafetyRequest<'_>) -> (Vec<NodeName>, Vec<(NodeName, U
 }
 
 /// The same over a scope that was already built.
-pub(crate) fn may_stop_in(request: &SafetyRequest<'_>, scope: &Scope, node: &NodeName) -> Result<(), Unsafe> {
+pub(crate) fn may_stop_in(
+    request: &SafetyRequest<'_>,
+    scope: &Scope,
+    node: &NodeName,
+) -> Result<(), Unsafe> {
     let cannot_see = |what: String| Unsafe::CannotSee { node: node.clone(), what };
     let Some(own) = request.observation.nodes.iter().find(|seen| seen.name == *node) else {
         return Err(cannot_see(format!("{node} was not looked at")));
     };
     let Some(safety) = &request.pack.safety else {
-        return Err(cannot_see(format!("pack {} does not say when a member may stop", request.pack.pack)));
+        return Err(cannot_see(format!(
+            "pack {} does not say when a member may stop",
+            request.pack.pack
+        )));
     };
     one_at_a_time(request, own)?;
     if part(own) == Part::Voter {
@@ -68,14 +75,18 @@ pub(crate) fn may_stop_in(request: &SafetyRequest<'_>, scope: &Scope, node: &Nod
 }
 
 /// Voters other than this one; what was not seen counts as one.
-fn others<'a>(observation: &'a Observation, node: &'a NodeName) -> impl Iterator<Item = &'a NodeObservation> {
+fn others<'a>(
+    observation: &'a Observation,
+    node: &'a NodeName,
+) -> impl Iterator<Item = &'a NodeObservation> {
     observation.nodes.iter().filter(move |seen| seen.name != *node && part(seen) == Part::Voter)
 }
 
 /// S2.
 fn one_at_a_time(request: &SafetyRequest<'_>, own: &NodeObservation) -> Result<(), Unsafe> {
     let max = if part(own) == Part::Voter { 1 } else { request.max_unavailable.max(1) };
-    let down: Vec<_> = request.down_by_us.iter().filter(|down| **down != own.name).cloned().collect();
+    let down: Vec<_> =
+        request.down_by_us.iter().filter(|down| **down != own.name).cloned().collect();
     let count = u32::try_from(down.len()).unwrap_or(u32::MAX);
     if count >= max {
         return Err(Unsafe::TooManyDown { node: own.name.clone(), down, max });
@@ -104,7 +115,9 @@ fn others_carry_on(
     if let Some(other) = others.iter().find(|other| !other.is_healthy()) {
         let because = match &other.reach {
             quorate_model::Reach::Unreachable(because) => because.clone(),
-            quorate_model::Reach::Reachable if other.healthy.is_none() => "its health was not seen".into(),
+            quorate_model::Reach::Reachable if other.healthy.is_none() => {
+                "its health was not seen".into()
+            }
             quorate_model::Reach::Reachable => "it says that it is not healthy".into(),
         };
         return Err(Unsafe::OtherUnhealthy { node, other: other.name.clone(), because });
@@ -122,7 +135,11 @@ fn others_carry_on(
 }
 
 /// Nothing hangs on this member alone: the others caught up, and hold the same data.
-fn others_hold_the_data(own: &NodeObservation, others: &[&NodeObservation], max: u64) -> Result<(), Unsafe> {
+fn others_hold_the_data(
+    own: &NodeObservation,
+    others: &[&NodeObservation],
+    max: u64,
+) -> Result<(), Unsafe> {
     let node = || own.name.clone();
     for other in others {
         let Some(lag) = other.lag else {
@@ -135,9 +152,16 @@ fn others_hold_the_data(own: &NodeObservation, others: &[&NodeObservation], max:
             return Err(Unsafe::OtherBehind { node: node(), other: other.name.clone(), lag, max });
         }
     }
-    let differ: Vec<_> =
-        others.iter().filter(|other| data_differ(own, other)).map(|other| other.name.clone()).collect();
-    if differ.is_empty() { Ok(()) } else { Err(Unsafe::DataDiffer { node: node(), others: differ }) }
+    let differ: Vec<_> = others
+        .iter()
+        .filter(|other| data_differ(own, other))
+        .map(|other| other.name.clone())
+        .collect();
+    if differ.is_empty() {
+        Ok(())
+    } else {
+        Err(Unsafe::DataDiffer { node: node(), others: differ })
+    }
 }
 
 /// Hashes speak only of the same revision. Products that give none are judged by their own gates.
@@ -148,9 +172,16 @@ pub(crate) fn data_differ(a: &NodeObservation, b: &NodeObservation) -> bool {
     }
 }
 
-fn pack_agrees(pack: &Pack, safety: &Safety, scope: &Scope, own: &NodeObservation) -> Result<(), Unsafe> {
+fn pack_agrees(
+    pack: &Pack,
+    safety: &Safety,
+    scope: &Scope,
+    own: &NodeObservation,
+) -> Result<(), Unsafe> {
     let concerns = |releases: &Option<quorate_model::Range>| {
-        releases.as_ref().is_none_or(|range| own.release.as_ref().is_some_and(|r| range.contains(r)))
+        releases
+            .as_ref()
+            .is_none_or(|range| own.release.as_ref().is_some_and(|r| range.contains(r)))
     };
     let scope = scope.with_node(&own.name);
     for condition in safety.may_stop.iter().filter(|condition| concerns(&condition.releases)) {

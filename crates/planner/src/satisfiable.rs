@@ -31,8 +31,11 @@ pub(crate) fn never_passing(request: &GateRequest<'_, '_>) -> Vec<NotNow> {
             continue;
         }
         let Some(release) = member.release() else { continue };
-        let scope = request.scope.with_node(member.name()).with_releases(Some(release), Some(release));
-        for condition in safety.rejoined.iter().filter(|c| concerns(c, release) && concerns(c, request.to)) {
+        let scope =
+            request.scope.with_node(member.name()).with_releases(Some(release), Some(release));
+        for condition in
+            safety.rejoined.iter().filter(|c| concerns(c, release) && concerns(c, request.to))
+        {
             match request.pack.holds(&condition.cel, &scope) {
                 Truth::True => {}
                 _ if only_this_moment(member, condition) => {}
@@ -49,7 +52,11 @@ fn concerns(condition: &NamedCondition, release: &Release) -> bool {
     condition.releases.as_ref().is_none_or(|range| range.contains(release))
 }
 
-fn overridden(request: &GateRequest<'_, '_>, member: &Member<'_>, condition: &NamedCondition) -> bool {
+fn overridden(
+    request: &GateRequest<'_, '_>,
+    member: &Member<'_>,
+    condition: &NamedCondition,
+) -> bool {
     request.policy.overrides.iter().any(|over| {
         over.node == *member.name()
             && over.expires > request.now

@@ -3,9 +3,7 @@
 //! Invariant: nothing is left out by accident. A node that cannot be seen, named or acted on refuses the plan by name.
 
 use crate::members::{Member, Part, Standing};
-use quorate_model::{
-    Blocked, Cluster, Finding, Release, Reach, NotNow, Observation, Severity,
-};
+use quorate_model::{Blocked, Cluster, Finding, NotNow, Observation, Reach, Release, Severity};
 use quorate_packs::Pack;
 
 /// The finding that says so of a node, by its code.
@@ -39,7 +37,8 @@ pub(crate) fn stands_in_the_way(
     let mut block = |blocked| reasons.push(NotNow::Blocked(blocked));
     if observation.cluster != cluster.name || observation.pack != cluster.pack {
         if let Some(first) = members.first() {
-            let because = format!("the look at hand is of {} {}", observation.pack, observation.cluster);
+            let because =
+                format!("the look at hand is of {} {}", observation.pack, observation.cluster);
             block(Blocked::OtherCluster { node: first.name().clone(), because });
         }
         return reasons;
@@ -49,7 +48,8 @@ pub(crate) fn stands_in_the_way(
         if let Standing::Unreachable(because) = member.standing() {
             block(Blocked::Unreachable { node, because });
         } else if member.node.service.is_none() {
-            let because = "the fleet file does not say how its service is stopped and started".to_owned();
+            let because =
+                "the fleet file does not say how its service is stopped and started".to_owned();
             block(Blocked::CannotAct { node, because });
         } else if member.release().is_none() && purpose == Purpose::Upgrade {
             block(Blocked::ConditionUnseen {
@@ -76,15 +76,21 @@ pub(crate) fn stands_in_the_way(
 /// A grave finding blocks, except for two that the plan itself mends: a member that is down, and a release whose fault
 /// is only that it runs.
 fn reasons_of(pack: &Pack, finding: &Finding, member: &Member<'_>) -> Option<Blocked> {
-    let cured_by_leaving = pack.known_issues.iter().any(|i| i.id == finding.code && i.detect.is_none());
-    let down = member.seen.is_some_and(|seen| seen.reach != Reach::Reachable && seen.findings.contains(finding));
+    let cured_by_leaving =
+        pack.known_issues.iter().any(|i| i.id == finding.code && i.detect.is_none());
+    let down = member
+        .seen
+        .is_some_and(|seen| seen.reach != Reach::Reachable && seen.findings.contains(finding));
     // The safety oracle says it with the members' names.
     let said_by_safety = finding.code == "data-differ";
     if finding.severity != Severity::Error || cured_by_leaving || down || said_by_safety {
         return None;
     }
     if finding.code == OTHER_CLUSTER {
-        return Some(Blocked::OtherCluster { node: member.name().clone(), because: finding.text.clone() });
+        return Some(Blocked::OtherCluster {
+            node: member.name().clone(),
+            because: finding.text.clone(),
+        });
     }
     Some(Blocked::Condition {
         rule: finding.code.clone(),
@@ -96,7 +102,7 @@ fn reasons_of(pack: &Pack, finding: &Finding, member: &Member<'_>) -> Option<Blo
 
 /// Finds the start. Two releases are a hop left half done, whether it is permitted is for the path to say; more than
 /// two are no single hop.
-pub(crate) fn start(members: &[Member<'_>]) -> Result<Option<Start>, Blocked> {
+pub(crate) fn start(members: &[Member<'_>]) -> Result<Option<Start>, Box<NotNow>> {
     let servers = members.iter().filter(|member| member.part() != Part::Client);
     let mut releases: Vec<&Release> = servers.filter_map(Member::release).collect();
     releases.sort();
@@ -105,6 +111,9 @@ pub(crate) fn start(members: &[Member<'_>]) -> Result<Option<Start>, Blocked> {
         [] => Ok(None),
         [from] => Ok(Some(Start { from: (*from).clone(), half_way: None })),
         [from, to] => Ok(Some(Start { from: (*from).clone(), half_way: Some((*to).clone()) })),
-        more => Err(Blocked::MixedReleases { releases: more.iter().copied().cloned().collect() }),
+        more => {
+            let releases = more.iter().copied().cloned().collect();
+            Err(Box::new(NotNow::Blocked(Blocked::MixedReleases { releases })))
+        }
     }
 }

@@ -4,7 +4,9 @@
 //! (the state folder).
 
 use crate::members::Member;
-use quorate_model::{Call, CallKind, Cluster, Facts, Node, NodeName, NodeObservation, Observation, Release};
+use quorate_model::{
+    Call, CallKind, Cluster, Facts, Node, NodeName, NodeObservation, Observation, Release,
+};
 use quorate_packs::{CallTemplate, Pack, TemplateValue, template_value};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -51,14 +53,20 @@ impl<'a> Words<'a> {
         let context = self.context(member, extra);
         let fill = |text: &str| self.fill(what, member, text, &context);
         let fill_map = |map: &BTreeMap<String, String>| {
-            map.iter().map(|(k, v)| Ok((k.clone(), fill(v)?))).collect::<Result<BTreeMap<_, _>, Unrendered>>()
+            map.iter()
+                .map(|(k, v)| Ok((k.clone(), fill(v)?)))
+                .collect::<Result<BTreeMap<_, _>, Unrendered>>()
         };
         let call = match template {
             CallTemplate::Http { method, url, body, form: _, expect_status } => CallKind::Http {
                 method: method.clone(),
                 url: fill(url)?,
                 body: body.as_deref().map(fill).transpose()?,
-                expect_status: if expect_status.is_empty() { vec![200] } else { expect_status.clone() },
+                expect_status: if expect_status.is_empty() {
+                    vec![200]
+                } else {
+                    expect_status.clone()
+                },
             },
             CallTemplate::Command { argv, env } => CallKind::Command {
                 argv: argv.iter().map(|word| fill(word)).collect::<Result<_, _>>()?,
@@ -113,7 +121,10 @@ impl<'a> Words<'a> {
         let mut words = Map::new();
         words.insert("node".into(), self.node_words(member));
         words.insert("endpoints".into(), json!(member.node.endpoints));
-        words.insert("facts".into(), member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts)));
+        words.insert(
+            "facts".into(),
+            member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts)),
+        );
         words.insert("vars".into(), json!(self.pack.vars_for(self.speaking)));
         words.insert("cluster".into(), self.cluster_words());
         words.insert("from".into(), json!(self.from));
@@ -133,7 +144,10 @@ impl<'a> Words<'a> {
         let mut words = self.before.map(|seen| facts_as_map(&seen.facts)).unwrap_or_default();
         words.extend(facts_as_map(&self.observation.facts));
         words.insert("name".into(), json!(self.cluster.name));
-        words.insert("nodes".into(), json!(self.cluster.nodes.iter().map(|n| &n.name).collect::<Vec<_>>()));
+        words.insert(
+            "nodes".into(),
+            json!(self.cluster.nodes.iter().map(|n| &n.name).collect::<Vec<_>>()),
+        );
         let endpoints: Vec<_> = self.cluster.nodes.iter().map(|node| &node.endpoints).collect();
         words.insert("endpoints".into(), json!(endpoints));
         Value::Object(words)
@@ -146,17 +160,25 @@ impl<'a> Words<'a> {
             let urls = member.get("client_urls").and_then(Value::as_array).into_iter().flatten();
             urls.filter_map(Value::as_str).any(|url| node.endpoints.values().any(|own| own == url))
         };
-        let named = |member: &&Value| member.get("name").and_then(Value::as_str) == Some(node.name.as_str());
-        let listed = list.iter().find(|member| serves_there(member)).or_else(|| list.iter().find(named))?;
+        let named = |member: &&Value| {
+            member.get("name").and_then(Value::as_str) == Some(node.name.as_str())
+        };
+        let listed =
+            list.iter().find(|member| serves_there(member)).or_else(|| list.iter().find(named))?;
         listed.get("id")?.as_str().map(str::to_owned)
     }
 
     /// What is not known is left out, so that a template that needs it fails instead of saying `none` to a product.
     fn node_words(&self, member: &Member<'_>) -> Value {
         let node = member.node;
-        let earlier = self.before.and_then(|seen| seen.nodes.iter().find(|seen| seen.name == node.name));
+        let earlier =
+            self.before.and_then(|seen| seen.nodes.iter().find(|seen| seen.name == node.name));
         let id = |seen: &NodeObservation| seen.member_id.clone();
-        let member_id = member.seen.and_then(id).or_else(|| earlier.and_then(id)).or_else(|| self.listed_id(node));
+        let member_id = member
+            .seen
+            .and_then(id)
+            .or_else(|| earlier.and_then(id))
+            .or_else(|| self.listed_id(node));
         let mut words = member.seen.map(|seen| facts_as_map(&seen.facts)).unwrap_or_default();
         words.insert("name".into(), json!(node.name));
         words.insert("endpoints".into(), json!(node.endpoints));

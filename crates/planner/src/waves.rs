@@ -5,16 +5,22 @@
 
 use crate::{
     estimate::expected,
-    hop::{HopPlan, REJOIN_GATE, START_LIMIT, STOP_MARGIN, SWAP_LIMIT, condition, named, quoted, seen_on_host},
+    hop::{
+        HopPlan, REJOIN_GATE, START_LIMIT, STOP_MARGIN, SWAP_LIMIT, condition, named, quoted,
+        seen_on_host,
+    },
     members::{Member, Part},
     template::{Extra, Unrendered},
 };
-use quorate_model::{Action, Condition, Door, ServiceSpec, Step, StepRole, Undo, Wave};
+use quorate_model::{Action, Condition, Door, Gate, ServiceSpec, Step, StepRole, Undo, Wave};
 use quorate_packs::Recipe;
 use std::time::Duration;
 
 /// Plans a wave a member, with the go before the one that closes the door. Gives who leads afterwards.
-pub(crate) fn rolling(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Result<Option<usize>, Unrendered> {
+pub(crate) fn rolling(
+    plan: &HopPlan<'_, '_>,
+    waves: &mut Vec<Wave>,
+) -> Result<Option<usize>, Unrendered> {
     let last = last_to_move(plan);
     for (place, index) in plan.order.iter().enumerate() {
         if plan.hop.one_way == Door::LastMember && last == Some(*index) {
@@ -36,17 +42,26 @@ fn last_to_move(plan: &HopPlan<'_, '_>) -> Option<usize> {
     plan.order.iter().rev().copied().find(|index| !plan.moved(&plan.members[*index]))
 }
 
-fn member_wave(plan: &HopPlan<'_, '_>, place: usize, closes_door: bool) -> Result<Wave, Unrendered> {
+fn member_wave(
+    plan: &HopPlan<'_, '_>,
+    place: usize,
+    closes_door: bool,
+) -> Result<Wave, Unrendered> {
     let member = &plan.members[plan.order[place]];
     let name = member.name();
     let mut steps = Vec::new();
     let leads_never = plan.down(member) || plan.moved(member) || member.part() != Part::Voter;
-    if let (false, Some(recipe), Some(target)) = (leads_never, handover_recipe(plan), target(plan, place)) {
+    if let (false, Some(recipe), Some(target)) =
+        (leads_never, handover_recipe(plan), target(plan, place))
+    {
         let id = plan.id(name.as_str(), "handover");
         steps.push(handover(plan, recipe, member, &plan.members[target], id)?);
     }
     let mut stop = stop(plan, member);
-    stop.precheck.push(seen_on_host("may-stop", format!("with {name} gone a quorum of healthy voters remains")));
+    stop.precheck.push(seen_on_host(
+        "may-stop",
+        format!("with {name} gone a quorum of healthy voters remains"),
+    ));
     stop.precheck.extend(may_stop(plan, member));
     let mut moves = [stop, swap(plan, member), start(plan, member)];
     if plan.moved(member) && !plan.down(member) {
@@ -85,7 +100,11 @@ pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option
         close_door(&mut starts);
     }
     wave("start", "everything starts", starts);
-    wave("rejoin", "everybody is back", members.iter().map(|member| rejoin(plan, member)).collect());
+    wave(
+        "rejoin",
+        "everybody is back",
+        members.iter().map(|member| rejoin(plan, member)).collect(),
+    );
     let last = members.last().and_then(|member| soak(plan, member));
     wave_if_any(waves, plan, last);
     // Who leads after an outage is for an election to say.
@@ -94,15 +113,23 @@ pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option
 
 fn wave_if_any(waves: &mut Vec<Wave>, plan: &HopPlan<'_, '_>, step: Option<Step>) {
     if let Some(step) = step {
-        waves.push(Wave { id: plan.wave_id("soak"), title: "healthy time".into(), node: None, steps: vec![step] });
+        waves.push(Wave {
+            id: plan.wave_id("soak"),
+            title: "healthy time".into(),
+            node: None,
+            steps: vec![step],
+        });
     }
 }
 
 /// Before a later hop leadership goes to the member that is last in its order, from wherever it is.
 pub(crate) fn bring_leadership_home(plan: &HopPlan<'_, '_>) -> Result<Vec<Step>, Unrendered> {
-    let (Some(home), Some(recipe)) = (plan.leader, handover_recipe(plan)) else { return Ok(Vec::new()) };
+    let (Some(home), Some(recipe)) = (plan.leader, handover_recipe(plan)) else {
+        return Ok(Vec::new());
+    };
     let home = &plan.members[home];
-    let others = plan.members.iter().filter(|member| member.is_voter() && member.name() != home.name());
+    let others =
+        plan.members.iter().filter(|member| member.is_voter() && member.name() != home.name());
     others
         .map(|member| {
             let id = plan.id("begin", &format!("handover-{}", member.name()));
@@ -139,19 +166,22 @@ fn handover(
     let leads = format!("cluster.leader == {}", quoted(to.as_str()));
     let mut conditions = vec![named("leader", leads, format!("{to} leads"))];
     conditions.extend(recipe.gate.iter().map(condition));
-    let mut step = plan.look(id, format!("hand leadership from {from} to {to}"), StepRole::Handover);
+    let mut step =
+        plan.look(id, format!("hand leadership from {from} to {to}"), StepRole::Handover);
     step.node = Some(from.clone());
     step.action = Action::Call { call };
     let elsewhere = format!("cluster.leader != {}", quoted(from.as_str()));
     step.done = Some(named("leads-not", elsewhere, format!("{from} does not lead")));
-    step.gate = Some(plan.gate("handover", conditions, limit));
+    // Every further look would only leave time for leadership to move again before the stop.
+    step.gate = Some(Gate { good_looks: 1, ..plan.gate("handover", conditions, limit) });
     step.limit = limit;
     Ok(step)
 }
 
 pub(crate) fn stop(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     let name = member.name();
-    let mut step = plan.look(plan.id(name.as_str(), "stop"), format!("stop {name}"), StepRole::Stop);
+    let mut step =
+        plan.look(plan.id(name.as_str(), "stop"), format!("stop {name}"), StepRole::Stop);
     step.node = Some(name.clone());
     step.action = Action::Stop { node: name.clone() };
     step.done = Some(done(plan, member, "stopped", format!("{name} does not run")));
@@ -168,8 +198,10 @@ pub(crate) fn swap(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     let title = format!("exchange the files of {name}{with}: {from} -> {to}");
     let mut step = plan.look(plan.id(name.as_str(), "swap"), title, StepRole::Swap);
     step.node = Some(name.clone());
-    step.action = Action::Swap { node: name.clone(), from: from.clone(), to: plan.artifact.clone(), config };
-    step.done = Some(done(plan, member, "swapped", format!("the live files of {name} are those of {to}")));
+    step.action =
+        Action::Swap { node: name.clone(), from: from.clone(), to: plan.artifact.clone(), config };
+    step.done =
+        Some(done(plan, member, "swapped", format!("the live files of {name} are those of {to}")));
     step.limit = SWAP_LIMIT;
     step.undo = Undo::ByPlan { text: format!("put the kept files of {from} back on {name}") };
     step
@@ -178,7 +210,11 @@ pub(crate) fn swap(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
 pub(crate) fn start(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     let name = member.name();
     let (from, to) = (runs(plan, member), &plan.hop.to);
-    let mut step = plan.look(plan.id(name.as_str(), "start"), format!("start {name} as {to}"), StepRole::Start);
+    let mut step = plan.look(
+        plan.id(name.as_str(), "start"),
+        format!("start {name} as {to}"),
+        StepRole::Start,
+    );
     step.node = Some(name.clone());
     step.action = Action::Start { node: name.clone(), expect: to.clone() };
     step.done = Some(done(plan, member, "started", format!("{name} runs {to}")));
@@ -196,7 +232,11 @@ fn runs<'w>(plan: &'w HopPlan<'_, '_>, member: &'w Member<'_>) -> &'w quorate_mo
 fn done(plan: &HopPlan<'_, '_>, member: &Member<'_>, name: &str, text: String) -> Condition {
     if plan.moved(member) && !plan.down(member) {
         let cel = format!("node.release == '{}'", plan.hop.to);
-        return named("already-moved", cel, format!("{} already runs {}", member.name(), plan.hop.to));
+        return named(
+            "already-moved",
+            cel,
+            format!("{} already runs {}", member.name(), plan.hop.to),
+        );
     }
     seen_on_host(name, text)
 }
@@ -204,7 +244,9 @@ fn done(plan: &HopPlan<'_, '_>, member: &Member<'_>, name: &str, text: String) -
 fn may_stop(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Vec<Condition> {
     let release = runs(plan, member);
     let here = plan.safety.may_stop.iter();
-    here.filter(|c| c.releases.as_ref().is_none_or(|range| range.contains(release))).map(condition).collect()
+    here.filter(|c| c.releases.as_ref().is_none_or(|range| range.contains(release)))
+        .map(condition)
+        .collect()
 }
 
 fn grace(member: &Member<'_>) -> Duration {

@@ -1,11 +1,12 @@
-//! Large inputs stay within their limits by a wide margin, even unoptimised.
+//! A path over a graph as large as any product's; how long it takes is for the benchmark to say.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
 
 mod support;
 
 use quorate_packs::Packs;
 use quorate_planner::{PathOutcome, PathRequest, path};
-use support::{keeper, release, world};
-use std::time::Instant;
+use support::release;
 
 /// A thousand releases: fifty lines of twenty patches.
 fn thousand() -> Packs {
@@ -14,7 +15,9 @@ fn thousand() -> Packs {
     let end = text.find("protocols:").unwrap();
     let lines: String = (0..50).map(|line| format!("  - {{ line: \"7.{line}\" }}\n")).collect();
     let releases: String = (0..50)
-        .flat_map(|line| (0..20).map(move |patch| format!("  - {{ release: \"7.{line}.{patch}\" }}\n")))
+        .flat_map(|line| {
+            (0..20).map(move |patch| format!("  - {{ release: \"7.{line}.{patch}\" }}\n"))
+        })
         .collect();
     text.replace_range(start..end, &format!("lines:\n{lines}releases:\n{releases}"));
     Packs::load(&[("keeper.yaml".into(), text)]).unwrap()
@@ -25,23 +28,11 @@ fn a_path_over_a_thousand_releases() {
     let packs = thousand();
     let pack = packs.get(&"keeper".into()).unwrap();
     let (from, to) = (release("7.0.0"), release("7.49.19"));
-    let began = Instant::now();
     let answer = path(pack, &PathRequest::on_paper(&from, &to));
-    eprintln!("path_1000: {:?}", began.elapsed());
     assert_eq!(answer.outcome, PathOutcome::Path);
     assert_eq!(answer.hops.len(), 49);
-    assert!(answer.hops.iter().all(|hop| hop.to.numbers()[2] == 19), "the newest patch of every line");
-    // Ten milliseconds are promised of an optimised build; a hundred times that means that something went quadratic.
-    assert!(began.elapsed().as_millis() < 1_000);
-}
-
-#[test]
-fn plans_for_many_clusters() {
-    let world = world(3, "1.0.5");
-    let began = Instant::now();
-    for _ in 0..100 {
-        assert!(matches!(world.plan("1.2.3"), quorate_planner::Planned::Ready(_)));
-    }
-    eprintln!("plan: {:?} each", began.elapsed() / 100);
-    assert!(began.elapsed().as_secs() < 5, "{}", keeper().pack);
+    assert!(
+        answer.hops.iter().all(|hop| hop.to.numbers()[2] == 19),
+        "the newest patch of every line"
+    );
 }

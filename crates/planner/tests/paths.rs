@@ -2,6 +2,8 @@
 //!
 //! `QUORATE_BLESS=1` writes today's answers into the files, for a person to review.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
+
 mod support;
 
 use quorate_packs::{Pack, Packs};
@@ -31,7 +33,10 @@ fn check(pack: &Pack, path: &Path) -> datatest_stable::Result<()> {
         .iter()
         .filter(|case| !case.holds())
         .map(|case| {
-            format!("line {}: > {}\nexpected:\n{}\nactual:\n{}", case.line, case.command, case.expected, case.actual)
+            format!(
+                "line {}: > {}\nexpected:\n{}\nactual:\n{}",
+                case.line, case.command, case.expected, case.actual
+            )
         })
         .collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }

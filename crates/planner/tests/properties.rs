@@ -1,5 +1,7 @@
 //! Properties over many clusters: the same input gives the same plan, and following a plan never breaks the quorum.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
+
 mod support;
 
 use proptest::{prelude::*, strategy::ValueTree as _};
@@ -25,7 +27,8 @@ fn any_world() -> impl Strategy<Value = World> {
                     1 => drop(world.down(&name)),
                     2 => world.node(&name).lag = Some(1_000),
                     3 if index != leader % size => {
-                        (world.node(&name).role, world.node(&name).voter) = (Role::Learner, Some(false));
+                        (world.node(&name).role, world.node(&name).voter) =
+                            (Role::Learner, Some(false));
                     }
                     4 => world.node(&name).release = RELEASES.get(at + 1).map(|next| release(next)),
                     5 => world.node(&name).healthy = None,
@@ -39,7 +42,9 @@ fn any_world() -> impl Strategy<Value = World> {
 
 /// Carries the plan out in the mind: who serves after each step.
 fn serving_never_below_quorum(world: &World, plan: &Plan) -> Result<(), TestCaseError> {
-    let learner = |name: &str| world.seen.nodes.iter().any(|n| n.name.as_str() == name && n.role == Role::Learner);
+    let learner = |name: &str| {
+        world.seen.nodes.iter().any(|n| n.name.as_str() == name && n.role == Role::Learner)
+    };
     let voters: Vec<&str> =
         world.cluster.nodes.iter().map(|n| n.name.as_str()).filter(|name| !learner(name)).collect();
     let mut serving: Vec<&str> =

@@ -1,5 +1,7 @@
 //! Every reason why there is no plan, each with one minimal test by its name.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
+
 mod support;
 
 use quorate_model::{Blocked, NotNow, Override, Reach, Release, Role, Unsafe, WaitingOn};
@@ -63,14 +65,20 @@ fn unsafe_too_many_down() {
     let down = ["a".into()];
     let found = may_stop(&asked(&world, &down), &"b".into()).unwrap_err();
     assert_eq!(found, Unsafe::TooManyDown { node: "b".into(), down: down.to_vec(), max: 1 });
-    assert_eq!(may_stop(&asked(&world, &down), &"a".into()), Ok(()), "the one that is down by our doing is no other");
+    assert_eq!(
+        may_stop(&asked(&world, &down), &"a".into()),
+        Ok(()),
+        "the one that is down by our doing is no other"
+    );
 }
 
 #[test]
 fn unsafe_other_unhealthy() {
     let mut world = world(5, "1.0.5");
     world.node("a").healthy = None;
-    assert!(matches!(unsafe_to_stop(&world, "b"), Unsafe::OtherUnhealthy { other, .. } if other.as_str() == "a"));
+    assert!(
+        matches!(unsafe_to_stop(&world, "b"), Unsafe::OtherUnhealthy { other, .. } if other.as_str() == "a")
+    );
 }
 
 #[test]
@@ -78,8 +86,15 @@ fn unsafe_other_behind() {
     let mut world = world(3, "1.0.5");
     world.node("a").lag = Some(101);
     let found = unsafe_to_stop(&world, "b");
-    assert_eq!(found, Unsafe::OtherBehind { node: "b".into(), other: "a".into(), lag: 101, max: 100 });
-    assert_eq!(may_stop(&asked(&world, &[]), &"a".into()), Ok(()), "the one that is behind holds nothing alone");
+    assert_eq!(
+        found,
+        Unsafe::OtherBehind { node: "b".into(), other: "a".into(), lag: 101, max: 100 }
+    );
+    assert_eq!(
+        may_stop(&asked(&world, &[]), &"a".into()),
+        Ok(()),
+        "the one that is behind holds nothing alone"
+    );
 }
 
 #[test]
@@ -101,23 +116,34 @@ fn unsafe_cannot_see() {
 fn unsafe_alarm() {
     let mut world = world(3, "1.0.5");
     world.node("a").alarms.push("NOSPACE".into());
-    assert!(matches!(unsafe_to_stop(&world, "b"), Unsafe::Alarm { alarm, .. } if alarm == "NOSPACE"));
+    assert!(
+        matches!(unsafe_to_stop(&world, "b"), Unsafe::Alarm { alarm, .. } if alarm == "NOSPACE")
+    );
 }
 
 #[test]
 fn unsafe_data_differ() {
     let mut world = world(3, "1.0.5");
     world.node("a").data_hash = Some("other".into());
-    assert_eq!(unsafe_to_stop(&world, "b"), Unsafe::DataDiffer { node: "b".into(), others: vec!["a".into()] });
+    assert_eq!(
+        unsafe_to_stop(&world, "b"),
+        Unsafe::DataDiffer { node: "b".into(), others: vec!["a".into()] }
+    );
     world.node("a").hash_revision = Some(8);
-    assert_eq!(may_stop(&asked(&world, &[]), &"b".into()), Ok(()), "hashes of two revisions say nothing");
+    assert_eq!(
+        may_stop(&asked(&world, &[]), &"b".into()),
+        Ok(()),
+        "hashes of two revisions say nothing"
+    );
 }
 
 #[test]
 fn unsafe_pack() {
     let mut world = world(3, "1.0.5");
     world.node("b").facts.insert("compacting".into(), true.into());
-    assert!(matches!(unsafe_to_stop(&world, "b"), Unsafe::Pack { rule, .. } if rule == "no-compaction"));
+    assert!(
+        matches!(unsafe_to_stop(&world, "b"), Unsafe::Pack { rule, .. } if rule == "no-compaction")
+    );
     assert_eq!(may_stop(&asked(&world, &[]), &"a".into()), Ok(()));
 }
 
@@ -125,7 +151,10 @@ fn unsafe_pack() {
 fn an_unsafe_cluster_gets_no_plan() {
     let mut world = world(3, "1.0.5");
     world.node("a").alarms.push("NOSPACE".into());
-    assert!(matches!(reasons(&world, "1.1.9").as_slice(), [NotNow::Unsafe(Unsafe::Alarm { .. }), ..]));
+    assert!(matches!(
+        reasons(&world, "1.1.9").as_slice(),
+        [NotNow::Unsafe(Unsafe::Alarm { .. }), ..]
+    ));
 }
 
 #[test]
@@ -144,7 +173,9 @@ fn waiting_on_catch_up() {
 fn blocked_never_passes() {
     let mut world = world(3, "1.0.5");
     world.node("a").member_id = None;
-    assert!(matches!(blocked(&world, "1.1.9"), Blocked::NeverPasses { gate, .. } if gate == "member"));
+    assert!(
+        matches!(blocked(&world, "1.1.9"), Blocked::NeverPasses { gate, .. } if gate == "member")
+    );
 }
 
 #[test]
@@ -167,7 +198,9 @@ fn a_gate_set_aside_for_a_member_is_no_reason_until_the_override_ends() {
 fn blocked_no_path() {
     let mut world = world(3, "1.1.9");
     world.seen.facts.insert("auth".into(), true.into());
-    let Blocked::NoPath { refused, way_out, .. } = blocked(&world, "1.2.3") else { panic!("another reason") };
+    let Blocked::NoPath { refused, way_out, .. } = blocked(&world, "1.2.3") else {
+        panic!("another reason")
+    };
     assert_eq!(refused[0].rule, "K04");
     assert_eq!(way_out.as_deref(), Some("turn users off for the hop"));
 }
@@ -176,7 +209,9 @@ fn blocked_no_path() {
 fn what_was_not_seen_on_a_cluster_refuses() {
     let mut world = world(3, "1.1.9");
     world.seen.facts.remove("auth");
-    let Blocked::NoPath { refused, .. } = blocked(&world, "1.2.3") else { panic!("another reason") };
+    let Blocked::NoPath { refused, .. } = blocked(&world, "1.2.3") else {
+        panic!("another reason")
+    };
     assert!(refused[0].because.contains("could not be looked at"), "{}", refused[0].because);
 }
 
@@ -190,7 +225,9 @@ fn blocked_downgrade() {
 fn blocked_no_artifact() {
     let mut world = world(3, "1.0.5");
     world.artifacts.retain(|artifact| artifact.release != release("1.1.9"));
-    let Blocked::NoArtifact { release: missing, tried } = blocked(&world, "1.2.3") else { panic!("another reason") };
+    let Blocked::NoArtifact { release: missing, tried } = blocked(&world, "1.2.3") else {
+        panic!("another reason")
+    };
     assert_eq!(missing, release("1.1.9"));
     assert!(tried.contains(&"at hand: 1.2.3".to_owned()));
 }
@@ -206,7 +243,9 @@ fn blocked_no_artifact_for_the_target_itself() {
 fn blocked_config() {
     let mut world = world(3, "1.0.5");
     world.add_args("b", &["--verbose=very"]);
-    let Blocked::Config { node, settings, rewrite, .. } = blocked(&world, "1.1.9") else { panic!("another reason") };
+    let Blocked::Config { node, settings, rewrite, .. } = blocked(&world, "1.1.9") else {
+        panic!("another reason")
+    };
     assert_eq!(node.as_str(), "b");
     assert_eq!(settings, ["--verbose=very (removed since 1.1.0)"]);
     assert_eq!(rewrite.as_deref(), Some("- --verbose=very"));
@@ -214,7 +253,10 @@ fn blocked_config() {
 
 #[test]
 fn blocked_needs_outage() {
-    assert!(matches!(blocked(&world(2, "1.0.5"), "1.1.9"), Blocked::NeedsOutage { voters: 2, outage_secs: 11 }));
+    assert!(matches!(
+        blocked(&world(2, "1.0.5"), "1.1.9"),
+        Blocked::NeedsOutage { voters: 2, outage_secs: 11 }
+    ));
 }
 
 #[test]
@@ -222,14 +264,19 @@ fn blocked_mixed_releases() {
     let mut world = world(3, "1.0.5");
     world.node("a").release = Some(release("1.2.3"));
     let mixed = |text: [&str; 2]| text.map(release).to_vec();
-    assert_eq!(blocked(&world, "1.2.3"), Blocked::MixedReleases { releases: mixed(["1.0.5", "1.2.3"]) });
+    assert_eq!(
+        blocked(&world, "1.2.3"),
+        Blocked::MixedReleases { releases: mixed(["1.0.5", "1.2.3"]) }
+    );
 }
 
 #[test]
 fn blocked_cannot_act() {
     let mut world = world(3, "1.0.5");
     world.cluster.nodes[0].service = None;
-    assert!(matches!(blocked(&world, "1.1.9"), Blocked::CannotAct { node, .. } if node.as_str() == "a"));
+    assert!(
+        matches!(blocked(&world, "1.1.9"), Blocked::CannotAct { node, .. } if node.as_str() == "a")
+    );
 }
 
 #[test]
@@ -240,14 +287,19 @@ fn blocked_unreachable() {
     (node.os, node.disk_release) = (None, None);
     assert!(matches!(blocked(&world, "1.1.9"), Blocked::Unreachable { .. }));
     world.seen.nodes.remove(0);
-    assert!(matches!(blocked(&world, "1.1.9"), Blocked::Unreachable { .. }), "a node that was not looked at");
+    assert!(
+        matches!(blocked(&world, "1.1.9"), Blocked::Unreachable { .. }),
+        "a node that was not looked at"
+    );
 }
 
 #[test]
 fn blocked_condition_unseen() {
     let mut world = world(3, "1.0.5");
     world.down("a").disk_release = None;
-    assert!(matches!(blocked(&world, "1.1.9"), Blocked::ConditionUnseen { rule, .. } if rule == "release"));
+    assert!(
+        matches!(blocked(&world, "1.1.9"), Blocked::ConditionUnseen { rule, .. } if rule == "release")
+    );
 }
 
 #[test]
@@ -259,7 +311,9 @@ fn blocked_condition() {
         text: "z is a member and not declared".into(),
         hint: Some("declare it".into()),
     });
-    assert!(matches!(blocked(&world, "1.1.9"), Blocked::Condition { rule, .. } if rule == "member-not-declared"));
+    assert!(
+        matches!(blocked(&world, "1.1.9"), Blocked::Condition { rule, .. } if rule == "member-not-declared")
+    );
     world.seen.findings[0].severity = quorate_model::Severity::Warning;
     assert!(matches!(world.plan("1.1.9"), Planned::Ready(_)));
 }
@@ -275,7 +329,9 @@ fn blocked_other_cluster() {
 fn blocked_known_issue() {
     let mut world = world(3, "1.0.5");
     world.artifacts.push(support::artifact("1.1.4"));
-    assert!(matches!(blocked(&world, "1.1.4"), Blocked::KnownIssue { issue, .. } if issue == "K-loses"));
+    assert!(
+        matches!(blocked(&world, "1.1.4"), Blocked::KnownIssue { issue, .. } if issue == "K-loses")
+    );
 }
 
 #[test]
@@ -289,7 +345,10 @@ fn a_fault_that_is_left_by_moving_does_not_hold_the_cluster_there() {
     };
     world.node("a").findings.push(fault);
     let Planned::Ready(plan) = world.plan("1.1.9") else { panic!("no plan") };
-    assert_eq!(plan.hops.iter().map(|hop| hop.to.clone()).collect::<Vec<Release>>(), [release("1.1.9")]);
+    assert_eq!(
+        plan.hops.iter().map(|hop| hop.to.clone()).collect::<Vec<Release>>(),
+        [release("1.1.9")]
+    );
 }
 
 #[test]

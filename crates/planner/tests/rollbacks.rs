@@ -1,5 +1,7 @@
 //! Ways back: from a mixed cluster, from one with a broken member, and from one that has taken the release.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
+
 mod support;
 
 use quorate_model::{Action, Blocked, NotNow, Plan, PlanKind, Role, ServiceSpec};
@@ -37,14 +39,21 @@ fn ready(planned: Planned) -> Plan {
 fn taken(plan: &Plan, verified: bool) -> Vec<BackupAtHand> {
     let steps = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
     let copies = steps.filter_map(|step| match &step.action {
-        Action::Backup { backup } => Some(BackupAtHand { backup: backup.clone(), taken_at: now(), verified }),
+        Action::Backup { backup } => {
+            Some(BackupAtHand { backup: backup.clone(), taken_at: now(), verified })
+        }
         _ => None,
     });
     copies.collect()
 }
 
 fn order(plan: &Plan) -> Vec<&str> {
-    plan.hops.iter().flat_map(|hop| &hop.waves).filter_map(|wave| wave.node.as_ref()).map(|n| n.as_str()).collect()
+    plan.hops
+        .iter()
+        .flat_map(|hop| &hop.waves)
+        .filter_map(|wave| wave.node.as_ref())
+        .map(|n| n.as_str())
+        .collect()
 }
 
 fn run(world: &mut World, name: &str, at: &str) {
@@ -59,7 +68,10 @@ fn mixed_members_get_their_binaries_back_one_by_one() {
     run(&mut world, "a", "1.1.9");
     run(&mut world, "b", "1.1.9");
     let back = ready(back(&world, &plan, &[]));
-    assert_eq!((back.kind, &back.from, &back.to), (PlanKind::RollbackBinaries, &plan.to, &plan.from));
+    assert_eq!(
+        (back.kind, &back.from, &back.to),
+        (PlanKind::RollbackBinaries, &plan.to, &plan.from)
+    );
     assert_eq!(back.parent, Some(plan.digest));
     assert_eq!(order(&back), ["a", "b", "c"]);
     assert!(back.losses.is_empty() && back.outage.is_zero());
@@ -120,7 +132,8 @@ fn a_cluster_that_has_taken_the_release_gets_its_backup_back_and_the_losses_are_
     assert!(back.losses.iter().any(|loss| loss.contains("sessions")));
     assert!(!back.outage.is_zero());
     let steps: Vec<_> = back.hops[0].waves.iter().flat_map(|wave| &wave.steps).collect();
-    let restores = steps.iter().filter(|step| matches!(step.action, Action::Restore { .. })).count();
+    let restores =
+        steps.iter().filter(|step| matches!(step.action, Action::Restore { .. })).count();
     assert_eq!(restores, 3);
     let asked = steps.iter().position(|step| step.needs_approval).unwrap();
     let stopped = steps.iter().position(|step| matches!(step.action, Action::Stop { .. })).unwrap();
@@ -147,8 +160,12 @@ fn without_a_verified_backup_there_is_no_way_back() {
         run(&mut world, name, "1.1.9");
     }
     for backups in [Vec::new(), taken(&plan, false)] {
-        let Planned::NotNow(refusal) = back(&world, &plan, &backups) else { panic!("a plan came out") };
-        assert!(matches!(&refusal.reasons[0], NotNow::Blocked(Blocked::Downgrade { because, .. }) if because.contains("no verified backup")));
+        let Planned::NotNow(refusal) = back(&world, &plan, &backups) else {
+            panic!("a plan came out")
+        };
+        assert!(
+            matches!(&refusal.reasons[0], NotNow::Blocked(Blocked::Downgrade { because, .. }) if because.contains("no verified backup"))
+        );
     }
 }
 
@@ -159,7 +176,9 @@ fn the_pack_has_the_last_word() {
     let plan = upgrade(&world, "2.0.0");
     run(&mut world, "a", "2.0.0");
     let Planned::NotNow(refusal) = back(&world, &plan, &[]) else { panic!("a plan came out") };
-    assert!(matches!(&refusal.reasons[0], NotNow::Blocked(Blocked::Downgrade { because, .. }) if because == "2.0 never goes back"));
+    assert!(
+        matches!(&refusal.reasons[0], NotNow::Blocked(Blocked::Downgrade { because, .. }) if because == "2.0 never goes back")
+    );
 }
 
 #[test]
@@ -171,11 +190,13 @@ fn settings_go_back_with_the_binaries() {
     run(&mut world, "a", "1.1.9");
     let back = ready(back(&world, &plan, &[]));
     let steps = back.hops[0].waves.iter().flat_map(|wave| &wave.steps);
-    let config = steps.filter_map(|step| match &step.action {
-        Action::Swap { node, config: Some(config), .. } if node.as_str() == "a" => Some(config.clone()),
+    let mut config = steps.filter_map(|step| match &step.action {
+        Action::Swap { node, config: Some(config), .. } if node.as_str() == "a" => {
+            Some(config.clone())
+        }
         _ => None,
     });
-    let config = config.last().unwrap();
+    let config = config.next_back().unwrap();
     let Some(ServiceSpec::Process { argv, .. }) = config.service else { panic!("no service") };
     assert_eq!(argv.last().map(String::as_str), Some("--verbose"));
     assert_eq!(config.diff, ["+ --verbose"]);

@@ -2,6 +2,8 @@
 //!
 //! Lines with `> ` are commands, what follows is what they must print. `QUORATE_BLESS=1` writes today's answers.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
+
 mod support;
 
 use quorate_model::{Approve, Finding, NotNow, Plan, Reach, Role, Severity};
@@ -68,14 +70,20 @@ fn observe(world: &mut World, name: &str, what: &str) {
     let node = world.node(name);
     match what.split_once('=').unwrap_or((what, "")) {
         ("unreachable", _) => {
-            *node = quorate_model::NodeObservation::unseen(name.into(), "server".into(), "no route to host");
+            *node = quorate_model::NodeObservation::unseen(
+                name.into(),
+                "server".into(),
+                "no route to host",
+            );
         }
         ("unhealthy", _) => node.healthy = Some(false),
         ("follower", _) => node.role = Role::Follower,
         ("leader", _) => node.role = Role::Leader,
         ("learner", _) => (node.role, node.voter) = (Role::Learner, Some(false)),
         ("client", _) => (node.role, node.voter) = (Role::Client, Some(false)),
-        ("release", at) => (node.release, node.disk_release) = (Some(release(at)), Some(release(at))),
+        ("release", at) => {
+            (node.release, node.disk_release) = (Some(release(at)), Some(release(at)))
+        }
         ("disk", "none") => node.disk_release = None,
         ("disk", at) => node.disk_release = Some(release(at)),
         ("lag", "none") => node.lag = None,
@@ -109,7 +117,12 @@ fn finding(severity: &str, code: &str) -> Finding {
         "warning" => Severity::Warning,
         _ => Severity::Note,
     };
-    Finding { severity, code: code.into(), text: format!("{code} was found"), hint: Some("mend it".into()) }
+    Finding {
+        severity,
+        code: code.into(),
+        text: format!("{code} was found"),
+        hint: Some("mend it".into()),
+    }
 }
 
 fn shown(planned: &Planned) -> String {
@@ -142,7 +155,8 @@ fn shown(planned: &Planned) -> String {
 fn waves(plan: &Plan, out: &mut String) {
     for wave in plan.hops.iter().flat_map(|hop| &hop.waves) {
         let steps = wave.steps.iter().map(|step| {
-            let name = step.id.as_str().strip_prefix(&format!("{}.", wave.id)).unwrap_or(step.id.as_str());
+            let name =
+                step.id.as_str().strip_prefix(&format!("{}.", wave.id)).unwrap_or(step.id.as_str());
             let ask = if step.needs_approval { "?" } else { "" };
             let door = if step.one_way { "!" } else { "" };
             format!("{name}{ask}{door}")

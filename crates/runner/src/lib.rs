@@ -8,6 +8,7 @@ pub mod hands;
 pub mod journal;
 pub mod ops;
 pub mod problem;
+pub mod rewrites;
 pub mod setup;
 pub mod verdict;
 pub mod watch;

@@ -1,6 +1,9 @@
 //! What every command stands on: the fleet, the packs, the state folder with its store, the artifacts at hand.
 
-use crate::problem::{BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem};
+use crate::{
+    problem::{BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem},
+    rewrites::Rewrites,
+};
 use quorate_hosts::artifacts::{Cache, Catalog};
 use quorate_model::{ArtifactRef, Cluster, Fleet, Holder, Host, NodeName, PackName, Release};
 use quorate_observe::{Clients, Observer, Tools, Transports};
@@ -30,8 +33,14 @@ pub struct SetupOptions {
 pub struct Setup {
     /// The fleet file.
     pub fleet_file: PathBuf,
-    /// The fleet.
+    /// The fleet, with settings that runs have rewritten.
     pub fleet: Fleet,
+    /// The fleet as its file declares it.
+    pub declared: Fleet,
+    /// Settings that runs have rewritten.
+    pub rewrites: Rewrites,
+    /// What a person should know, whatever the command.
+    pub notes: Vec<String>,
     /// The packs.
     pub packs: Arc<Packs>,
     /// The state folder.
@@ -101,15 +110,18 @@ impl Setup {
         let fleet_file = find_fleet(options.fleet.as_deref())?;
         let fleet_file = std::path::absolute(&fleet_file).unwrap_or(fleet_file);
         let packs = packs_beside(Some(&fleet_file))?;
-        let fleet = read_fleet(&fleet_file, &packs)?;
+        let declared = read_fleet(&fleet_file, &packs)?;
         let base = fleet_file.parent().map(Path::to_owned).unwrap_or_default();
         let state_dir = options.state.clone().unwrap_or_else(|| base.join(".quorate"));
         let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
         let store = SqliteStore::open(&state_dir.join("state.db"))?;
+        let rewrites = Rewrites::of(&state_dir);
+        let mut fleet = declared.clone();
+        let notes = rewrites.apply(&mut fleet, &fleet_file)?;
         let cache = Cache::open(options.cache.clone().unwrap_or_else(|| state_dir.join("cache"))).map_err(|error| Problem::new(BAD_STATE, error.to_string()))?;
-        let dirs: Vec<PathBuf> = options.artifacts.iter().chain(&fleet.artifacts).cloned().collect();
+        let dirs: Vec<PathBuf> = options.artifacts.iter().chain(&declared.artifacts).cloned().collect();
         let catalog = Catalog::scan(&dirs);
-        Ok(Self { fleet_file, fleet, packs, state_dir, store: Arc::new(store), cache, catalog })
+        Ok(Self { fleet_file, fleet, declared, rewrites, notes, packs, state_dir, store: Arc::new(store), cache, catalog })
     }
 
     /// A cluster by name.
@@ -119,6 +131,11 @@ impl Setup {
             Problem::new(NO_CLUSTER, format!("the fleet has no cluster `{name}`"))
                 .hint(format!("{} declares: {}", self.fleet_file.display(), known.join(", ")))
         })
+    }
+
+    /// A cluster as the fleet file declares it.
+    pub fn declared(&self, name: &str) -> Option<&Cluster> {
+        self.declared.clusters.iter().find(|cluster| cluster.name.as_str() == name)
     }
 
     /// Clusters whose names fit any of these patterns (`*` for any text); all without patterns. Nothing that fits is an error.

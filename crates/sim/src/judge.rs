@@ -4,6 +4,7 @@
 //! Invariant: an answer is kept under everything that it depends on.
 
 #[expect(unreachable_pub, reason = "the file is a public module of the runner")]
+#[rustfmt::skip] // It is formatted where it lives.
 #[path = "../../runner/src/verdict.rs"]
 mod verdict;
 
@@ -35,11 +36,18 @@ thread_local! {
 
 /// The hop that a step belongs to.
 pub(crate) fn hop_of<'p>(plan: &'p Plan, step: &StepId) -> Option<&'p Hop> {
-    plan.hops.iter().find(|hop| hop.waves.iter().flat_map(|wave| &wave.steps).any(|own| own.id == *step))
+    plan.hops
+        .iter()
+        .find(|hop| hop.waves.iter().flat_map(|wave| &wave.steps).any(|own| own.id == *step))
 }
 
 /// Answers a look.
-pub(crate) fn judge(engine: &Engine, step: Option<&StepId>, look: Look, world: &mut World) -> Verdict {
+pub(crate) fn judge(
+    engine: &Engine,
+    step: Option<&StepId>,
+    look: Look,
+    world: &mut World,
+) -> Verdict {
     let plan = engine.plan().clone();
     let Some(step) = step.and_then(|id| engine.step(id)) else {
         let finished: Vec<_> = engine.finished().map(|(step, _)| step.id.clone()).collect();
@@ -115,7 +123,9 @@ fn question(plan: &Plan, hop: &Hop, step: &Step, look: Look) -> u64 {
 fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
     let product = Product::get();
     let node = crate::world::node_of(&step.action);
-    let Some(member) = node.and_then(|node| world.place(node)).and_then(|index| world.members.get(index)) else {
+    let Some(member) =
+        node.and_then(|node| world.place(node)).and_then(|index| world.members.get(index))
+    else {
         return Verdict::Unseen("no such member".into());
     };
     if member.cut {
@@ -132,7 +142,9 @@ fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
                 && product.rel(&hop.to) == Some(member.live);
             member.process == Process::Down || moved
         }
-        Action::Swap { to, .. } => product.rel(&to.release) == Some(member.live) && !member.live_damaged,
+        Action::Swap { to, .. } => {
+            product.rel(&to.release) == Some(member.live) && !member.live_damaged
+        }
         Action::Start { .. } => match member.process {
             Process::Down => false,
             Process::Starting { .. } => true,
@@ -150,5 +162,9 @@ fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
     if done {
         return Verdict::Holds;
     }
-    Verdict::NotYet(WaitingOn::Condition { node: node.cloned(), gate: "done".into(), text: step.title.clone() })
+    Verdict::NotYet(WaitingOn::Condition {
+        node: node.cloned(),
+        gate: "done".into(),
+        text: step.title.clone(),
+    })
 }

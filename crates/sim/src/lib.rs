@@ -50,5 +50,7 @@ fn prepared(seed: u64, sabotage: Option<Sabotage>) -> Sim {
 
 /// The first seed from `from` on, of `count`, at which a checker sees the sabotage; with what it saw.
 pub fn catch(sabotage: Sabotage, from: u64, count: u64) -> Option<SimOutcome> {
-    (from..from + count).map(|seed| run_seed_with(seed, Some(sabotage))).find(|outcome| !outcome.breaches.is_empty())
+    (from..from + count)
+        .map(|seed| run_seed_with(seed, Some(sabotage)))
+        .find(|outcome| !outcome.breaches.is_empty())
 }

@@ -26,7 +26,11 @@ fn wish() -> Result<Wish, String> {
             "--from" => wish.from = number()?,
             "--seed" => wish.only = Some(number()?),
             "--json" => wish.json = true,
-            other => return Err(format!("`{other}` is not known: use --seeds N, --from N, --seed N, --json")),
+            other => {
+                return Err(format!(
+                    "`{other}` is not known: use --seeds N, --from N, --seed N, --json"
+                ));
+            }
         }
     }
     Ok(wish)
@@ -81,7 +85,11 @@ fn many(wish: &Wish) -> bool {
         });
         let _ = writeln!(out, "{line}");
     } else {
-        let _ = writeln!(out, "{} seeds from {}: {failed} failed, {odd} odd; {ends:?}; {secs:.1} s, {rate:.0} a second", wish.seeds, wish.from);
+        let _ = writeln!(
+            out,
+            "{} seeds from {}: {failed} failed, {odd} odd; {ends:?}; {secs:.1} s, {rate:.0} a second",
+            wish.seeds, wish.from
+        );
     }
     failed == 0
 }

@@ -44,7 +44,14 @@ impl Sim {
         let run = RunId(format!("r{}", self.runs));
         let now = timestamp(self.world.now);
         let holder = self.holder(who);
-        let lease = match self.store.take_lease(&self.cluster.name, &run, &holder, now, LEASE_TTL, break_held) {
+        let lease = match self.store.take_lease(
+            &self.cluster.name,
+            &run,
+            &holder,
+            now,
+            LEASE_TTL,
+            break_held,
+        ) {
             Ok(lease) => lease,
             Err(StoreError::Held(_)) => return Session::Held,
             Err(error) => return Session::Broken(error.to_string()),
@@ -82,10 +89,19 @@ impl Sim {
 
     /// Takes the newest run up again from its journal.
     pub(crate) fn resume(&mut self, who: &str, break_held: bool) -> Session {
-        let Some((run, plan)) = self.plans.last().cloned() else { return self.begin(who, break_held) };
+        let Some((run, plan)) = self.plans.last().cloned() else {
+            return self.begin(who, break_held);
+        };
         let now = timestamp(self.world.now);
         let holder = self.holder(who);
-        let lease = match self.store.take_lease(&self.cluster.name, &run, &holder, now, LEASE_TTL, break_held) {
+        let lease = match self.store.take_lease(
+            &self.cluster.name,
+            &run,
+            &holder,
+            now,
+            LEASE_TTL,
+            break_held,
+        ) {
             Ok(lease) => lease,
             Err(StoreError::Held(_)) => return Session::Held,
             Err(error) => return Session::Broken(error.to_string()),
@@ -102,7 +118,9 @@ impl Sim {
         };
         let engine = match Engine::replay(plan.clone(), &journal, now) {
             Ok(engine) => engine,
-            Err(error) => return Session::Broken(format!("the journal cannot be replayed: {error}")),
+            Err(error) => {
+                return Session::Broken(format!("the journal cannot be replayed: {error}"));
+            }
         };
         if engine.is_over() {
             let _ = self.store.release_lease(&lease);
@@ -142,8 +160,10 @@ impl Sim {
     /// The plan, and whether its proof must be skipped because it was broken on purpose.
     fn plan_now(&mut self) -> Result<(Plan, bool), Session> {
         let product = Product::get();
-        let (now, state_files) =
-            (timestamp(self.world.now), self.world.copies.iter().map(|copy| copy.file.clone()).collect::<Vec<_>>());
+        let (now, state_files) = (
+            timestamp(self.world.now),
+            self.world.copies.iter().map(|copy| copy.file.clone()).collect::<Vec<_>>(),
+        );
         let Some(to) = product.releases.get(self.target) else {
             return Err(Session::Broken("the target is no release".into()));
         };

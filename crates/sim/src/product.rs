@@ -1,8 +1,8 @@
 //! The simulated product: its pack, its releases, and the fleet file's view of a cluster of it.
 
 use quorate_model::{
-    ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeName, PackName, Policy, Release,
-    ServiceSpec,
+    ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeName, PackName,
+    Policy, Release, ServiceSpec,
 };
 use quorate_packs::{Pack, Packs};
 use std::{
@@ -52,9 +52,11 @@ impl Product {
 
     fn new() -> Self {
         let file = ("simkv/pack.yaml".to_owned(), include_str!("product.yaml").to_owned());
-        let packs = Packs::load(&[file]).unwrap_or_else(|found| panic!("the simulated pack does not load: {found:?}"));
+        let packs = Packs::load(&[file])
+            .unwrap_or_else(|found| panic!("the simulated pack does not load: {found:?}"));
         let releases: Vec<Release> = RELEASES.iter().filter_map(|text| text.parse().ok()).collect();
-        let artifacts = releases.iter().enumerate().map(|(rel, release)| artifact(rel, release)).collect();
+        let artifacts =
+            releases.iter().enumerate().map(|(rel, release)| artifact(rel, release)).collect();
         Self { packs, releases, artifacts }
     }
 }

@@ -65,7 +65,13 @@ impl Sabotage {
     }
 
     /// Breaks the answer to a look.
-    pub(crate) fn verdict(self, step: Option<&Step>, look: Look, seen: &[NodeObservation], told: Verdict) -> Verdict {
+    pub(crate) fn verdict(
+        self,
+        step: Option<&Step>,
+        look: Look,
+        seen: &[NodeObservation],
+        told: Verdict,
+    ) -> Verdict {
         let Some(step) = step else { return told };
         match (self, look, step.role) {
             (Self::GateSkipped, Look::Gate, StepRole::Rejoin | StepRole::Soak) => Verdict::Holds,
@@ -85,10 +91,18 @@ fn each_wave(plan: &mut Plan, mut change: impl FnMut(&mut Wave)) {
 }
 
 fn leader_first(plan: &mut Plan) {
-    let leader = plan.observed.nodes.iter().find(|node| node.role == Role::Leader).map(|node| node.name.clone());
+    let leader = plan
+        .observed
+        .nodes
+        .iter()
+        .find(|node| node.role == Role::Leader)
+        .map(|node| node.name.clone());
     each_wave(plan, |wave| {
         wave.steps.retain(|step| step.role != StepRole::Handover);
-        wave.steps.iter_mut().filter(|step| step.role == StepRole::Stop).for_each(|step| step.precheck.clear());
+        wave.steps
+            .iter_mut()
+            .filter(|step| step.role == StepRole::Stop)
+            .for_each(|step| step.precheck.clear());
     });
     for hop in &mut plan.hops {
         let first = hop.waves.iter().position(|wave| wave.node.is_some());
@@ -104,11 +118,18 @@ fn leader_first(plan: &mut Plan) {
 fn two_at_once(plan: &mut Plan) {
     each_wave(plan, |wave| wave.steps.iter_mut().for_each(|step| step.precheck.clear()));
     for hop in &mut plan.hops {
-        let movers: Vec<usize> =
-            hop.waves.iter().enumerate().filter(|(_, w)| w.node.is_some()).map(|(i, _)| i).collect();
+        let movers: Vec<usize> = hop
+            .waves
+            .iter()
+            .enumerate()
+            .filter(|(_, w)| w.node.is_some())
+            .map(|(i, _)| i)
+            .collect();
         let [first, second, ..] = movers.as_slice() else { continue };
-        let stop = hop.waves[*second].steps.iter().position(|s| matches!(s.action, Action::Stop { .. }));
-        let swap = hop.waves[*first].steps.iter().position(|s| matches!(s.action, Action::Swap { .. }));
+        let stop =
+            hop.waves[*second].steps.iter().position(|s| matches!(s.action, Action::Stop { .. }));
+        let swap =
+            hop.waves[*first].steps.iter().position(|s| matches!(s.action, Action::Swap { .. }));
         if let (Some(stop), Some(swap)) = (stop, swap) {
             let early = hop.waves[*second].steps.remove(stop);
             hop.waves[*first].steps.insert(swap, early);

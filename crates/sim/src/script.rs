@@ -24,7 +24,9 @@ const SEED: u64 = 1;
 pub fn play(script: &str) -> String {
     let mut said = String::new();
     let mut stage = Stage { sim: None };
-    for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in
+        script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         let answer = stage.obey(line).unwrap_or_else(|because| format!("error: {because}\n"));
         let _ = write!(said, "> {line}\n{answer}");
     }
@@ -90,7 +92,8 @@ impl Stage {
         let from = release(at)?;
         let mut sim = Sim::new(Scenario::calm(size, learners, from, from), SEED, None);
         sim.scripted = true;
-        let names: Vec<_> = sim.world.members.iter().map(|member| member.name.to_string()).collect();
+        let names: Vec<_> =
+            sim.world.members.iter().map(|member| member.name.to_string()).collect();
         self.sim = Some(sim);
         Ok(format!("{}\n", names.join(" ")))
     }
@@ -142,21 +145,28 @@ fn fault(sim: &mut Sim, member: &str, what: &str) -> Answer {
 }
 
 fn observe(sim: &mut Sim) -> String {
-    let now = sim.world.now;
-    let running: Vec<_> = sim.world.members.iter().map(|member| member.process != Process::Down).collect();
+    let running: Vec<_> =
+        sim.world.members.iter().map(|member| member.process != Process::Down).collect();
     let (seen, _) = sim.world.look();
-    let mut said = format!("at {:.1} s\n", std::time::Duration::from_millis(now).as_secs_f64());
+    let mut said = String::new();
     for (node, running) in seen.nodes.iter().zip(running) {
         let release = node.release.as_ref().or(node.disk_release.as_ref());
         let release = release.map_or("unseen".to_owned(), ToString::to_string);
         let health = match (node.is_healthy(), &node.reach) {
             (true, _) => "healthy".to_owned(),
-            (false, quorate_model::Reach::Unreachable(because)) if !running => format!("down ({because})"),
+            (false, quorate_model::Reach::Unreachable(because)) if !running => {
+                format!("down ({because})")
+            }
             (false, quorate_model::Reach::Unreachable(because)) => format!("unseen ({because})"),
             (false, quorate_model::Reach::Reachable) => "not healthy".to_owned(),
         };
         let role = format!("{:?}", node.role).to_lowercase();
-        let _ = writeln!(said, "  {} {release} {role} {health} lag {}", node.name, node.lag.map_or("?".into(), |lag| lag.to_string()));
+        let _ = writeln!(
+            said,
+            "  {} {release} {role} {health} lag {}",
+            node.name,
+            node.lag.map_or("?".into(), |lag| lag.to_string())
+        );
     }
     said
 }
@@ -193,7 +203,11 @@ fn plan(sim: &mut Sim, to: &str) -> Answer {
         Planned::NotNow(refusal) => {
             let mut said = String::new();
             for reason in &refusal.reasons {
-                let _ = writeln!(said, "not now: {}", serde_json::to_string(reason).unwrap_or_default());
+                let _ = writeln!(
+                    said,
+                    "not now: {}",
+                    serde_json::to_string(reason).unwrap_or_default()
+                );
             }
             for way_out in &refusal.ways_out {
                 let _ = writeln!(said, "  way out: {way_out}");
@@ -206,9 +220,14 @@ fn plan(sim: &mut Sim, to: &str) -> Answer {
 fn summary(plan: &Plan) -> String {
     let mut said = format!("plan {} -> {}\n", plan.from, plan.to);
     for hop in &plan.hops {
-        let _ = writeln!(said, "  hop {} -> {} ({:?}, door {:?})", hop.from, hop.to, hop.kind, hop.one_way);
+        let _ = writeln!(
+            said,
+            "  hop {} -> {} ({:?}, door {:?})",
+            hop.from, hop.to, hop.kind, hop.one_way
+        );
         for wave in &hop.waves {
-            let steps: Vec<_> = wave.steps.iter().map(|step| format!("{:?}", step.role).to_lowercase()).collect();
+            let steps: Vec<_> =
+                wave.steps.iter().map(|step| format!("{:?}", step.role).to_lowercase()).collect();
             let _ = writeln!(said, "    {}: {}", wave.id, steps.join(" "));
         }
     }
@@ -257,18 +276,34 @@ fn written(sim: &mut Sim) -> String {
 /// An event as a line; those that only repeat what the line before says are left out.
 fn line(event: &RunEvent, plan: Option<&Plan>) -> ControlFlow<(), String> {
     let acts = |id: &quorate_model::StepId| {
-        let steps = plan.into_iter().flat_map(|plan| &plan.hops).flat_map(|h| &h.waves).flat_map(|w| &w.steps);
-        steps.into_iter().any(|step| step.id == *id && !matches!(step.action, Action::Look | Action::Confirm { .. }))
+        let steps = plan
+            .into_iter()
+            .flat_map(|plan| &plan.hops)
+            .flat_map(|h| &h.waves)
+            .flat_map(|w| &w.steps);
+        steps.into_iter().any(|step| {
+            step.id == *id && !matches!(step.action, Action::Look | Action::Confirm { .. })
+        })
     };
     ControlFlow::Continue(match event {
         RunEvent::Started { step, attempt } if acts(step) => format!("{step}: try {attempt}"),
-        RunEvent::Acted { step, outcome: Outcome::Failed { because }, .. } => format!("{step}: failed, {because}"),
-        RunEvent::Acted { step, outcome: Outcome::Unknown { because }, .. } => format!("{step}: unknown, {because}"),
-        RunEvent::DoneProbed { step, done: false } => format!("{step}: its probe says that it has not happened"),
-        RunEvent::Finished { step, outcome: Outcome::Skipped { because }, .. } => format!("{step}: skipped, {because}"),
+        RunEvent::Acted { step, outcome: Outcome::Failed { because }, .. } => {
+            format!("{step}: failed, {because}")
+        }
+        RunEvent::Acted { step, outcome: Outcome::Unknown { because }, .. } => {
+            format!("{step}: unknown, {because}")
+        }
+        RunEvent::DoneProbed { step, done: false } => {
+            format!("{step}: its probe says that it has not happened")
+        }
+        RunEvent::Finished { step, outcome: Outcome::Skipped { because }, .. } => {
+            format!("{step}: skipped, {because}")
+        }
         RunEvent::Finished { step, .. } => format!("{step}: done"),
         RunEvent::AskedApproval { text, .. } => format!("asks: {text}"),
-        RunEvent::WorldSeen { differs } if differs.is_empty() => "the world is as the journal implies".into(),
+        RunEvent::WorldSeen { differs } if differs.is_empty() => {
+            "the world is as the journal implies".into()
+        }
         RunEvent::WorldSeen { differs } => format!("the world differs: {}", differs.join("; ")),
         RunEvent::Halted { hold } => format!("HALTED ({}): {}", hold.code, hold.text),
         RunEvent::Succeeded => "SUCCEEDED".into(),

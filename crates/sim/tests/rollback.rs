@@ -2,7 +2,9 @@
 
 use quorate_checker::check;
 use quorate_model::{Action, Plan, PlanKind};
-use quorate_planner::{Measured, PlanRequest, Planned, RollbackRequest, plan, rollback, rollback::BackupAtHand};
+use quorate_planner::{
+    Measured, PlanRequest, Planned, RollbackRequest, plan, rollback, rollback::BackupAtHand,
+};
 use quorate_sim::{
     clock::timestamp,
     product::{Product, declared, names, policy},
@@ -35,14 +37,17 @@ fn way_back(moved: usize) -> Plan {
     for member in world.members.iter_mut().take(moved) {
         (member.runs, member.live) = (3, 3);
     }
-    // Whoever has moved last hands over nothing: the cluster takes the release when everybody runs it.
-    world.advance(if moved == 3 { 10_000 } else { 10 });
+    // The cluster takes the release a while after everybody runs it.
+    world.heal();
+    world.advance(10_000);
     let steps = up.hops[0].waves.iter().flat_map(|wave| &wave.steps);
     let backups: Vec<_> = steps
         .filter_map(|step| match &step.action {
-            Action::Backup { backup } => {
-                Some(BackupAtHand { backup: backup.clone(), taken_at: timestamp(1), verified: true })
-            }
+            Action::Backup { backup } => Some(BackupAtHand {
+                backup: backup.clone(),
+                taken_at: timestamp(1),
+                verified: true,
+            }),
             _ => None,
         })
         .collect();

@@ -8,7 +8,8 @@ const SEEDS: u64 = 300;
 #[track_caller]
 fn caught(sabotage: Sabotage, by: &str) {
     let outcome = catch(sabotage, 0, SEEDS);
-    let outcome = outcome.unwrap_or_else(|| panic!("{sabotage:?}: no checker saw it in {SEEDS} seeds"));
+    let outcome =
+        outcome.unwrap_or_else(|| panic!("{sabotage:?}: no checker saw it in {SEEDS} seeds"));
     let by_whom: Vec<_> = outcome.breaches.iter().map(|breach| breach.check).collect();
     assert!(by_whom.contains(&by), "{sabotage:?} was seen by {by_whom:?}, not by {by}\n{outcome}");
     // The same seed without the sabotage is not seen by that checker: it was the sabotage that it saw.

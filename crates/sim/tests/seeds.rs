@@ -25,7 +25,12 @@ fn a_good_day_converges_in_one_run() {
         for (from, to) in [(0, 1), (1, 2), (0, 3), (2, 4)] {
             let scenario = Scenario::calm(size, learners, from, to);
             let (outcome, trace) = Sim::new(scenario, 5, None).tracing().run(5);
-            assert_eq!((&outcome.end, outcome.runs), (&End::Converged, 1), "{outcome}\n{}", trace.join("\n"));
+            assert_eq!(
+                (&outcome.end, outcome.runs),
+                (&End::Converged, 1),
+                "{outcome}\n{}",
+                trace.join("\n")
+            );
             assert!(outcome.breaches.is_empty(), "{outcome}");
         }
     }

@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<(), String> {
         .exec()
         .map_err(|error| format!("cargo metadata: {error}"))?;
     let mut faults = edges::check(&metadata);
-    faults.extend(licences::check(&metadata));
+    faults.extend(licences::check()?);
     faults.extend(files::check(&root)?);
     if faults.is_empty() {
         eprintln!("=== tidy: the house is in order");

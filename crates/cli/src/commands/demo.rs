@@ -33,7 +33,7 @@ pub(crate) async fn run(global: &Global, args: Demo) -> Result<u8, Problem> {
         .map_err(|error| Problem::new(FILE, format!("no folder for the demo can be made: {error}")))?;
     let artifacts = fetch(&args.artifacts).await?;
     print::say(&format!("setting up a three-member etcd {} cluster in {}", ROAD[0], folder.path().display()));
-    let name = format!("demo-{}", std::process::id());
+    let name = "demo".to_owned();
     let request = LabRequest {
         pack: "etcd".into(),
         release: release(ROAD[0])?,
@@ -47,10 +47,10 @@ pub(crate) async fn run(global: &Global, args: Demo) -> Result<u8, Problem> {
         artifacts: artifacts.artifacts.clone(),
         cache: Some(shared_cache()),
     };
-    let (_, fleet) = lab::up(&request, &print::progress).await?;
+    let (made, fleet) = lab::up(&request, &print::progress).await?;
     let outcome = upgrade(global, &args, &artifacts, &fleet, &name).await;
     // Whatever became of it: nothing is left running.
-    let down = lab::down(&name).await;
+    let down = lab::down(&made.dir.display().to_string()).await;
     let code = outcome?;
     down?;
     print::say("the demo's cluster is stopped and removed");

@@ -1,6 +1,7 @@
 //! One file a command, or a few that belong together: each parses its words, calls the runner and renders.
 
 pub(crate) mod apply;
+pub(crate) mod artifact;
 pub(crate) mod backup;
 pub(crate) mod carry;
 pub(crate) mod demo;

@@ -1,11 +1,11 @@
-//! CEL programs by their text, parsed once when a pack is loaded.
+//! CEL programs by their text, each parsed once, at its first use: a pack holds some three hundred, a command needs a few.
 
 use super::{Scope, Truth, functions, uses::first_error};
 use cel::{Context, Env, ExecutionError, Program, Value};
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, RwLock},
+    sync::{Arc, OnceLock, RwLock},
 };
 
 /// Programs kept that are not the pack's own. Planners add a dozen texts; a caller that makes new ones without end
@@ -16,7 +16,7 @@ const ADDED_MAX: usize = 512;
 pub struct Programs {
     env: Arc<Env>,
     root: Context<'static, 'static>,
-    by_text: HashMap<String, Program>,
+    by_text: HashMap<String, OnceLock<Result<Program, String>>>,
     added: RwLock<HashMap<String, Arc<Program>>>,
 }
 
@@ -27,15 +27,12 @@ impl fmt::Debug for Programs {
 }
 
 impl Programs {
-    /// Parses every text; those that do not parse are left out (the linter names them).
+    /// Takes every text of the pack; those that do not parse cannot be evaluated (the linter names them).
     pub(crate) fn new<'a>(line_parts: usize, texts: impl IntoIterator<Item = &'a str>) -> Self {
         let env = Arc::new(functions::env());
         let mut root = Context::with_env(Arc::clone(&env));
         functions::declare(&mut root, line_parts);
-        let by_text = texts
-            .into_iter()
-            .filter_map(|text| env.compile(text).ok().map(|program| (text.to_owned(), program)))
-            .collect();
+        let by_text = texts.into_iter().map(|text| (text.to_owned(), OnceLock::new())).collect();
         Self { env, root, by_text, added: RwLock::default() }
     }
 
@@ -66,10 +63,7 @@ impl Programs {
         if let Some(program) = known {
             return Ok(program);
         }
-        let parsed = self.env.compile(text);
-        let program = Arc::new(
-            parsed.map_err(|error| format!("`{text}` does not parse: {}", first_error(&error)))?,
-        );
+        let program = Arc::new(self.parse(text)?);
         let mut added = self.added.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         if added.len() < ADDED_MAX {
             added.insert(text.to_owned(), Arc::clone(&program));
@@ -77,11 +71,18 @@ impl Programs {
         Ok(program)
     }
 
+    fn parse(&self, text: &str) -> Result<Program, String> {
+        let parsed = self.env.compile(text);
+        parsed.map_err(|error| format!("`{text}` does not parse: {}", first_error(&error)))
+    }
+
     fn run(&self, text: &str, scope: &Scope) -> Result<Value, String> {
         let mut context = self.root.new_inner_scope();
         context.set_variable_resolver(scope);
         let answer = match self.by_text.get(text) {
-            Some(program) => program.execute(&context),
+            Some(program) => {
+                program.get_or_init(|| self.parse(text)).as_ref().map_err(Clone::clone)?.execute(&context)
+            }
             None => self.added(text)?.execute(&context),
         };
         answer.map_err(|error| explain(text, &error))

@@ -11,7 +11,9 @@ pub(crate) use rewrite::Rewritten;
 pub(crate) use settings::{NodeSettings, Place};
 
 use crate::members::Member;
-use quorate_model::{Blocked, ConfigChange, ConfigFinding, NodeName, Policy, Release, SettingSource};
+use quorate_model::{
+    Blocked, ConfigChange, ConfigFinding, NodeName, Policy, Release, SettingSource,
+};
 use quorate_packs::{
     ConfigChangeKind, ConfigRule, Pack,
     eval::{Scope, Truth},
@@ -52,7 +54,8 @@ struct Hit<'a> {
 impl Configuration {
     /// Reads the settings of every member: what it really runs with, and what its service would start it with.
     pub(crate) fn new(pack: &Pack, members: &[Member<'_>]) -> Self {
-        let by_node = members.iter().map(|member| (member.name().clone(), NodeSettings::new(pack, member)));
+        let by_node =
+            members.iter().map(|member| (member.name().clone(), NodeSettings::new(pack, member)));
         Self { by_node: by_node.collect() }
     }
 
@@ -71,9 +74,11 @@ impl Configuration {
         }
         for (node, settings) in &mut self.by_node {
             let scope = request.scope.with_node(node);
-            let hits: Vec<_> = crossed.iter().flat_map(|rule| hits(request, rule, settings, &scope)).collect();
+            let hits: Vec<_> =
+                crossed.iter().flat_map(|rule| hits(request, rule, settings, &scope)).collect();
             outcome.findings.extend(hits.iter().map(|hit| finding(hit, node, request.to)));
-            let rewritten = settings.rewritten(hits.iter().filter(|hit| may_rewrite(hit)).map(rewrite::of));
+            let rewritten =
+                settings.rewritten(hits.iter().filter(|hit| may_rewrite(hit)).map(rewrite::of));
             let fatal: Vec<_> = hits.iter().filter(|hit| hit.fatal).collect();
             if request.policy.rewrite_config && !rewritten.is_empty() {
                 outcome.blocked.extend(unwritable(&fatal, &rewritten, node, request.to));
@@ -93,7 +98,8 @@ fn hits<'a>(
     settings: &NodeSettings,
     scope: &Scope,
 ) -> Vec<Hit<'a>> {
-    let applies = rule.applies_when.as_ref().map_or(Truth::True, |cel| request.pack.holds(cel, scope));
+    let applies =
+        rule.applies_when.as_ref().map_or(Truth::True, |cel| request.pack.holds(cel, scope));
     if applies.is_false() {
         return Vec::new();
     }
@@ -101,7 +107,10 @@ fn hits<'a>(
     let places = settings.places(&rule.key);
     if rule.change == ConfigChangeKind::DefaultChanged {
         let relies = places.is_empty();
-        return relies.then_some(Hit { rule, place: None, fatal: false, proved }).into_iter().collect();
+        return relies
+            .then_some(Hit { rule, place: None, fatal: false, proved })
+            .into_iter()
+            .collect();
     }
     let matching = places.into_iter().filter(|place| value_matches(rule, &place.setting.value));
     let fatal = |place: &Place| place.stays && rule.fatal_in.contains(&place.setting.source);
@@ -149,14 +158,29 @@ fn change_name(change: ConfigChangeKind) -> &'static str {
 }
 
 /// Names every fatal setting of a member at once, so that one visit mends them all.
-fn refuse(fatal: &[&Hit<'_>], rewritten: &Rewritten, node: &NodeName, release: &Release) -> Blocked {
+fn refuse(
+    fatal: &[&Hit<'_>],
+    rewritten: &Rewritten,
+    node: &NodeName,
+    release: &Release,
+) -> Blocked {
     let settings = fatal.iter().filter_map(|hit| {
         let place = hit.place.as_ref()?;
-        Some(format!("{} ({} since {})", place.shown(), change_name(hit.rule.change), hit.rule.since))
+        Some(format!(
+            "{} ({} since {})",
+            place.shown(),
+            change_name(hit.rule.change),
+            hit.rule.since
+        ))
     });
     let all_known = fatal.iter().all(|hit| hit.rule.rewrite.is_some());
     let rewrite = (all_known && !rewritten.is_empty()).then(|| rewritten.change.diff.join("; "));
-    Blocked::Config { node: node.clone(), release: release.clone(), settings: settings.collect(), rewrite }
+    Blocked::Config {
+        node: node.clone(),
+        release: release.clone(),
+        settings: settings.collect(),
+        rewrite,
+    }
 }
 
 /// Fatal settings that stay although a rewrite is allowed: no rewrite is known, or its file could not be read.
@@ -167,7 +191,8 @@ fn unwritable(
     release: &Release,
 ) -> Option<Blocked> {
     let stays = |hit: &&&Hit<'_>| {
-        let in_file = hit.place.as_ref().is_some_and(|place| place.setting.source == SettingSource::File);
+        let in_file =
+            hit.place.as_ref().is_some_and(|place| place.setting.source == SettingSource::File);
         hit.rule.rewrite.is_none() || (in_file && rewritten.file_unread)
     };
     let left: Vec<_> = fatal.iter().filter(stays).copied().collect();

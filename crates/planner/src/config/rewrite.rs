@@ -64,7 +64,9 @@ impl NodeSettings {
             match edit.place.as_ref().map_or_else(|| self.home(), |place| place.setting.source) {
                 SettingSource::Flag => after.edit_argv(&edit, &mut result.change.diff),
                 SettingSource::Env => after.edit_env(&edit, &mut result.change.diff),
-                SettingSource::File if after.file.is_some() => after.edit_file(&edit, &mut result.change.diff),
+                SettingSource::File if after.file.is_some() => {
+                    after.edit_file(&edit, &mut result.change.diff)
+                }
                 SettingSource::File => result.file_unread = true,
             }
         }

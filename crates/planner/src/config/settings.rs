@@ -87,7 +87,8 @@ impl NodeSettings {
             SettingSource::Flag => setting.key.trim_start_matches('-').to_owned(),
             SettingSource::File => setting.key.clone(),
             SettingSource::Env => {
-                let bare = self.env_prefix.as_deref().and_then(|prefix| setting.key.strip_prefix(prefix));
+                let bare =
+                    self.env_prefix.as_deref().and_then(|prefix| setting.key.strip_prefix(prefix));
                 // A variable of another program is no setting of this one.
                 bare.map(|bare| bare.to_lowercase().replace('_', "-")).unwrap_or_default()
             }

@@ -7,7 +7,9 @@ use std::fmt::Write;
 
 /// Writes the path as a Graphviz digraph.
 pub fn dot(pack: &Pack, answer: &PathAnswer) -> String {
-    let mut out = String::from("digraph path {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n");
+    let mut out = String::from(
+        "digraph path {\n  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n",
+    );
     let mut line = |text: String| {
         // Writing to a text cannot fail.
         let _ = writeln!(out, "  {text}");

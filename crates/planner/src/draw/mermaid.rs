@@ -25,7 +25,12 @@ pub fn mermaid(pack: &Pack, answer: &PathAnswer) -> String {
         line(format!("{} ==>|\"{label}\"| {}", id(&hop.from), id(&hop.to)));
     }
     for refused in &answer.refused {
-        line(format!("{} -.-x|\"{}\"| {}", id(&refused.from), refused.rule.replace('"', "'"), id(&refused.to)));
+        line(format!(
+            "{} -.-x|\"{}\"| {}",
+            id(&refused.from),
+            refused.rule.replace('"', "'"),
+            id(&refused.to)
+        ));
     }
     for (nth, hop) in answer.hops.iter().enumerate() {
         line(format!("linkStyle {nth} stroke:{},stroke-width:4px", colour(hop.risk)));

@@ -55,6 +55,7 @@ fn risk_name(risk: Risk) -> &'static str {
 
 /// Ids of the rules that give a hop its risk.
 fn rule_ids(hop: &crate::path::PathHop) -> String {
-    let applied = hop.rules.iter().filter(|rule| rule.verdict != quorate_model::RuleVerdict::NotApplicable);
+    let applied =
+        hop.rules.iter().filter(|rule| rule.verdict != quorate_model::RuleVerdict::NotApplicable);
     applied.map(|rule| rule.id.as_str()).collect::<Vec<_>>().join(" ")
 }

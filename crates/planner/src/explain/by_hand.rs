@@ -1,4 +1,4 @@
-//! What a person types instead of a step.
+//! What a person types instead of a step; what cannot be typed is a comment.
 
 use quorate_model::{Action, ArtifactRef, NodeName, Plan, ProcessSeen};
 
@@ -8,12 +8,12 @@ pub(super) fn lines(plan: &Plan, action: &Action) -> Vec<String> {
         Action::Look | Action::Confirm { .. } => Vec::new(),
         Action::Stage { node, artifact } => stage(plan, node, artifact),
         Action::Backup { backup } => vec![backup.save.by_hand.clone()],
-        Action::Verify { backup } => vec![backup.verify.by_hand.clone()],
+        Action::Verify { backup } => vec![format!("# {}", backup.verify.by_hand)],
         Action::Call { call } => vec![call.by_hand.clone()],
         Action::TempSet { call, put_back, .. } => {
-            vec![call.by_hand.clone(), format!("later, to put it back: {}", put_back.by_hand)]
+            vec![call.by_hand.clone(), format!("# later, to put it back: {}", put_back.by_hand)]
         }
-        Action::TempPutBack { key } => vec![format!("put back `{key}` as noted when it was set")],
+        Action::TempPutBack { key } => vec![format!("# put back `{key}` as noted when it was set")],
         Action::Stop { node } => vec![stop(plan, node)],
         Action::Swap { node, from, to, config } => {
             let mut lines: Vec<String> = to
@@ -28,7 +28,12 @@ pub(super) fn lines(plan: &Plan, action: &Action) -> Vec<String> {
                     ]
                 })
                 .collect();
-            lines.extend(config.iter().flat_map(|config| &config.diff).map(|change| format!("setting: {change}")));
+            lines.extend(
+                config
+                    .iter()
+                    .flat_map(|config| &config.diff)
+                    .map(|change| format!("# setting: {change}")),
+            );
             lines
         }
         Action::Start { node, .. } => vec![start(plan, node)],
@@ -49,21 +54,26 @@ fn live_path(plan: &Plan, node: &NodeName, file: &str) -> String {
 fn stage(plan: &Plan, node: &NodeName, artifact: &ArtifactRef) -> Vec<String> {
     let stage = |file: &quorate_model::ArtifactFile| {
         let live = live_path(plan, node, &file.name);
-        format!("bring {} {} to {live}-{}; sha256 {}", artifact.pack, file.name, artifact.release, file.sha256)
+        format!(
+            "# bring {} {} to {live}-{}; sha256 {}",
+            artifact.pack, file.name, artifact.release, file.sha256
+        )
     };
     artifact.files.iter().map(stage).collect()
 }
 
 fn stop(plan: &Plan, node: &NodeName) -> String {
     match process(plan, node) {
-        Some(process) => format!("kill -TERM {}   # its process when the plan was made", process.pid),
-        None => format!("stop the service of {node}, politely first"),
+        Some(process) => {
+            format!("kill -TERM {}   # its process when the plan was made", process.pid)
+        }
+        None => format!("# stop the service of {node}, politely first"),
     }
 }
 
 fn start(plan: &Plan, node: &NodeName) -> String {
     match process(plan, node) {
         Some(process) => process.argv.join(" "),
-        None => format!("start the service of {node}"),
+        None => format!("# start the service of {node}"),
     }
 }

@@ -44,7 +44,8 @@ pub fn summary(plan: &Plan) -> String {
             risk_name(hop.risk)
         ));
     }
-    let count = plan.hops.iter().flat_map(|hop| &hop.waves).map(|wave| wave.steps.len()).sum::<usize>();
+    let count =
+        plan.hops.iter().flat_map(|hop| &hop.waves).map(|wave| wave.steps.len()).sum::<usize>();
     let asks = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
     let asks = asks.filter(|step| step.needs_approval).count();
     let asked = match asks {
@@ -58,7 +59,10 @@ pub fn summary(plan: &Plan) -> String {
     }
     for finding in &plan.config_findings {
         let fatal = if finding.fatal { "does not start with it" } else { "starts" };
-        line(format!("  setting of {} at {}: {} ({fatal})", finding.node, finding.release, finding.setting));
+        line(format!(
+            "  setting of {} at {}: {} ({fatal})",
+            finding.node, finding.release, finding.setting
+        ));
     }
     for loss in &plan.losses {
         line(format!("  lost: {loss}"));

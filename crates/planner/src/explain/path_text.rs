@@ -22,12 +22,27 @@ pub fn path_text(answer: &PathAnswer) -> String {
     for hop in &answer.hops {
         line(format!("  {} -> {}  {}", hop.from, hop.to, nature(hop)));
         for rule in &hop.rules {
-            let cures = if rule.cures.is_empty() { String::new() } else { format!(" [cure: {}]", rule.cures.join(", ")) };
-            line(format!("    {} {}: {}{cures}", rule.id, verdict(rule.verdict), clause(&rule.text)));
+            let cures = if rule.cures.is_empty() {
+                String::new()
+            } else {
+                format!(" [cure: {}]", rule.cures.join(", "))
+            };
+            line(format!(
+                "    {} {}: {}{cures}",
+                rule.id,
+                verdict(rule.verdict),
+                clause(&rule.text)
+            ));
         }
     }
     for refused in &answer.refused {
-        line(format!("  refused {} -> {}: {}: {}", refused.from, refused.to, refused.rule, clause(&refused.because)));
+        line(format!(
+            "  refused {} -> {}: {}: {}",
+            refused.from,
+            refused.to,
+            refused.rule,
+            clause(&refused.because)
+        ));
     }
     for way_out in &answer.ways_out {
         line(format!("  way out: {}", clause(way_out)));

@@ -1,6 +1,7 @@
 //! The run book: the plan as Markdown that a person could follow by hand, with the same gates.
 
 use super::{by_hand, kind_name, only_looks, risk_name, spoken, way};
+use crate::path::clause;
 use quorate_model::{Condition, Gate, Hop, HopKind, Plan, RuleVerdict, Step, Undo, Wave};
 use std::fmt::Write;
 
@@ -25,7 +26,12 @@ impl Book {
     }
 
     fn head(&mut self, plan: &Plan) {
-        self.line(&format!("# Run book: {} of {}, {}\n", kind_name(plan.kind), plan.cluster, way(plan)));
+        self.line(&format!(
+            "# Run book: {} of {}, {}\n",
+            kind_name(plan.kind),
+            plan.cluster,
+            way(plan)
+        ));
         self.line(&format!("- Plan `{}`", plan.digest));
         if let Some(parent) = &plan.parent {
             self.line(&format!("- Continues or reverses plan `{parent}`"));
@@ -41,8 +47,12 @@ impl Book {
         } else {
             self.line(&format!("- **Outage: about {}**", spoken(plan.outage)));
         }
-        self.line("- Order: members that are down first, then learners, then followers, the leader last");
-        self.line("- If a gate does not hold within its limit: stop, touch nothing more, look again.\n");
+        self.line(
+            "- Order: members that are down first, then learners, then followers, the leader last",
+        );
+        self.line(
+            "- If a gate does not hold within its limit: stop, touch nothing more, look again.\n",
+        );
         self.lists(plan);
     }
 
@@ -79,7 +89,10 @@ impl Book {
         if !plan.refused.is_empty() {
             self.line("## Hops that were not taken\n");
             for refused in &plan.refused {
-                self.line(&format!("- {} -> {}: {}: {}", refused.from, refused.to, refused.rule, refused.because));
+                self.line(&format!(
+                    "- {} -> {}: {}: {}",
+                    refused.from, refused.to, refused.rule, refused.because
+                ));
             }
             self.line("");
         }
@@ -95,7 +108,13 @@ impl Book {
         self.line(&format!("Risk {}: {kind}.\n", risk_name(hop.risk)));
         for rule in hop.rules.iter().filter(|rule| rule.verdict != RuleVerdict::NotApplicable) {
             let sources = rule.sources.join(", ");
-            self.line(&format!("- {} ({}): {} Because {} [{sources}]", rule.id, risk_name(rule.risk), rule.text, rule.because));
+            self.line(&format!(
+                "- {} ({}): {}, because {} [{sources}]",
+                rule.id,
+                risk_name(rule.risk),
+                clause(&rule.text),
+                clause(&rule.because)
+            ));
         }
         self.line("");
         for wave in &hop.waves {
@@ -114,8 +133,16 @@ impl Book {
     fn step(&mut self, plan: &Plan, number: usize, step: &Step) {
         let door = if step.one_way { " **One-way door.**" } else { "" };
         let ask = if step.needs_approval { " **Ask first.**" } else { "" };
-        let time = if only_looks(&step.action) && step.gate.is_none() { String::new() } else { format!(" (about {})", spoken(step.estimate)) };
-        self.line(&format!("{number}. [ ] {}{time}{ask}{door} `{}`", capital(&step.title), step.id));
+        let time = if only_looks(&step.action) && step.gate.is_none() {
+            String::new()
+        } else {
+            format!(" (about {})", spoken(step.estimate))
+        };
+        self.line(&format!(
+            "{number}. [ ] {}{time}{ask}{door} `{}`",
+            capital(&step.title),
+            step.id
+        ));
         if let quorate_model::Action::Confirm { text, .. } = &step.action {
             self.line(&format!("   - {text}"));
         }
@@ -140,12 +167,18 @@ impl Book {
             Undo::Nothing => {}
             Undo::ByPlan { text } => self.line(&format!("   - to undo: {text}")),
             Undo::Ledger => self.line("   - to undo: put the temporary change back"),
-            Undo::BackupOnly => self.line("   - cannot be undone; the verified backup is the way back"),
+            Undo::BackupOnly => {
+                self.line("   - cannot be undone; the verified backup is the way back")
+            }
         }
     }
 
     fn gate(&mut self, gate: &Gate) {
-        let soak = if gate.soak.is_zero() { String::new() } else { format!(", for {}", spoken(gate.soak)) };
+        let soak = if gate.soak.is_zero() {
+            String::new()
+        } else {
+            format!(", for {}", spoken(gate.soak))
+        };
         self.line(&format!(
             "   - gate `{}`: {} good looks in a row, {} apart{soak}, within {}:",
             gate.name,
@@ -160,7 +193,11 @@ impl Book {
 }
 
 fn shown(condition: &Condition) -> String {
-    if condition.cel.is_empty() { condition.text.clone() } else { format!("{} (`{}`)", condition.text, condition.cel) }
+    if condition.cel.is_empty() {
+        return condition.text.clone();
+    }
+    let cel = condition.cel.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{} (`{cel}`)", condition.text)
 }
 
 fn cell(text: &str) -> String {

@@ -31,5 +31,9 @@ pub fn edge(pack: &Pack, hop: &PathHop) -> Edge {
 }
 
 fn never_land(pack: &Pack) -> Vec<Range> {
-    pack.known_issues.iter().filter(|issue| issue.never_land).map(|issue| issue.affects.clone()).collect()
+    pack.known_issues
+        .iter()
+        .filter(|issue| issue.never_land)
+        .map(|issue| issue.affects.clone())
+        .collect()
 }

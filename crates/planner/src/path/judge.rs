@@ -26,13 +26,16 @@ pub(super) struct Judge {
     rules: Vec<RuleReading>,
 }
 
+/// The start and the target of a move, as far as a rule tells them apart.
+type Apart = (Option<usize>, Option<usize>);
+
 /// What is known of a rule so far.
 #[derive(Default)]
 struct RuleReading {
     /// Its expressions speak of the hop's start, its target.
     speaks_of: (bool, bool),
     /// What it means, for each start and target that it can tell apart.
-    stands: RefCell<HashMap<(Option<usize>, Option<usize>), Stand>>,
+    stands: RefCell<HashMap<Apart, Stand>>,
     /// The same for a rule that tells no hops apart.
     everywhere: OnceCell<Stand>,
 }
@@ -62,17 +65,28 @@ enum Stand {
 }
 
 impl Judge {
-    pub(super) fn new(pack: &Pack, request: &PathRequest<'_>, facts: &Facts, nodes: &[Release]) -> Self {
+    pub(super) fn new(
+        pack: &Pack,
+        request: &PathRequest<'_>,
+        facts: &Facts,
+        nodes: &[Release],
+    ) -> Self {
         let scope = match request.observation {
             Some(seen) => Scope::cluster(pack, seen, None, None),
             None => Scope::paper(facts, None, None),
         };
         let never = |release: &Release| {
-            pack.known_issues.iter().position(|issue| issue.never_land && issue.affects.contains(release))
+            pack.known_issues
+                .iter()
+                .position(|issue| issue.never_land && issue.affects.contains(release))
         };
         let speaks = pack.protocols.iter().map(|protocol| {
             let of = |release: &Release| {
-                protocol.speaks.iter().find(|s| s.releases.contains(release)).map(|s| (s.min, s.max))
+                protocol
+                    .speaks
+                    .iter()
+                    .find(|s| s.releases.contains(release))
+                    .map(|s| (s.min, s.max))
             };
             nodes.iter().map(of).collect()
         });
@@ -159,7 +173,9 @@ impl Judge {
     fn stand(&self, pack: &Pack, index: usize, (a, b): (usize, usize)) -> Stand {
         let (rule, reading) = (&pack.rules[index], &self.rules[index]);
         let key = match reading.speaks_of {
-            (false, false) => return *reading.everywhere.get_or_init(|| self.stand_afresh(pack, rule, (a, b))),
+            (false, false) => {
+                return *reading.everywhere.get_or_init(|| self.stand_afresh(pack, rule, (a, b)));
+            }
             (from, to) => (from.then_some(a), to.then_some(b)),
         };
         if let Some(known) = reading.stands.borrow().get(&key) {
@@ -171,7 +187,8 @@ impl Judge {
     }
 
     fn stand_afresh(&self, pack: &Pack, rule: &Rule, hop: (usize, usize)) -> Stand {
-        let applies = rule.applies_when.as_ref().map_or(Truth::True, |cel| self.truth(pack, cel, hop));
+        let applies =
+            rule.applies_when.as_ref().map_or(Truth::True, |cel| self.truth(pack, cel, hop));
         if applies.is_false() {
             return Stand::Aside;
         }
@@ -196,7 +213,8 @@ impl Judge {
 
     fn truth(&self, pack: &Pack, cel: &str, (a, b): (usize, usize)) -> Truth {
         if speaks_of(cel, "from") || speaks_of(cel, "to") {
-            return pack.holds(cel, &self.scope.with_releases(Some(&self.nodes[a]), Some(&self.nodes[b])));
+            return pack
+                .holds(cel, &self.scope.with_releases(Some(&self.nodes[a]), Some(&self.nodes[b])));
         }
         pack.holds(cel, &self.scope)
     }
@@ -215,7 +233,8 @@ impl Judge {
 
     fn refusing(&self, pack: &Pack, rule: &Rule, hop: (usize, usize)) -> Refusing {
         let unseen = self.unseen(pack, rule, hop);
-        let unseen = unseen.map(|what| format!(" (could not be looked at: {what})")).unwrap_or_default();
+        let unseen =
+            unseen.map(|what| format!(" (could not be looked at: {what})")).unwrap_or_default();
         let conditional = rule.condition.is_some() || rule.applies_when.is_some();
         let distance = match (&rule.way_out, conditional) {
             (Some(_), true) => 0,

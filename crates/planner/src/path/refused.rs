@@ -26,7 +26,8 @@ pub(super) fn nearest_refusals(graph: &Graph<'_>, answer: &mut PathAnswer) {
     let furthest = (graph.start()..graph.target()).rev().find(|node| graph.reachable(*node));
     if let Some(node) = furthest {
         ways_out.extend(refuse(graph, node, graph.target(), answer));
-        let next = graph.onward(node).find(|b| !graph.same_line(node, *b) && graph.newest_of_line(*b));
+        let next =
+            graph.onward(node).find(|b| !graph.same_line(node, *b) && graph.newest_of_line(*b));
         if let Some(next) = next {
             ways_out.extend(refuse(graph, node, next, answer));
         }
@@ -41,21 +42,27 @@ pub(super) fn nearest_refusals(graph: &Graph<'_>, answer: &mut PathAnswer) {
 /// Adds the refusal of one hop, when it is refused and not yet named. Gives its ways out.
 fn refuse(graph: &Graph<'_>, from: usize, to: usize, answer: &mut PathAnswer) -> Vec<String> {
     let (from_release, to_release) = (graph.release(from), graph.release(to));
-    let named = answer.refused.iter().any(|known| known.from == *from_release && known.to == *to_release);
+    let named =
+        answer.refused.iter().any(|known| known.from == *from_release && known.to == *to_release);
     if from >= to || named || answer.refused.len() >= REFUSED_MAX {
         return Vec::new();
     }
     let Err(refusing) = graph.hop(from, to) else { return Vec::new() };
     let Some(nearest) = refusing.first() else { return Vec::new() };
     let others: Vec<_> = refusing.iter().skip(1).map(|other| other.rule.as_str()).collect();
-    let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+    let also =
+        if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
     answer.refused.push(Refused {
         from: from_release.clone(),
         to: to_release.clone(),
         rule: nearest.rule.clone(),
         because: format!("{}{also}", clause(&nearest.because)),
     });
-    refusing.iter().filter(|r| r.distance < FAR).filter_map(|r: &Refusing| r.way_out.clone()).collect()
+    refusing
+        .iter()
+        .filter(|r| r.distance < FAR)
+        .filter_map(|r: &Refusing| r.way_out.clone())
+        .collect()
 }
 
 /// Refusals from here on need another hop, not a deed.
@@ -63,7 +70,8 @@ const FAR: u8 = 4;
 
 /// The newest release of the line after the next.
 fn newest_beyond(graph: &Graph<'_>, start: usize) -> Option<usize> {
-    let lines = graph.onward(start).filter(|b| !graph.same_line(start, *b) && graph.newest_of_line(*b));
+    let lines =
+        graph.onward(start).filter(|b| !graph.same_line(start, *b) && graph.newest_of_line(*b));
     lines.take(2).nth(1)
 }
 
@@ -75,22 +83,33 @@ fn newest_fault_near(graph: &Graph<'_>, start: usize, next: usize) -> Option<usi
 /// An older target: no hop leads there; the pack says what does.
 pub(super) fn refuse_downgrade(pack: &Pack, answer: &mut PathAnswer) {
     let (from, to) = (&answer.from, &answer.to);
-    let rule = pack.recipes.rollback.iter().find(|rule| rule.from.contains(from) && rule.to.contains(to));
+    let rule =
+        pack.recipes.rollback.iter().find(|rule| rule.from.contains(from) && rule.to.contains(to));
     let (because, ways_out) = match rule {
         None => (
             format!("{to} is older than {from}, and the pack knows no way back between them"),
             vec![format!("build a new cluster at {to} and bring the data over")],
         ),
-        Some(rule) => (format!("{to} is older than {from}: {}", clause(&rule.text)), ways_back(rule, from, to)),
+        Some(rule) => (
+            format!("{to} is older than {from}: {}", clause(&rule.text)),
+            ways_back(rule, from, to),
+        ),
     };
-    answer.refused.push(Refused { from: from.clone(), to: to.clone(), rule: "downgrade".into(), because });
+    answer.refused.push(Refused {
+        from: from.clone(),
+        to: to.clone(),
+        rule: "downgrade".into(),
+        because,
+    });
     answer.ways_out = ways_out;
 }
 
 fn ways_back(rule: &quorate_packs::RollbackRule, from: &Release, to: &Release) -> Vec<String> {
     let mut ways = Vec::new();
     if rule.mixed {
-        ways.push(format!("while members are mixed: `quorate rollback RUN` puts {to} back, member by member"));
+        ways.push(format!(
+            "while members are mixed: `quorate rollback RUN` puts {to} back, member by member"
+        ));
     }
     match rule.complete {
         CompleteRollback::Restore => ways.push(format!(
@@ -102,14 +121,22 @@ fn ways_back(rule: &quorate_packs::RollbackRule, from: &Release, to: &Release) -
 }
 
 /// Whether more releases would open a path, and which.
-pub(super) fn ways_out_by_other_releases(pack: &Pack, request: &PathRequest<'_>, answer: &mut PathAnswer) {
+pub(super) fn ways_out_by_other_releases(
+    pack: &Pack,
+    request: &PathRequest<'_>,
+    answer: &mut PathAnswer,
+) {
     let Some(available) = request.available else { return };
     let all = path(pack, &PathRequest { available: None, ..request.clone() });
     if all.outcome != PathOutcome::Path {
         return;
     }
-    let missing: Vec<_> =
-        all.hops.iter().map(|hop| &hop.to).filter(|to| !available.contains(to) && **to != answer.to).collect();
+    let missing: Vec<_> = all
+        .hops
+        .iter()
+        .map(|hop| &hop.to)
+        .filter(|to| !available.contains(to) && **to != answer.to)
+        .collect();
     if missing.is_empty() {
         return;
     }

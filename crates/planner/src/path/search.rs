@@ -40,8 +40,11 @@ fn search_up_to(graph: &Graph<'_>, worst: Risk) -> Option<Vec<usize>> {
         for (b, risk) in graph.moves(a).iter().copied().filter(|(_, risk)| *risk <= worst) {
             let Some((after, _)) = rest[b] else { continue };
             let stale = u32::from(b != target && !graph.newest_of_line(b));
-            let cost =
-                Cost { risks: after.risks + weight(risk), hops: after.hops + 1, stale: after.stale + stale };
+            let cost = Cost {
+                risks: after.risks + weight(risk),
+                hops: after.hops + 1,
+                stale: after.stale + stale,
+            };
             let better = best.is_none_or(|(known, next)| compare(cost, b, known, next).is_lt());
             if better {
                 best = Some((cost, b));

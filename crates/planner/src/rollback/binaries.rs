@@ -13,7 +13,8 @@ use crate::{
     template::Words,
 };
 use quorate_model::{
-    Action, Blocked, ConfigChange, Door, FileRewrite, HopKind, NodeName, NotNow, Plan, PlanKind, Refusal, Risk,
+    Action, Blocked, ConfigChange, Door, FileRewrite, HopKind, NodeName, NotNow, Plan, PlanKind,
+    Refusal, Risk,
 };
 use quorate_packs::eval::Scope;
 use std::collections::BTreeMap;
@@ -46,7 +47,8 @@ pub(super) fn plan(
         return Err(refusal([NotNow::Blocked(Blocked::NeedsOutage { voters, outage_secs: 0 })]));
     }
     let scope = Scope::cluster(request.pack, request.observation, None, None);
-    let ground = Ground { pack: request.pack, cluster: request.cluster, observation: request.observation };
+    let ground =
+        Ground { pack: request.pack, cluster: request.cluster, observation: request.observation };
     refuse_if_any(unsafe_now(&ground, members, &back, &scope))?;
     let words = Words {
         pack: request.pack,
@@ -91,7 +93,10 @@ pub(super) fn plan(
 }
 
 /// The rewrites of the hop, turned round: back to what the hops before it left, or to what was found at the start.
-pub(super) fn configuration_back(request: &RollbackRequest<'_>, way: &WayBack<'_>) -> BTreeMap<NodeName, ConfigChange> {
+pub(super) fn configuration_back(
+    request: &RollbackRequest<'_>,
+    way: &WayBack<'_>,
+) -> BTreeMap<NodeName, ConfigChange> {
     let changes = |hop: &quorate_model::Hop| -> Vec<(NodeName, ConfigChange)> {
         let steps = hop.waves.iter().flat_map(|wave| &wave.steps);
         let change = |step: &quorate_model::Step| match &step.action {
@@ -102,10 +107,13 @@ pub(super) fn configuration_back(request: &RollbackRequest<'_>, way: &WayBack<'_
     };
     let earlier: Vec<_> =
         request.plan.hops.iter().take_while(|hop| hop.to != way.hop.to).flat_map(changes).collect();
-    changes(way.hop).into_iter().map(|(node, change)| {
-        let back = turned_round(request, &earlier, &node, &change);
-        (node, back)
-    }).collect()
+    changes(way.hop)
+        .into_iter()
+        .map(|(node, change)| {
+            let back = turned_round(request, &earlier, &node, &change);
+            (node, back)
+        })
+        .collect()
 }
 
 fn turned_round(
@@ -123,15 +131,22 @@ fn turned_round(
     let found = request.plan.observed.nodes.iter().find(|seen| seen.name == *node);
     let found_text = || found?.facts.get("config_text")?.as_str().map(str::to_owned);
     let files = change.files.iter().filter_map(|file| {
-        let before = own().flat_map(|c| &c.files).find(|f| f.path == file.path).map(|f| f.content.clone());
+        let before =
+            own().flat_map(|c| &c.files).find(|f| f.path == file.path).map(|f| f.content.clone());
         let content = before.or_else(found_text)?;
-        Some(FileRewrite { path: file.path.clone(), expect_sha256: text_digest(&file.content), content })
+        Some(FileRewrite {
+            path: file.path.clone(),
+            expect_sha256: text_digest(&file.content),
+            content,
+        })
     });
     let files = files.collect();
-    let diff = change.diff.iter().rev().map(|line| match (line.strip_prefix("+ "), line.strip_prefix("- ")) {
-        (Some(added), _) => format!("- {added}"),
-        (None, Some(removed)) => format!("+ {removed}"),
-        (None, None) => line.clone(),
+    let diff = change.diff.iter().rev().map(|line| {
+        match (line.strip_prefix("+ "), line.strip_prefix("- ")) {
+            (Some(added), _) => format!("- {added}"),
+            (None, Some(removed)) => format!("+ {removed}"),
+            (None, None) => line.clone(),
+        }
     });
     ConfigChange { service, files, diff: diff.collect() }
 }

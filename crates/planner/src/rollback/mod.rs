@@ -15,8 +15,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    ArtifactRef, Backup, Blocked, Cluster, Digest, Hop, NotNow, Observation, Plan, Refusal, Release, Risk,
-    RuleApplied, RuleVerdict,
+    ArtifactRef, Backup, Blocked, Cluster, Digest, Hop, NotNow, Observation, Plan, Refusal,
+    Release, Risk, RuleApplied, RuleVerdict,
 };
 use quorate_packs::{CompleteRollback, Pack, RollbackRule};
 
@@ -70,7 +70,13 @@ pub fn rollback(request: &RollbackRequest<'_>) -> Planned {
 fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
     let members = members(request.cluster, request.observation);
     let purpose = Purpose::Rollback;
-    refuse_if_any(stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose))?;
+    refuse_if_any(stands_in_the_way(
+        request.pack,
+        request.cluster,
+        request.observation,
+        &members,
+        purpose,
+    ))?;
     let Some(hop) = hop_begun(request.plan, &members) else {
         let release = request.plan.from.clone();
         let text = format!("every member of {} still runs {release}", request.cluster.name);
@@ -92,7 +98,13 @@ pub fn put_back(request: &RollbackRequest<'_>) -> Planned {
     let planned = || -> Result<Plan, Refusal> {
         let members = members(request.cluster, request.observation);
         let purpose = Purpose::Rollback;
-        refuse_if_any(stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose))?;
+        refuse_if_any(stands_in_the_way(
+            request.pack,
+            request.cluster,
+            request.observation,
+            &members,
+            purpose,
+        ))?;
         let Some(hop) = request.plan.hops.first() else { return Err(refusal([])) };
         let mut plan = restore::plan(request, &members, &way_back(request, hop)?)?;
         plan.digest = crate::digest::plan_digest(&plan);
@@ -103,7 +115,8 @@ pub fn put_back(request: &RollbackRequest<'_>) -> Planned {
 
 /// The last hop whose target some member runs; the first one when a member's release cannot be seen at all.
 fn hop_begun<'a>(plan: &'a Plan, members: &[Member<'_>]) -> Option<&'a Hop> {
-    let begun = plan.hops.iter().rev().find(|hop| members.iter().any(|m| m.release() == Some(&hop.to)));
+    let begun =
+        plan.hops.iter().rev().find(|hop| members.iter().any(|m| m.release() == Some(&hop.to)));
     let broken = members.iter().any(|member| member.release().is_none());
     begun.or_else(|| plan.hops.first().filter(|_| broken))
 }
@@ -116,27 +129,41 @@ fn taken(request: &RollbackRequest<'_>, hop: &Hop, members: &[Member<'_>]) -> bo
     }
     let servers = || members.iter().filter(|member| member.part() != Part::Client);
     // While one member serves with the old release, the cluster cannot have left it.
-    let old_serves = servers().any(|m| m.seen.is_some_and(|s| s.is_healthy() && s.release.as_ref() == Some(&hop.from)));
+    let old_serves = servers()
+        .any(|m| m.seen.is_some_and(|s| s.is_healthy() && s.release.as_ref() == Some(&hop.from)));
     if old_serves {
         return false;
     }
     let said = request.observation.facts.get("cluster_release").and_then(|value| value.as_str());
-    let line = said.and_then(|text| request.pack.upstream(text)).map(|release| request.pack.line(&release));
+    let line = said
+        .and_then(|text| request.pack.upstream(text))
+        .map(|release| request.pack.line(&release));
     line.is_none_or(|line| line != old)
 }
 
 fn way_back<'a>(request: &RollbackRequest<'a>, hop: &'a Hop) -> Result<WayBack<'a>, Refusal> {
     let rules = &request.pack.recipes.rollback;
-    let Some(rule) = rules.iter().find(|rule| rule.from.contains(&hop.to) && rule.to.contains(&hop.from)) else {
+    let Some(rule) =
+        rules.iter().find(|rule| rule.from.contains(&hop.to) && rule.to.contains(&hop.from))
+    else {
         let because = format!("pack {} knows no way back between them", request.pack.pack);
         return Err(no_way(hop, because, None));
     };
     let artifact = request.artifacts.iter().find(|artifact| {
-        artifact.release == hop.from && artifact.pack == request.cluster.pack && !artifact.files.is_empty()
+        artifact.release == hop.from
+            && artifact.pack == request.cluster.pack
+            && !artifact.files.is_empty()
     });
     let Some(artifact) = artifact else {
-        let tried = request.artifacts.iter().map(|artifact| format!("at hand: {}", artifact.release)).collect();
-        return Err(refusal([NotNow::Blocked(Blocked::NoArtifact { release: hop.from.clone(), tried })]));
+        let tried = request
+            .artifacts
+            .iter()
+            .map(|artifact| format!("at hand: {}", artifact.release))
+            .collect();
+        return Err(refusal([NotNow::Blocked(Blocked::NoArtifact {
+            release: hop.from.clone(),
+            tried,
+        })]));
     };
     Ok(WayBack { hop, rule, artifact })
 }

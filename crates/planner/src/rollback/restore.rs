@@ -12,7 +12,9 @@ use crate::{
     template::{Extra, Unrendered, Words},
     waves,
 };
-use quorate_model::{Action, Door, HopKind, Plan, PlanKind, Refusal, Risk, Step, StepRole, Undo, Wave};
+use quorate_model::{
+    Action, Door, HopKind, Plan, PlanKind, Refusal, Risk, Step, StepRole, Undo, Wave,
+};
 use quorate_packs::{BackupRecipe, CompleteRollback, eval::Scope};
 use std::time::Duration;
 
@@ -75,7 +77,8 @@ pub(super) fn plan(
         now: request.now,
         kind: HopKind::FullStop,
     };
-    let waves = build_waves(&hop_plan, &chosen, &losses).map_err(|fault| cannot_build(&fault.into()))?;
+    let waves =
+        build_waves(&hop_plan, &chosen, &losses).map_err(|fault| cannot_build(&fault.into()))?;
     let hop = quorate_model::Hop {
         from: back.from.clone(),
         to: back.to.clone(),
@@ -114,7 +117,11 @@ fn choose<'a>(request: &RollbackRequest<'a>, way: &WayBack<'_>) -> Result<Chosen
             old(way.hop),
             request.backups.len()
         );
-        no_way(way.hop, because, Some("verify a backup, or stay on the new release and roll forward".into()))
+        no_way(
+            way.hop,
+            because,
+            Some("verify a backup, or stay on the new release and roll forward".into()),
+        )
     })
 }
 
@@ -126,11 +133,17 @@ fn losses(request: &RollbackRequest<'_>, way: &WayBack<'_>, chosen: &Chosen<'_>)
         copy.taken_at, copy.backup.file, copy.backup.node
     )];
     losses.push(format!("whatever only {} can hold", way.hop.to));
-    losses.extend(chosen.recipe.lacks.iter().map(|lacks| format!("what the backup does not hold: {lacks}")));
+    losses.extend(
+        chosen.recipe.lacks.iter().map(|lacks| format!("what the backup does not hold: {lacks}")),
+    );
     losses
 }
 
-fn build_waves(plan: &HopPlan<'_, '_>, chosen: &Chosen<'_>, losses: &[String]) -> Result<Vec<Wave>, Unrendered> {
+fn build_waves(
+    plan: &HopPlan<'_, '_>,
+    chosen: &Chosen<'_>,
+    losses: &[String],
+) -> Result<Vec<Wave>, Unrendered> {
     let members: Vec<&Member<'_>> = plan.order.iter().map(|index| &plan.members[*index]).collect();
     let wave = |name: &str, title: &str, steps: Vec<Step>| Wave {
         id: plan.wave_id(name),
@@ -140,11 +153,17 @@ fn build_waves(plan: &HopPlan<'_, '_>, chosen: &Chosen<'_>, losses: &[String]) -
     };
     let mut go = plan.go();
     for step in &mut go.steps {
-        let text = format!("This will be lost: {}. The whole cluster stops meanwhile.", losses.join("; "));
+        let text =
+            format!("This will be lost: {}. The whole cluster stops meanwhile.", losses.join("; "));
         step.action = Action::Confirm { door: Door::Now, text };
     }
-    let restores = members.iter().map(|member| restore(plan, member, chosen)).collect::<Result<Vec<_>, _>>()?;
-    let each = |make: fn(&HopPlan<'_, '_>, &Member<'_>) -> Step| members.iter().map(|m| make(plan, m)).collect();
+    let restores = members
+        .iter()
+        .map(|member| restore(plan, member, chosen))
+        .collect::<Result<Vec<_>, _>>()?;
+    let each = |make: fn(&HopPlan<'_, '_>, &Member<'_>) -> Step| {
+        members.iter().map(|m| make(plan, m)).collect()
+    };
     let mut waves = vec![
         wave("begin", "the old files beside the live ones", plan.stages()),
         go,
@@ -162,7 +181,11 @@ fn build_waves(plan: &HopPlan<'_, '_>, chosen: &Chosen<'_>, losses: &[String]) -
     Ok(waves)
 }
 
-fn restore(plan: &HopPlan<'_, '_>, member: &Member<'_>, chosen: &Chosen<'_>) -> Result<Step, Unrendered> {
+fn restore(
+    plan: &HopPlan<'_, '_>,
+    member: &Member<'_>,
+    chosen: &Chosen<'_>,
+) -> Result<Step, Unrendered> {
     let (name, backup) = (member.name(), &chosen.copy.backup);
     let path = format!("{{state}}/{}", backup.file);
     let extra = Extra { target: None, file: Some(&path) };

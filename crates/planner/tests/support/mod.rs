@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 use quorate_model::{
-    ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeObservation, Observation, Policy,
-    Reach, Release, Role, ServiceSpec,
+    ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeObservation,
+    Observation, Policy, Reach, Release, Role, ServiceSpec,
 };
 use quorate_packs::{Pack, Packs};
 use quorate_planner::{Measured, PlanRequest, Planned, plan};
@@ -126,7 +126,8 @@ impl World {
     pub(crate) fn down(&mut self, name: &str) -> &mut NodeObservation {
         let node = self.node(name);
         node.reach = Reach::Unreachable("connection refused".into());
-        (node.release, node.healthy, node.voter, node.lag, node.member_id) = (None, None, None, None, None);
+        (node.release, node.healthy, node.voter, node.lag, node.member_id) =
+            (None, None, None, None, None);
         (node.data_hash, node.hash_revision) = (None, None);
         node.role = Role::Unknown;
         node
@@ -134,7 +135,9 @@ impl World {
     /// Adds arguments to a member's service.
     pub(crate) fn add_args(&mut self, name: &str, args: &[&str]) {
         let node = self.cluster.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap();
-        let Some(ServiceSpec::Process { argv, .. }) = &mut node.service else { panic!("{name} has no service") };
+        let Some(ServiceSpec::Process { argv, .. }) = &mut node.service else {
+            panic!("{name} has no service")
+        };
         argv.extend(args.iter().map(|arg| (*arg).to_owned()));
     }
     /// Plans.

@@ -146,6 +146,9 @@ impl LiveHands {
             return Outcome::Failed { because: format!("{node} has no service whose binary could be swapped") };
         };
         if let Some(config) = config {
+            if let Err(because) = self.keep_rewrite(node, config) {
+                return Outcome::Failed { because };
+            }
             for file in &config.files {
                 let path = Path::new(&file.path);
                 let found = match transport.read(path).await {
@@ -170,6 +173,17 @@ impl LiveHands {
         outcome(swap::swap(transport.as_ref(), &paths, from, to).await, |swapped| {
             Some(format!("the old one is kept as {}", swapped.kept.display()))
         })
+    }
+
+    /// From now on whoever starts this member must use the rewritten service, this run or a later one.
+    fn keep_rewrite(&self, node: &NodeName, config: &ConfigChange) -> Result<(), String> {
+        let declared = self.parts.declared.nodes.iter().find(|own| own.name == *node).and_then(|own| own.service.as_ref());
+        match (declared, &config.service) {
+            (Some(declared), Some(service)) => {
+                self.parts.rewrites.keep(&self.parts.cluster.name, node, &self.plan().digest, declared, service)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) async fn files_rewritten(&self, node: &NodeName, config: &ConfigChange) -> Answer<bool> {

@@ -3,6 +3,7 @@
 use super::call::outcome;
 use crate::{
     drive::{Done, Hands, Seen, View},
+    rewrites::Rewrites,
     verdict::{Judged, world},
 };
 use async_trait::async_trait;
@@ -26,8 +27,12 @@ use std::{
 pub struct LiveParts {
     /// The product.
     pub pack: Arc<Pack>,
-    /// The cluster, as declared.
+    /// The cluster, with settings that runs have rewritten.
     pub cluster: Cluster,
+    /// The cluster as the fleet file declares it.
+    pub declared: Cluster,
+    /// Settings that runs have rewritten.
+    pub rewrites: Rewrites,
     /// The plan that is carried out.
     pub plan: Arc<Plan>,
     /// Looks.

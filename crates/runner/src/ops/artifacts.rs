@@ -1,14 +1,15 @@
 //! Getting releases: what a way needs and is not in the folders comes from Debian suites, through the machine's own apt.
 
 use crate::{
-    problem::Problem,
+    problem::{NO_ARTIFACT, Problem},
     setup::{Setup, no_artifact},
 };
 use quorate_hosts::artifacts::{
-    Cache, DebianRequest, OnProgress,
+    Cache, DebianRequest, OnProgress, WebRequest,
     debian::{self, SUITES},
+    web,
 };
-use quorate_model::{ArtifactRef, Release};
+use quorate_model::{ArtifactRef, Digest, Release};
 use quorate_packs::Pack;
 use quorate_planner::{PathOutcome, PathRequest, path};
 
@@ -59,6 +60,26 @@ pub async fn from_debian(cache: &Cache, pack: &Pack, release: &Release, progress
     debian::fetch(cache, &request, &upstream, progress)
         .await
         .map_err(|error| no_artifact(&pack.pack, release, &[error.sentence()]))
+}
+
+/// One release from an address, into the cache; its SHA-256 must be known beforehand.
+pub async fn from_web(setup: &Setup, pack: &Pack, release: &Release, url: &str, sha256: &str, progress: OnProgress<'_>) -> Result<ArtifactRef, Problem> {
+    let digest = sha256.to_ascii_lowercase();
+    if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Problem::new(NO_ARTIFACT, format!("`{sha256}` is no SHA-256: 64 hexadecimal digits are expected")));
+    }
+    let request = WebRequest {
+        pack: pack.pack.clone(),
+        release: release.clone(),
+        url: url.to_owned(),
+        sha256: Digest::new(digest),
+        binaries: pack.scheme.binaries.clone(),
+    };
+    web::fetch(&setup.cache, &request, progress).await.map_err(|error| {
+        let mut problem = Problem::new(NO_ARTIFACT, error.sentence());
+        problem.hints.extend(error.hint());
+        problem
+    })
 }
 
 /// The releases of the way, when there is one over these.

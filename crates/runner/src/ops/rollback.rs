@@ -26,9 +26,14 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
         let _ = bring(setup, &pack, &hop.from, &silent).await;
     }
     let backups = backups(setup, run, &plan)?;
+    // Back to the settings of before this run, not to those that it left.
+    let before = match setup.declared(plan.cluster.as_str()) {
+        Some(declared) => setup.rewrites.before(declared, &plan.digest)?,
+        None => cluster.clone(),
+    };
     let request = RollbackRequest {
         plan: &plan,
-        cluster,
+        cluster: &before,
         pack: &pack,
         observation: &observation,
         artifacts: &setup.artifacts(&cluster.pack),

@@ -13,7 +13,7 @@ use crate::{
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
-    Action, Cluster, Hold, Lease, Observation, Outcome, Plan, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
+    Action, ClientFigures, Cluster, Hold, Lease, Observation, Outcome, Plan, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
     RunId, Seq, Step, StepRole,
 };
 use quorate_store::{Store, StoreError};
@@ -153,7 +153,7 @@ async fn carry(
             journal.append(clock.now(), std::slice::from_ref(&baseline))?;
         }
         if let Some(hold) = too_noisy(&store.journal(journal.run(), Seq(0))?, &given) {
-            let account = account(watch).await;
+            let account = account(watch, &store.journal(journal.run(), Seq(0))?).await;
             journal.append(clock.now(), &[RunEvent::Halted { hold: hold.clone() }])?;
             journal.close(clock.now(), &account)?;
             return Ok(Ending::Over(RunEnd::Halted { hold }));
@@ -167,7 +167,7 @@ async fn carry(
         };
         let driver = Driver { engine, journal, store: store.clone(), hands, clock, client, person: person_receiver };
         let (ending, mut journal) = driver.drive().await?;
-        let account = account(watch).await;
+        let account = account(watch, &store.journal(journal.run(), Seq(0))?).await;
         match journal.close(clock.now(), &account) {
             // Another controller holds the cluster: the journal is its own now.
             Ok(()) | Err(StoreError::Fenced { .. }) => {}
@@ -179,14 +179,32 @@ async fn carry(
     Ok(Carried { run, plan, events, person, work })
 }
 
-/// The client's account; when it cannot be had, the journal says so instead of saying nothing.
-async fn account(watch: Option<ClientWatch>) -> Vec<RunEvent> {
-    match watch {
-        None => Vec::new(),
-        Some(watch) => match watch.end().await {
-            Ok(figures) => vec![RunEvent::ClientFigures { figures }],
-            Err(problem) => vec![RunEvent::Note { by: "quorate".into(), text: format!("no client's account: {problem}") }],
-        },
+/// The client's account, of the whole run: what an earlier controller's client saw is added. When it cannot be had, the
+/// journal says so instead of saying nothing.
+async fn account(watch: Option<ClientWatch>, journal: &[Recorded]) -> Vec<RunEvent> {
+    let Some(watch) = watch else { return Vec::new() };
+    let earlier = journal.iter().rev().find_map(|recorded| match &recorded.event {
+        RunEvent::ClientFigures { figures } => Some(figures.clone()),
+        _ => None,
+    });
+    match watch.end().await {
+        Ok(figures) => vec![RunEvent::ClientFigures { figures: joined(earlier.unwrap_or_default(), &figures) }],
+        Err(problem) => vec![RunEvent::Note { by: "quorate".into(), text: format!("no client's account: {problem}") }],
+    }
+}
+
+/// Two stretches of one run: counts add up, the worst gap is the worse of the two.
+fn joined(earlier: ClientFigures, later: &ClientFigures) -> ClientFigures {
+    ClientFigures {
+        writes_acked: earlier.writes_acked + later.writes_acked,
+        writes_lost: earlier.writes_lost + later.writes_lost,
+        requests_failed: earlier.requests_failed + later.requests_failed,
+        reads_ok: earlier.reads_ok + later.reads_ok,
+        reads_stale: earlier.reads_stale + later.reads_stale,
+        watch_events: earlier.watch_events + later.watch_events,
+        watch_missed: earlier.watch_missed + later.watch_missed,
+        write_gap_max_ms: earlier.write_gap_max_ms.max(later.write_gap_max_ms),
+        baseline_gap_max_ms: earlier.baseline_gap_max_ms.max(later.baseline_gap_max_ms),
     }
 }
 
@@ -216,6 +234,8 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
     Ok(LiveHands::new(LiveParts {
         pack: setup.pack(cluster)?,
         cluster: cluster.clone(),
+        declared: setup.declared(cluster.name.as_str()).unwrap_or(cluster).clone(),
+        rewrites: setup.rewrites.clone(),
         plan,
         observer,
         clients,

@@ -22,6 +22,7 @@ impl Check for Planned {
             return Some(format!("the live file of {node} has another digest than the plan's"));
         }
         let live = Product::get().releases.get(member.live)?;
-        (live != want).then(|| format!("the live files of {node} are those of {live}, the plan says {want}"))
+        (live != want)
+            .then(|| format!("the live files of {node} are those of {live}, the plan says {want}"))
     }
 }

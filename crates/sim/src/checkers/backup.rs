@@ -16,11 +16,20 @@ impl Check for BackedUp {
     fn name(&self) -> (&'static str, &'static str) {
         ("backed-up", "S6")
     }
-    fn appended(&mut self, run: &RunId, plan: &Plan, events: &[RunEvent], _world: &World) -> Option<String> {
+    fn appended(
+        &mut self,
+        run: &RunId,
+        plan: &Plan,
+        events: &[RunEvent],
+        _world: &World,
+    ) -> Option<String> {
         for event in events {
             let RunEvent::Approved { step, .. } = event else { continue };
             let asks = |hop: &quorate_model::Hop| {
-                hop.waves.iter().flat_map(|w| &w.steps).any(|s| s.id == *step && s.role == StepRole::Go)
+                hop.waves
+                    .iter()
+                    .flat_map(|w| &w.steps)
+                    .any(|s| s.id == *step && s.role == StepRole::Go)
             };
             if let Some(hop) = plan.hops.iter().position(asks) {
                 self.agreed.insert((run.clone(), hop));
@@ -35,15 +44,24 @@ impl Check for BackedUp {
         let others = || world.members.iter().enumerate().filter(|(i, _)| *i != index);
         let closes = act.hop.one_way == Door::LastMember
             && world.members[index].runs != to
-            && others().all(|(_, member)| member.live == to);
+            && others().all(|(_, member)| member.runs == to);
         if !closes {
             return None;
         }
-        if !world.copies.iter().any(|copy| copy.verified && product.line(copy.release) == product.line(from)) {
-            return Some(format!("the way back to {} closes with {node}, no verified copy exists", act.hop.from));
+        if !world
+            .copies
+            .iter()
+            .any(|copy| copy.verified && product.line(copy.release) == product.line(from))
+        {
+            return Some(format!(
+                "the way back to {} closes with {node}, no verified copy exists",
+                act.hop.from
+            ));
         }
         let hop = act.plan.hops.iter().position(|hop| hop.to == act.hop.to)?;
         let agreed = self.agreed.contains(&(act.run.clone(), hop));
-        (!agreed).then(|| format!("the way back to {} closes with {node}, nobody said yes", act.hop.from))
+        (!agreed).then(|| {
+            format!("the way back to {} closes with {node}, nobody said yes", act.hop.from)
+        })
     }
 }

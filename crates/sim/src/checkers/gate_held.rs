@@ -18,10 +18,14 @@ impl Check for GateHeld {
         ("gate-held", "S4")
     }
     fn looked(&mut self, looked: &Looked<'_>, world: &World) {
-        let (Look::Gate, StepRole::Rejoin, Some(gate)) = (looked.look, looked.step.role, &looked.step.gate) else {
+        let (Look::Gate, StepRole::Rejoin, Some(gate)) =
+            (looked.look, looked.step.role, &looked.step.gate)
+        else {
             return;
         };
-        let Some(index) = looked.step.node.as_ref().and_then(|node| world.place(node)) else { return };
+        let Some(index) = looked.step.node.as_ref().and_then(|node| world.place(node)) else {
+            return;
+        };
         let key = (looked.run.clone(), index);
         let Some(good) = self.unproved.get_mut(&key) else { return };
         let member = &world.members[index];
@@ -33,23 +37,40 @@ impl Check for GateHeld {
             self.unproved.remove(&key);
         }
     }
-    fn appended(&mut self, run: &RunId, plan: &Plan, events: &[RunEvent], world: &World) -> Option<String> {
+    fn appended(
+        &mut self,
+        run: &RunId,
+        plan: &Plan,
+        events: &[RunEvent],
+        world: &World,
+    ) -> Option<String> {
         let finished = events.iter().find_map(|event| match event {
-            RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, .. } => rejoin_of(plan, step),
+            RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, .. } => {
+                rejoin_of(plan, step)
+            }
             _ => None,
         })?;
         let index = finished.node.as_ref().and_then(|node| world.place(node))?;
         let good = self.unproved.remove(&(run.clone(), index))?;
         let name = &world.members[index].name;
-        Some(format!("the gate of {name} counts as held, but only {good} good looks in a row were there to see"))
+        Some(format!(
+            "the gate of {name} counts as held, but only {good} good looks in a row were there to see"
+        ))
     }
     fn acting(&mut self, act: &Act<'_>, world: &World) -> Option<String> {
         let touched = act.node().and_then(|node| world.place(node));
-        if !matches!(act.step.action, Action::Stop { .. } | Action::Swap { .. } | Action::Start { .. }) {
+        if !matches!(
+            act.step.action,
+            Action::Stop { .. } | Action::Swap { .. } | Action::Start { .. }
+        ) {
             return None;
         }
-        let other = self.unproved.keys().find(|(run, index)| run == act.run && Some(*index) != touched)?;
-        Some(format!("goes on to another member, and {} was not seen back", world.members[other.1].name))
+        let other =
+            self.unproved.keys().find(|(run, index)| run == act.run && Some(*index) != touched)?;
+        Some(format!(
+            "goes on to another member, and {} was not seen back",
+            world.members[other.1].name
+        ))
     }
     fn acted(&mut self, act: &Act<'_>, world: &World) -> Option<String> {
         if let Action::Start { node, .. } = &act.step.action {

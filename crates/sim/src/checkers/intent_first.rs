@@ -15,7 +15,13 @@ impl Check for IntentFirst {
     fn name(&self) -> (&'static str, &'static str) {
         ("intent-first", "journal")
     }
-    fn appended(&mut self, run: &RunId, _plan: &Plan, events: &[RunEvent], _world: &World) -> Option<String> {
+    fn appended(
+        &mut self,
+        run: &RunId,
+        _plan: &Plan,
+        events: &[RunEvent],
+        _world: &World,
+    ) -> Option<String> {
         for event in events {
             if let RunEvent::Started { step, attempt } = event {
                 self.started.insert((run.clone(), step.clone(), *attempt));

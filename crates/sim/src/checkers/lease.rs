@@ -19,6 +19,7 @@ impl Check for NewestLease {
     }
     fn acting(&mut self, act: &Act<'_>, _world: &World) -> Option<String> {
         let newest = self.newest;
-        (act.generation < newest).then(|| format!("generation {} acts, {newest} is the newest", act.generation))
+        (act.generation < newest)
+            .then(|| format!("generation {} acts, {newest} is the newest", act.generation))
     }
 }

@@ -19,7 +19,9 @@ impl Check for Mixed {
         let member = &world.members[world.place(node)?];
         let (own, cluster) = (Product::get().line(member.live), world.cluster_line);
         let skips = member.process == Process::Down && own > cluster + 1;
-        skips.then(|| format!("{node} is started at line 1.{own}, the cluster has not left 1.{cluster} yet"))
+        skips.then(|| {
+            format!("{node} is started at line 1.{own}, the cluster has not left 1.{cluster} yet")
+        })
     }
     fn acted(&mut self, _act: &Act<'_>, world: &World) -> Option<String> {
         let product = Product::get();
@@ -28,7 +30,8 @@ impl Check for Mixed {
             Process::Starting { .. } => Some(product.line(member.live)),
             Process::Up => Some(product.line(member.runs)),
         });
-        let (low, high) = runs.fold((u32::MAX, 0), |(low, high), line| (low.min(line), high.max(line)));
+        let (low, high) =
+            runs.fold((u32::MAX, 0), |(low, high), line| (low.min(line), high.max(line)));
         let apart = high.saturating_sub(low) > 1;
         apart.then(|| format!("lines 1.{low} and 1.{high} run beside each other"))
     }

@@ -9,8 +9,8 @@ mod intent_first;
 mod leader_last;
 mod lease;
 mod mixed;
-mod one_down;
 mod once;
+mod one_down;
 mod quorum;
 
 use crate::{clock::Millis, world::World};
@@ -77,7 +77,13 @@ pub(crate) trait Check {
     /// A controller took the lease.
     fn lease_taken(&mut self, _generation: Generation) {}
     /// Events are durable.
-    fn appended(&mut self, _run: &RunId, _plan: &Plan, _events: &[RunEvent], _world: &World) -> Option<String> {
+    fn appended(
+        &mut self,
+        _run: &RunId,
+        _plan: &Plan,
+        _events: &[RunEvent],
+        _world: &World,
+    ) -> Option<String> {
         None
     }
     /// A controller looked.
@@ -120,7 +126,13 @@ impl Checks {
     pub(crate) fn lease_taken(&mut self, generation: Generation) {
         self.checks.iter_mut().for_each(|check| check.lease_taken(generation));
     }
-    pub(crate) fn appended(&mut self, run: &RunId, plan: &Plan, events: &[RunEvent], world: &World) {
+    pub(crate) fn appended(
+        &mut self,
+        run: &RunId,
+        plan: &Plan,
+        events: &[RunEvent],
+        world: &World,
+    ) {
         self.ask(None, world.now, |check| check.appended(run, plan, events, world));
     }
     pub(crate) fn looked(&mut self, looked: &Looked<'_>, world: &World) {
@@ -133,7 +145,12 @@ impl Checks {
         self.ask(Some(act.step), world.now, |check| check.acted(act, world));
     }
 
-    fn ask(&mut self, step: Option<&Step>, at: Millis, mut ask: impl FnMut(&mut dyn Check) -> Option<String>) {
+    fn ask(
+        &mut self,
+        step: Option<&Step>,
+        at: Millis,
+        mut ask: impl FnMut(&mut dyn Check) -> Option<String>,
+    ) {
         for check in &mut self.checks {
             let (name, invariant) = check.name();
             if let Some(text) = ask(check.as_mut())

@@ -24,9 +24,13 @@ impl Check for Once {
     fn acting(&mut self, act: &Act<'_>, _world: &World) -> Option<String> {
         let harmless = matches!(
             act.step.action,
-            Action::Stage { .. } | Action::Backup { .. } | Action::Verify { .. } | Action::TempPutBack { .. }
+            Action::Stage { .. }
+                | Action::Backup { .. }
+                | Action::Verify { .. }
+                | Action::TempPutBack { .. }
         );
         let new = self.acted.insert((act.run.clone(), act.step.id.clone()));
-        (!new && !harmless).then(|| format!("try {} acts although no probe was asked since the last", act.attempt))
+        (!new && !harmless)
+            .then(|| format!("try {} acts although no probe was asked since the last", act.attempt))
     }
 }

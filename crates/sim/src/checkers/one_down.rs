@@ -17,7 +17,10 @@ impl Check for OneDown {
         if !world.members[index].voter || !world.takes_part(index) {
             return None;
         }
-        let other = world.members.iter().find(|other| other.voter && other.down_by_us && other.name != *node)?;
+        let other = world
+            .members
+            .iter()
+            .find(|other| other.voter && other.down_by_us && other.name != *node)?;
         Some(format!("{node} is stopped while {} is still down by our doing", other.name))
     }
 }

@@ -7,7 +7,9 @@ use crate::{
     clock::Millis,
     product::{Product, Rel},
 };
-use quorate_model::{Action, Backup, CallKind, Digest, NodeName, Outcome, RunEvent, Step, StepRole};
+use quorate_model::{
+    Action, Backup, CallKind, Digest, NodeName, Outcome, RunEvent, Step, StepRole,
+};
 
 /// What the network does to an act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +68,8 @@ impl World {
             Action::Backup { backup } => self.back_up(step, backup),
             Action::Verify { backup } => self.verify(step, backup),
             Action::Call { call } if step.role == StepRole::Handover => match &call.call {
-                CallKind::Native { args, .. } => {
-                    self.hand_over(&call.node, args.get("target").and_then(|target| target.as_str()))
-                }
+                CallKind::Native { args, .. } => self
+                    .hand_over(&call.node, args.get("target").and_then(|target| target.as_str())),
                 CallKind::Http { .. } | CallKind::Command { .. } => failed("not spoken here", 1),
             },
             Action::Call { .. } => done(30),
@@ -128,7 +129,9 @@ impl World {
         match staged {
             _ if member.disk_full => failed("no space left on the disk", 20),
             None => failed("the artifact is not staged", 5),
-            Some(staged) if staged.damaged && !trusting => failed("the staged file has another digest", 30),
+            Some(staged) if staged.damaged && !trusting => {
+                failed("the staged file has another digest", 30)
+            }
             Some(staged) => {
                 member.live = staged.release;
                 member.live_damaged = staged.damaged;
@@ -138,10 +141,15 @@ impl World {
     }
 
     fn hand_over(&mut self, from: &NodeName, target: Option<&str>) -> Acted {
-        let target = target.and_then(|target| self.members.iter().position(|m| m.name.as_str() == target));
+        let target =
+            target.and_then(|target| self.members.iter().position(|m| m.name.as_str() == target));
         match (self.place(from), target) {
             (Some(from), Some(_)) if self.leader != Some(from) => failed("not the leader", 10),
-            (Some(_), Some(to)) if self.members[to].voter && self.takes_part(to) && self.members[to].caught_up() => {
+            (Some(_), Some(to))
+                if self.members[to].voter
+                    && self.takes_part(to)
+                    && self.members[to].caught_up() =>
+            {
                 self.leader = Some(to);
                 self.members[to].lead();
                 done(40)
@@ -206,9 +214,19 @@ fn done(after: Millis) -> Acted {
 }
 
 fn failed(because: &str, after: Millis) -> Acted {
-    Acted { outcome: Outcome::Failed { because: because.into() }, also: Vec::new(), after, happened: false }
+    Acted {
+        outcome: Outcome::Failed { because: because.into() },
+        also: Vec::new(),
+        after,
+        happened: false,
+    }
 }
 
 fn unknown(after: Millis, happened: bool) -> Acted {
-    Acted { outcome: Outcome::Unknown { because: "no answer in time".into() }, also: Vec::new(), after, happened }
+    Acted {
+        outcome: Outcome::Unknown { because: "no answer in time".into() },
+        also: Vec::new(),
+        after,
+        happened,
+    }
 }

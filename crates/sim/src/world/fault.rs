@@ -1,6 +1,9 @@
 //! Bad luck that befalls a cluster.
 
-use super::{Process, World, member::{BOOT, CATCH_UP_PER_SEC, SLOW_CATCH_UP_PER_SEC}};
+use super::{
+    Process, World,
+    member::{BOOT, CATCH_UP_PER_SEC, SLOW_CATCH_UP_PER_SEC},
+};
 use crate::clock::Millis;
 use serde::Serialize;
 
@@ -53,7 +56,9 @@ impl World {
             Fault::DiskFull { member } => self.members[member].disk_full = true,
             Fault::DiskFree { member } => self.members[member].disk_full = false,
             Fault::SlowBoot { member, by } => self.members[member].slow_boot = by,
-            Fault::SlowCatchUp { member } => self.members[member].catch_up_per_sec = SLOW_CATCH_UP_PER_SEC,
+            Fault::SlowCatchUp { member } => {
+                self.members[member].catch_up_per_sec = SLOW_CATCH_UP_PER_SEC
+            }
             Fault::Behind { member, entries } => {
                 if self.leader != Some(member) {
                     self.members[member].fall_behind(entries);

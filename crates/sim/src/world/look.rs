@@ -25,7 +25,9 @@ fn shown_lag(lag: u64) -> u64 {
 }
 
 pub(super) fn blank(names: &[NodeName]) -> Observation {
-    let nodes = names.iter().map(|name| NodeObservation::unseen(name.clone(), "server".into(), "not looked at yet"));
+    let nodes = names
+        .iter()
+        .map(|name| NodeObservation::unseen(name.clone(), "server".into(), "not looked at yet"));
     Observation {
         cluster: "sim".into(),
         pack: PACK.into(),
@@ -51,7 +53,9 @@ impl World {
             }
             self.seen.facts.clear();
             if reached.is_some() {
-                self.seen.facts.insert("cluster_release".into(), json!(format!("1.{}", self.cluster_line)));
+                self.seen
+                    .facts
+                    .insert("cluster_release".into(), json!(format!("1.{}", self.cluster_line)));
             }
             self.print = Print(print);
         }
@@ -70,7 +74,8 @@ impl World {
             Process::Up => 2,
         };
         let lag = shown_lag(member.lag());
-        let lag = if lag <= MAX_LAG { small(lag) } else { small(u64::from(lag.trailing_zeros()) + 20) };
+        let lag =
+            if lag <= MAX_LAG { small(lag) } else { small(u64::from(lag.trailing_zeros()) + 20) };
         let part = u8::from(self.healthy(index)) + 2 * u8::from(self.leader == Some(index));
         [process, place(member.runs), place(member.live), part, lag, u8::from(member.voter)]
     }

@@ -122,7 +122,8 @@ impl Member {
     }
     pub(crate) fn pass(&mut self, passed: Millis, _now: Millis) {
         if self.takes_part() {
-            self.lag_milli = self.lag_milli.saturating_sub(passed * (self.catch_up_per_sec - WRITES_PER_SEC));
+            self.lag_milli =
+                self.lag_milli.saturating_sub(passed * (self.catch_up_per_sec - WRITES_PER_SEC));
         } else {
             self.lag_milli += passed * WRITES_PER_SEC;
         }
@@ -131,7 +132,8 @@ impl Member {
     pub(crate) fn start(&mut self, now: Millis) {
         if self.process == Process::Down {
             self.revive_at = None;
-            self.process = Process::Starting { ready_at: now + BOOT + std::mem::take(&mut self.slow_boot) };
+            self.process =
+                Process::Starting { ready_at: now + BOOT + std::mem::take(&mut self.slow_boot) };
         }
     }
     pub(crate) fn stop(&mut self) {

@@ -67,7 +67,11 @@ impl World {
         let mut chance = Chance::new(seed);
         let voters = names.len() - learners.min(names.len() - 1);
         let leader = chance.place(voters);
-        let members = names.iter().enumerate().map(|(i, name)| Member::healthy(name, i < voters, release)).collect();
+        let members = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| Member::healthy(name, i < voters, release))
+            .collect();
         let mut world = Self {
             now: 0,
             members,
@@ -157,7 +161,8 @@ impl World {
     fn elect(&mut self) {
         self.election_at = None;
         let able = |(_, member): &(usize, &Member)| member.voter && member.takes_part();
-        let lag = self.members.iter().enumerate().filter(able).map(|(_, member)| member.lag()).min();
+        let lag =
+            self.members.iter().enumerate().filter(able).map(|(_, member)| member.lag()).min();
         let best: Vec<usize> = self
             .members
             .iter()
@@ -174,9 +179,16 @@ impl World {
     }
 
     fn settle_release(&mut self) {
-        let all_in = self.leader.is_some() && self.members.iter().all(|m| !m.voter || m.takes_part());
+        let all_in =
+            self.leader.is_some() && self.members.iter().all(|m| !m.voter || m.takes_part());
         let product = Product::get();
-        let lowest = self.members.iter().filter(|m| m.voter).map(|m| product.line(m.runs)).min().unwrap_or(0);
+        let lowest = self
+            .members
+            .iter()
+            .filter(|m| m.voter)
+            .map(|m| product.line(m.runs))
+            .min()
+            .unwrap_or(0);
         match self.raise_at {
             _ if !all_in || lowest <= self.cluster_line => self.raise_at = None,
             None => self.raise_at = Some(self.now + self.chance.between(RAISE.0, RAISE.1)),
@@ -190,6 +202,7 @@ impl World {
 
     /// Whether every member runs the release and takes part, and somebody leads.
     pub fn all_at(&self, release: Rel) -> bool {
-        self.leader.is_some() && self.members.iter().all(|member| member.takes_part() && member.runs == release)
+        self.leader.is_some()
+            && self.members.iter().all(|member| member.takes_part() && member.runs == release)
     }
 }

@@ -167,8 +167,11 @@ async fn v2_backup(hands: &LiveHands, args: &Facts, node: &NodeName, releases: &
 
 async fn compare_v2(hands: &LiveHands, node: &NodeName, scratch: &Scratch) -> Result<String, String> {
     let own = HttpClient::new(None, None).map_err(|error| error.to_string())?;
-    let restored = v2_keys(&own, &scratch.client_url).await?;
-    let live = v2_keys(hands.http(None), &live_endpoint(hands, node)?).await?;
+    let restored = v2_keys(&own, &scratch.client_url).await?.ok_or("the scratch member does not serve the v2 API")?;
+    let Some(live) = v2_keys(hands.http(None), &live_endpoint(hands, node)?).await? else {
+        // From 3.4 on the API is off unless it is switched on: nobody can change these keys, and nobody can read them.
+        return Ok(format!("restored into a scratch member: it serves {} v2 keys; the cluster's own v2 API is off", restored.len()));
+    };
     // Keys with a time to live may have ended meanwhile; every other key of the copy must be in the cluster as it is.
     let differing: Vec<&String> = restored.iter().filter(|(key, value)| live.get(*key).is_some_and(|now| now != *value)).map(|(key, _)| key).collect();
     let missing = live.keys().filter(|key| !restored.contains_key(*key)).count();
@@ -178,9 +181,13 @@ async fn compare_v2(hands: &LiveHands, node: &NodeName, scratch: &Scratch) -> Re
     Ok(format!("restored into a scratch member: {} v2 keys as in the cluster", restored.len()))
 }
 
-async fn v2_keys(http: &HttpClient, endpoint: &str) -> Result<BTreeMap<String, String>, String> {
+/// Keys and values of the v2 store; none when the v2 API is off.
+async fn v2_keys(http: &HttpClient, endpoint: &str) -> Result<Option<BTreeMap<String, String>>, String> {
     let url = format!("{endpoint}/v2/keys/?recursive=true&quorum=true");
     let answer = http.send(&HttpRequest::get(url), ASK_LIMIT).await.into_result()?;
+    if answer.status == 404 {
+        return Ok(None);
+    }
     let body = answer.json().ok_or("the v2 API answered without JSON")?;
     let mut keys = BTreeMap::new();
     let mut open: Vec<&Value> = body.get("node").into_iter().collect();
@@ -190,7 +197,7 @@ async fn v2_keys(http: &HttpClient, endpoint: &str) -> Result<BTreeMap<String, S
             keys.insert(key.to_owned(), value.to_owned());
         }
     }
-    Ok(keys)
+    Ok(Some(keys))
 }
 
 async fn start(tools: &Path, folder: tempfile::TempDir, data: &Path, client: u16, peer: u16, more: &[&str]) -> Result<Scratch, String> {

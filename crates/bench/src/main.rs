@@ -1,0 +1,83 @@
+//! Measures what Quorate promises: one line a figure, each beside its bar.
+//!
+//! It never fails because a bar is missed: a busy machine is not a wrong program, and whoever reads the figures judges.
+//! Read next: `figure.rs` (a line), `bed.rs` (real clusters to measure on), then a file for each benchmark.
+
+mod bare;
+mod bed;
+mod cold;
+mod figure;
+mod fleet;
+mod gap;
+mod machine;
+mod naive;
+mod overhead;
+mod paths;
+mod rolling;
+mod simulate;
+
+use figure::Figure;
+use std::process::ExitCode;
+
+/// What a benchmark gives.
+type Measured = Result<Vec<Figure>, String>;
+
+/// Every benchmark by its name, the quick ones first.
+const BENCHES: [(&str, fn() -> Measured); 7] = [
+    ("path_1000", paths::measure),
+    ("plan_fleet", fleet::measure),
+    ("cold_start", cold::measure),
+    ("sim_rate", simulate::measure),
+    ("rolling_ratio", rolling::measure),
+    ("write_gap", gap::measure),
+    ("run_overhead", overhead::measure),
+];
+
+struct Wish {
+    json: bool,
+    names: Vec<String>,
+}
+
+fn wish(mut words: impl Iterator<Item = String>) -> Result<Wish, String> {
+    let mut wish = Wish { json: false, names: Vec::new() };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--output" => match words.next().as_deref() {
+                Some("json") => wish.json = true,
+                Some("text") => wish.json = false,
+                other => return Err(format!("--output takes `text` or `json`, not {other:?}")),
+            },
+            name if BENCHES.iter().any(|(known, _)| *known == name) => wish.names.push(word),
+            other => {
+                let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+                return Err(format!("there is no benchmark `{other}`; there are: {}", known.join(", ")));
+            }
+        }
+    }
+    Ok(wish)
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(fleet::CHILD) {
+        return fleet::child();
+    }
+    let wish = match wish(std::env::args().skip(1)) {
+        Ok(wish) => wish,
+        Err(because) => {
+            eprintln!("error: {because}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut code = ExitCode::SUCCESS;
+    let chosen = |name: &str| wish.names.is_empty() || wish.names.iter().any(|wanted| wanted == name);
+    for (name, measure) in BENCHES.iter().filter(|(name, _)| chosen(name)) {
+        match measure() {
+            Ok(figures) => figures.iter().for_each(|figure| println!("{}", figure.line(wish.json))),
+            Err(because) => {
+                eprintln!("error: {name} could not be measured: {because}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}

@@ -1,0 +1,110 @@
+//! What a test asks of its bed while a run is under way: the journal as it stands, keys of the product, limits.
+
+use crate::{Bed, until};
+use quorate_model::{Outcome, Recorded, RunEvent, RunHeader, Seq};
+use quorate_store::{SqliteStore, Store};
+use serde_json::Value;
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+impl Bed {
+    /// Writes limits (`soak_secs: 1`) into the cluster's policy.
+    pub fn limit(&self, lines: &[&str]) {
+        let text = fs::read_to_string(self.fleet()).expect("the fleet file");
+        let head = "    environment: lab\n";
+        let policy: String = lines.iter().map(|line| format!("      {line}\n")).collect();
+        assert!(text.contains(head) && !text.contains("\n    policy:"), "the fleet file has another form: {text}");
+        fs::write(self.fleet(), text.replacen(head, &format!("{head}    policy:\n{policy}"), 1)).expect("the fleet file");
+    }
+    /// The state folder.
+    pub fn state(&self) -> PathBuf {
+        self.dir().join(".quorate")
+    }
+    /// The state's store; none before the first command made it.
+    pub fn store(&self) -> Option<SqliteStore> {
+        let file = self.state().join("state.db");
+        file.is_file().then(|| SqliteStore::open(&file).expect("the state can be read"))
+    }
+    /// Runs, newest first.
+    pub fn runs(&self) -> Vec<RunHeader> {
+        self.store().map(|store| store.runs().expect("runs")).unwrap_or_default()
+    }
+    /// The journal of the newest run; empty before there is one.
+    pub fn journal(&self) -> Vec<Recorded> {
+        let Some(run) = self.runs().into_iter().next() else { return Vec::new() };
+        self.store().map(|store| store.journal(&run.run, Seq(0)).expect("a journal")).unwrap_or_default()
+    }
+    /// Waits until the newest run's journal holds such an event, and gives the event.
+    #[track_caller]
+    pub fn wait_for(&self, limit: Duration, what: &str, mut holds: impl FnMut(&RunEvent) -> bool) -> Recorded {
+        let mut found = None;
+        until(limit, what, || {
+            found = self.journal().into_iter().find(|recorded| holds(&recorded.event));
+            found.is_some()
+        });
+        found.expect("it was found")
+    }
+    /// Waits until a step with this ending of its id is begun, and gives the node that it is about.
+    #[track_caller]
+    pub fn wait_for_start(&self, limit: Duration, role: &str) -> String {
+        let seen = self.wait_for(limit, role, |event| matches!(event, RunEvent::Started { step, .. } if step.as_str().ends_with(role)));
+        let RunEvent::Started { step, .. } = seen.event else { unreachable!("only such an event was waited for") };
+        step.as_str().split('.').nth(1).unwrap_or_default().to_owned()
+    }
+    /// The newest run's report.
+    pub fn report(&self) -> Value {
+        self.json(&["run", "report"])
+    }
+    /// What the fleet file declares of a node: an endpoint's address.
+    pub fn endpoint(&self, node: &str) -> String {
+        let fleet = self.json(&["inventory"]);
+        let nodes = fleet["clusters"][0]["nodes"].as_array().cloned().unwrap_or_default();
+        let found = nodes.iter().find(|one| one["name"] == node).and_then(|one| one["endpoints"]["client"].as_str());
+        found.unwrap_or_else(|| panic!("{node} has no endpoint: {fleet}")).to_owned()
+    }
+    /// Runs the product's own client against one member.
+    #[track_caller]
+    pub fn ctl(&self, node: &str, words: &[&str]) -> String {
+        let tool = crate::artifacts().join("etcd/3.4.23/etcdctl");
+        let mut command = Command::new(tool);
+        command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.endpoint(node)).args(words);
+        let output = command.output().expect("etcdctl runs");
+        assert!(output.status.success(), "etcdctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+    /// Writes a key.
+    #[track_caller]
+    pub fn put(&self, key: &str, value: &str) {
+        assert_eq!(self.ctl(&self.node(1), &["put", key, value]), "OK");
+    }
+    /// Reads a key, linearizably, through one member; empty when it is not there.
+    #[track_caller]
+    pub fn get(&self, node: &str, key: &str) -> String {
+        self.ctl(node, &["get", key, "--print-value-only"])
+    }
+}
+
+/// Steps that were begun, in order, with every try.
+pub fn started(journal: &[Recorded]) -> Vec<String> {
+    let begun = |recorded: &Recorded| match &recorded.event {
+        RunEvent::Started { step, .. } => Some(step.as_str().to_owned()),
+        _ => None,
+    };
+    journal.iter().filter_map(begun).collect()
+}
+
+/// Steps that are over, in order, with how they ended.
+pub fn finished(journal: &[Recorded]) -> Vec<(String, Outcome)> {
+    let over = |recorded: &Recorded| match &recorded.event {
+        RunEvent::Finished { step, outcome, .. } => Some((step.as_str().to_owned(), outcome.clone())),
+        _ => None,
+    };
+    journal.iter().filter_map(over).collect()
+}
+
+/// The code of what halted the run last.
+pub fn hold(journal: &[Recorded]) -> Option<quorate_model::Hold> {
+    journal.iter().rev().find_map(|recorded| match &recorded.event {
+        RunEvent::Halted { hold } => Some(hold.clone()),
+        _ => None,
+    })
+}
