@@ -1,7 +1,7 @@
 //! T08: the one-way door is marked in the plan and in the run book, a verified backup comes before it, and a person must
 //! say yes to it, from whatever terminal.
 
-use quorate_e2e::{Bed, finish, started};
+use quorate_e2e::{Bed, ask::started, finish};
 use quorate_model::RunEvent;
 use serde_json::Value;
 use std::{fs, time::Duration};

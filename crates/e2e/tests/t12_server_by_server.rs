@@ -1,7 +1,7 @@
 //! T12, without SSH: three servers go 3.3 -> 3.4, each with its own yes, a line at its start and finish, the old binary
 //! kept, healthy time between members, the leader last.
 
-use quorate_e2e::{Bed, finish, started};
+use quorate_e2e::{Bed, ask::started, finish};
 use quorate_model::{Recorded, RunEvent, RunState};
 use std::{process::Command, time::{Duration, Instant}};
 

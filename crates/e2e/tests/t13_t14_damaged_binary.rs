@@ -1,7 +1,7 @@
 //! T13: the second server's new binary is damaged after it was staged: the run stops there, the third server is never
 //! touched. T14: from that state the way back puts the member into place again, the same member with the same data.
 
-use quorate_e2e::{Bed, finish, started};
+use quorate_e2e::{Bed, ask::started, finish};
 use quorate_model::{RunEvent, RunState};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::{Duration, Instant}};

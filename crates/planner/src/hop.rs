@@ -122,9 +122,9 @@ impl<'a> HopPlan<'a, '_> {
         Ok(BuiltHop { hop, leader })
     }
 
-    /// Whether the member already runs the hop's target.
+    /// Whether the member already runs the hop's target. Where data are put back the release stays: nobody has moved.
     pub(crate) fn moved(&self, member: &Member<'_>) -> bool {
-        !self.healed && member.release() == Some(&self.hop.to)
+        !self.healed && self.hop.from != self.hop.to && member.release() == Some(&self.hop.to)
     }
     /// Whether the member does not serve when the hop begins.
     pub(crate) fn down(&self, member: &Member<'_>) -> bool {

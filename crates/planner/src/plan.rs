@@ -8,7 +8,7 @@ use crate::{
     digest::{observation_digest, plan_digest},
     estimate::{Measured, expected},
     hop::{HopFault, HopPlan},
-    members::{Member, Standing, members},
+    members::{Member, Part, Standing, members},
     order::order,
     path::{PathAnswer, PathHop, PathOutcome, PathRequest, path},
     safety::{SafetyRequest, may_stop_in},
@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use quorate_model::{
     Action, ArtifactRef, Blocked, Cluster, Digest, Hop, HopKind, NotNow, Observation,
     ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, StepRole,
-    Unsafe,
+    Unsafe, WaitingOn,
 };
 use quorate_packs::{Pack, eval::Scope};
 use std::time::Duration;
@@ -72,6 +72,34 @@ pub fn plan(request: &PlanRequest<'_>) -> Planned {
     }
 }
 
+/// A hop is over when the cluster has taken its release, not when the files say so: a member that is down with new files
+/// holds the cluster back, and a next hop would start it two lines above the others.
+fn begun_hop_is_open(request: &PlanRequest<'_>, members: &[Member<'_>], start: &Start) -> Vec<NotNow> {
+    let Some(safety) = request.pack.safety.as_ref().filter(|_| start.half_way.is_none()) else { return Vec::new() };
+    let scope = Scope::cluster(request.pack, request.observation, None, Some(&start.from));
+    let here = safety.hop_complete.iter().filter(|c| c.releases.as_ref().is_none_or(|range| range.contains(&start.from)));
+    let open = here.filter(|condition| request.pack.holds(&condition.cel, &scope).is_false()).count() > 0;
+    let is_down = |member: &&Member<'_>| member.part() != Part::Client && member.standing() != Standing::Up;
+    let down = members.iter().find(is_down);
+    let seen = || {
+        let said = request.observation.facts.get("cluster_release");
+        said.and_then(|value| value.as_str()).map(str::to_owned)
+    };
+    match down {
+        Some(member) if open || start.from == *request.to => {
+            let (name, from) = (member.name(), &start.from);
+            vec![NotNow::Blocked(Blocked::Condition {
+                rule: "whole".into(),
+                text: format!("every member must serve on {from} before anything else is planned"),
+                because: format!("{name} does not serve, its files are those of {from}"),
+                way_out: Some(format!("see why {name} does not serve and start it, then plan again")),
+            })]
+        }
+        None if open => vec![NotNow::WaitingOn(WaitingOn::HopComplete { seen: seen(), want: start.from.clone() })],
+        _ => Vec::new(),
+    }
+}
+
 fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     let members = members(request.cluster, request.observation);
     let purpose = Purpose::Upgrade;
@@ -87,6 +115,7 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
         };
         return Err(refusal([NotNow::Blocked(unseen)]));
     };
+    refuse_if_any(begun_hop_is_open(request, &members, &start))?;
     if start.half_way.is_none() && start.from == *request.to {
         let text = format!("every member of {} already runs {}", request.cluster.name, request.to);
         return Ok(Planned::NothingToDo { release: request.to.clone(), text });

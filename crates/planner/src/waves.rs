@@ -12,7 +12,7 @@ use crate::{
     members::{Member, Part},
     template::{Extra, Unrendered},
 };
-use quorate_model::{Action, Condition, Door, Gate, ServiceSpec, Step, StepRole, Undo, Wave};
+use quorate_model::{Action, Condition, Door, Gate, NodeName, ServiceSpec, Step, StepRole, Undo, Wave};
 use quorate_packs::Recipe;
 use std::time::Duration;
 
@@ -58,6 +58,10 @@ fn member_wave(
         steps.push(handover(plan, recipe, member, &plan.members[target], id)?);
     }
     let mut stop = stop(plan, member);
+    if !steps.is_empty() {
+        // Asked again: leadership may have come back while the run stood still.
+        stop.precheck.push(leads_not(name));
+    }
     stop.precheck.push(seen_on_host(
         "may-stop",
         format!("with {name} gone a quorum of healthy voters remains"),
@@ -170,12 +174,17 @@ fn handover(
         plan.look(id, format!("hand leadership from {from} to {to}"), StepRole::Handover);
     step.node = Some(from.clone());
     step.action = Action::Call { call };
-    let elsewhere = format!("cluster.leader != {}", quoted(from.as_str()));
-    step.done = Some(named("leads-not", elsewhere, format!("{from} does not lead")));
+    step.done = Some(leads_not(from));
     // Every further look would only leave time for leadership to move again before the stop.
     step.gate = Some(Gate { good_looks: 1, ..plan.gate("handover", conditions, limit) });
     step.limit = limit;
     Ok(step)
+}
+
+/// Somebody else leads. No leader at all is not somebody else: the member may be elected the next moment.
+fn leads_not(name: &NodeName) -> Condition {
+    let elsewhere = format!("cluster.leader != null && cluster.leader != {}", quoted(name.as_str()));
+    named("leads-not", elsewhere, format!("another member than {name} leads"))
 }
 
 pub(crate) fn stop(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {

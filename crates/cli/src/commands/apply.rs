@@ -11,7 +11,7 @@ use quorate_runner::{
     ops::{
         plan::load,
         rollback,
-        run::{begin, named, prepare as stage, resume},
+        run::{begin, named, not_frozen, prepare as stage, resume},
     },
     problem::{BAD_PLAN, NOT_NOW, Problem},
     setup::Setup,
@@ -62,8 +62,11 @@ pub(crate) async fn upgrade(global: &Global, args: Upgrade) -> Result<u8, Proble
     plan::write_files(&plan, &args.plan)?;
     print::say(&explain::summary(&plan));
     agreed(&args.carry, "carry this plan out")?;
+    let options = carry::options(&args.carry);
+    // Asked again when the run begins; asked here so that nothing is staged into a freeze window.
+    not_frozen(&plan, &options, jiff::Timestamp::now())?;
     stage_all(global, &setup, &plan).await?;
-    let carried = begin(&setup, plan, &carry::options(&args.carry)).await?;
+    let carried = begin(&setup, plan, &options).await?;
     carry::show(global, &args.carry, carried).await
 }
 

@@ -162,7 +162,7 @@ fn build_waves(
         .map(|member| restore(plan, member, chosen))
         .collect::<Result<Vec<_>, _>>()?;
     let each = |make: fn(&HopPlan<'_, '_>, &Member<'_>) -> Step| {
-        members.iter().map(|m| make(plan, m)).collect()
+        members.iter().map(|m| asked_on_host(make(plan, m))).collect()
     };
     let mut waves = vec![
         wave("begin", "the old files beside the live ones", plan.stages()),
@@ -179,6 +179,18 @@ fn build_waves(
     waves.push(plan.complete());
     plan.ask_for_approvals(&mut waves);
     Ok(waves)
+}
+
+/// A member that runs the release already must stop too, for its data are put back: what it runs answers nothing here.
+fn asked_on_host(mut step: Step) -> Step {
+    let name = match step.role {
+        StepRole::Stop => "stopped",
+        StepRole::Swap => "swapped",
+        StepRole::Start => "started",
+        _ => return step,
+    };
+    step.done = Some(seen_on_host(name, step.title.clone()));
+    step
 }
 
 fn restore(

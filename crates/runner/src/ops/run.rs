@@ -307,7 +307,8 @@ fn take_lease(setup: &Setup, cluster: &Cluster, run: &RunId, options: &CarryOpti
     Ok(setup.store.take_lease(&cluster.name, run, &holder(), Timestamp::now(), LEASE_TTL, break_held)?)
 }
 
-fn not_frozen(plan: &Plan, options: &CarryOptions, now: Timestamp) -> Result<Vec<String>, Problem> {
+/// Whether the policy lets a run begin now; notes for its journal when a person has set a freeze window aside.
+pub fn not_frozen(plan: &Plan, options: &CarryOptions, now: Timestamp) -> Result<Vec<String>, Problem> {
     match (quorate_inventory::freeze::frozen(&plan.policy, now), &options.override_freeze) {
         (None, _) => Ok(Vec::new()),
         (Some(frozen), Some(reason)) => Ok(vec![format!("begun although freeze window `{}` is open: {reason}", frozen.window)]),
