@@ -108,3 +108,15 @@ pub fn hold(journal: &[Recorded]) -> Option<quorate_model::Hold> {
         _ => None,
     })
 }
+
+/// Runs the controller that ends itself (`crashing`, whose path only a test knows): gives its exit status, none when it was killed.
+#[track_caller]
+pub fn crash(program: &str, bed: &Bed, what: &str, name: &str, when: &str) -> Option<i32> {
+    let output = Command::new(program).arg(bed.fleet()).args([what, name, when]).env("USER", "anna").output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        None => None,
+        Some(0) => Some(0),
+        Some(code) => panic!("a controller that was not killed ended with {code}: {said}"),
+    }
+}

@@ -38,6 +38,12 @@ pub struct Said {
     pub err: String,
 }
 
+impl From<&Output> for Said {
+    fn from(output: &Output) -> Self {
+        Self::of(output)
+    }
+}
+
 impl Said {
     fn of(output: &Output) -> Self {
         Self {

@@ -47,6 +47,10 @@ pub(crate) fn stands_in_the_way(
         let node = member.name().clone();
         if let Standing::Unreachable(because) = member.standing() {
             block(Blocked::Unreachable { node, because });
+        } else if let Some(because) =
+            wrong_address(pack, observation, member).filter(|_| purpose == Purpose::Upgrade)
+        {
+            block(Blocked::Unreachable { node, because });
         } else if member.node.service.is_none() {
             let because =
                 "the fleet file does not say how its service is stopped and started".to_owned();
@@ -71,6 +75,28 @@ pub(crate) fn stands_in_the_way(
         }
     }
     reasons
+}
+
+/// A member whose process lives and whose declared address does not answer, while the cluster knows it by another one:
+/// the fleet file errs, and a restart would mend nothing.
+fn wrong_address(pack: &Pack, observation: &Observation, member: &Member<'_>) -> Option<String> {
+    let seen = member.seen.filter(|seen| seen.process.is_some())?;
+    let Reach::Unreachable(because) = &seen.reach else { return None };
+    let declared = member.node.endpoints.get(&pack.detect.as_ref()?.endpoint)?;
+    let listed = observation.facts.get("members")?.as_array()?;
+    let own = listed.iter().find(|one| {
+        one.get("name").and_then(|name| name.as_str()) == Some(member.name().as_str())
+    })?;
+    let known: Vec<&str> =
+        own.get("client_urls")?.as_array()?.iter().filter_map(|url| url.as_str()).collect();
+    let plain = |url: &str| url.trim_end_matches('/').to_owned();
+    if known.is_empty() || known.iter().any(|url| plain(url) == plain(declared)) {
+        return None;
+    }
+    Some(format!(
+        "{because}; its process runs, and the cluster knows it as {}: correct the address in the fleet file",
+        known.join(", ")
+    ))
 }
 
 /// A grave finding blocks, except for two that the plan itself mends: a member that is down, and a release whose fault

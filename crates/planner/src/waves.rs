@@ -58,8 +58,10 @@ fn member_wave(
         steps.push(handover(plan, recipe, member, &plan.members[target], id)?);
     }
     let mut stop = stop(plan, member);
-    if !steps.is_empty() {
-        // Asked again: leadership may have come back while the run stood still.
+    let can_hand_over = handover_recipe(plan).is_some() && target(plan, place).is_some();
+    if can_hand_over && member.part() == Part::Voter && (plan.down(member) || !plan.moved(member)) {
+        // Asked again: leadership may have come back while the run stood still, and a member that was down when the plan
+        // was made may lead by now.
         stop.precheck.push(leads_not(name));
     }
     stop.precheck.push(seen_on_host(

@@ -60,7 +60,7 @@ pub fn packs_beside(fleet_file: Option<&Path>) -> Result<Arc<Packs>, Problem> {
     Packs::load(&files).map(Arc::new).map_err(|diagnostics| {
         let text = diagnostics.first().map(|one| one.file.clone()).unwrap_or_default();
         let source = files.iter().find(|(name, _)| *name == text).map(|(_, text)| text.as_str()).unwrap_or_default();
-        Problem::new(BAD_PACK, format!("{} faults in packs", diagnostics.len()))
+        Problem::new(BAD_PACK, format!("the packs cannot be used: {}", faults(diagnostics.len())))
             .pointing(quorate_syntax::render(&diagnostics, source))
     })
 }
@@ -220,9 +220,13 @@ pub fn read_fleet(file: &Path, packs: &Packs) -> Result<Fleet, Problem> {
         .map_err(|error| Problem::new(FILE, format!("cannot read {}", file.display())).because(error.to_string()))?;
     let base = file.parent().map(Path::to_owned).unwrap_or_default();
     quorate_inventory::read_fleet(&file.display().to_string(), &text, &base, packs).map_err(|diagnostics| {
-        Problem::new(BAD_FLEET, format!("{} cannot be used: {} faults", file.display(), diagnostics.len()))
+        Problem::new(BAD_FLEET, format!("{} cannot be used: {}", file.display(), faults(diagnostics.len())))
             .pointing(quorate_syntax::render(&diagnostics, &text))
     })
+}
+
+fn faults(count: usize) -> String {
+    if count == 1 { "1 fault".to_owned() } else { format!("{count} faults") }
 }
 
 /// There is no such pack.

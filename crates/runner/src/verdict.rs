@@ -30,13 +30,10 @@ pub struct Judged<'a> {
 impl Judged<'_> {
     /// Whether the step's gate holds, and whether anything else breaks meanwhile.
     pub fn gate(&self, gate: &Gate) -> Verdict {
-        let own = self.conditions(&gate.conditions);
-        if own == Verdict::Holds {
-            return own;
-        }
+        // Whatever its own conditions say: a member that soaks well while another one dies is no reason to go on.
         match self.guard() {
             Some(broken) => Verdict::Unsafe(broken),
-            None => own,
+            None => self.conditions(&gate.conditions),
         }
     }
 

@@ -120,9 +120,8 @@ fn the_policy_page_tells_every_key_and_its_default() {
 fn every_reason_to_halt_is_explained() {
     let page = fs::read_to_string(root().join("docs/operators/when-a-run-halts.md")).unwrap();
     let mut codes = BTreeSet::new();
-    for file in ["crates/engine/src/machine.rs", "crates/runner/src/ops/run.rs"] {
-        let text = fs::read_to_string(root().join(file)).unwrap();
-        for mark in ["self.halt(", "code: "] {
+    for text in pages::sources(&["crates/engine/src", "crates/runner/src"]) {
+        for mark in ["halt(", "code: ", "_BASELINE: &str = "] {
             codes.extend(text.split(mark).skip(1).filter_map(|rest| {
                 let code = rest.trim_start().strip_prefix('"')?.split('"').next()?;
                 Some(code.to_owned())

@@ -19,22 +19,30 @@ pub(crate) fn root() -> PathBuf {
 
 /// Every page, in the order of their paths.
 pub(crate) fn pages() -> Vec<Page> {
-    let mut paths = markdown_in(&root());
-    let mut folders = vec![root().join("docs")];
-    while let Some(folder) = folders.pop() {
-        paths.extend(markdown_in(&folder));
-        folders.extend(entries(&folder).into_iter().filter(|path| path.is_dir()));
-    }
+    let mut paths = ending_in(entries(&root()), "md");
+    paths.extend(ending_in(below(&root().join("docs")), "md"));
     paths.sort();
     paths.into_iter().map(|path| Page { text: fs::read_to_string(&path).unwrap(), path }).collect()
+}
+
+/// Texts of the source files below these folders of the project.
+pub(crate) fn sources(folders: &[&str]) -> Vec<String> {
+    let files = folders.iter().flat_map(|folder| ending_in(below(&root().join(folder)), "rs"));
+    files.map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-fn markdown_in(folder: &Path) -> Vec<PathBuf> {
-    entries(folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "md")).collect()
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let (folders, mut files): (Vec<_>, Vec<_>) = entries(folder).into_iter().partition(|path| path.is_dir());
+    files.extend(folders.iter().flat_map(|folder| below(folder)));
+    files
+}
+
+fn ending_in(paths: Vec<PathBuf>, ending: &str) -> Vec<PathBuf> {
+    paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == ending)).collect()
 }
 
 impl Page {

@@ -1,7 +1,8 @@
 //! Makes the certificates of a lab: one authority, one certificate for the servers, one for clients.
 //!
 //! The servers' certificate may also act as a client: members dial each other with it, and etcd's JSON gateway dials
-//! its own member with it. Its subject is empty, since etcd takes a client certificate's common name for a user name.
+//! its own member with it. Subjects are empty, the clients' one too: etcd takes a client certificate's common name for
+//! a user name, and with users on the JSON gateway of 3.4 refuses such a client whatever password it shows.
 
 use super::LabError;
 use quorate_model::TlsSpec;
@@ -55,12 +56,12 @@ pub(super) fn write(folder: &Path) -> Result<Certs, LabError> {
     let issuer = Issuer::new(ca, ca_key);
     let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let client = [ExtendedKeyUsagePurpose::ClientAuth];
-    for (names, subject, usages, cert_path, key_path) in [
-        (&NAMES[..], "", &both[..], &certs.server, &certs.server_key),
-        (&[], "quorate-lab-client", &client[..], &certs.client, &certs.client_key),
+    for (names, usages, cert_path, key_path) in [
+        (&NAMES[..], &both[..], &certs.server, &certs.server_key),
+        (&[], &client[..], &certs.client, &certs.client_key),
     ] {
         let key = KeyPair::generate().map_err(failed)?;
-        let mut params = params(names, subject).map_err(failed)?;
+        let mut params = params(names, "").map_err(failed)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = usages.to_vec();
         params.use_authority_key_identifier_extension = true;

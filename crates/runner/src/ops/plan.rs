@@ -8,7 +8,7 @@ use crate::{
 use jiff::Timestamp;
 use quorate_hosts::artifacts::OnProgress;
 use quorate_checker::{Violation, check};
-use quorate_model::{Cluster, Digest, NotNow, PLAN_SCHEMA, Plan, Policy, Refusal, Release};
+use quorate_model::{Cluster, Digest, NotNow, Observation, PLAN_SCHEMA, Plan, Policy, Refusal, Release};
 use quorate_planner::{Measured, PlanRequest, Planned, plan};
 use std::path::Path;
 
@@ -56,7 +56,7 @@ pub async fn make(setup: &Setup, cluster: &Cluster, to: &Release, options: PlanO
         parent: options.parent,
         state_files: &state_files,
     };
-    settle(setup, plan(&request), &cluster)
+    settle(setup, plan(&request), &cluster).map_err(|problem| with_unanswered(problem, &observation))
 }
 
 /// Proves and keeps what the planner gave, or says why there is nothing.
@@ -70,6 +70,17 @@ pub fn settle(setup: &Setup, planned: Planned, cluster: &Cluster) -> Result<Made
         Planned::NothingToDo { text, .. } => Ok(Made::NothingToDo(text)),
         Planned::NotNow(refusal) => Err(not_now(cluster, &refusal)),
     }
+}
+
+/// Adds why members could not be seen: a reason that says `unhealthy` of a member that refused our password is no help.
+fn with_unanswered(mut problem: Problem, observation: &Observation) -> Problem {
+    if problem.code == NOT_NOW {
+        for node in observation.nodes.iter().filter(|node| node.healthy.is_none()) {
+            let unanswered = node.findings.iter().find(|finding| finding.code == "unanswered");
+            problem.causes.extend(unanswered.map(|finding| finding.text.clone()));
+        }
+    }
+    problem
 }
 
 /// The independent proof; anything found refuses.

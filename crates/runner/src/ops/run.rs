@@ -6,19 +6,23 @@ use crate::{
     drive::{Driver, Ending, Hands, LEASE_TTL},
     hands::{LiveHands, LiveParts},
     journal::Journal,
-    problem::{ABORTED, FROZEN, HALTED, NO_RUN, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
+    problem::{ABORTED, FROZEN, HALTED, NOISY, NO_RUN, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
     setup::{Setup, holder},
     watch::ClientWatch,
 };
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
-    Action, ClientFigures, Cluster, Hold, Lease, Observation, Outcome, Plan, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
+    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
     RunId, Seq, Step, StepRole,
 };
+use quorate_observe::Depth;
 use quorate_store::{Store, StoreError};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Code of the hold of a run whose baseline was too noisy to judge it by.
+const NOISY_BASELINE: &str = "noisy-baseline";
 
 /// How a run is carried out.
 #[derive(Debug, Clone, Default)]
@@ -112,9 +116,26 @@ pub async fn resume(setup: &Setup, run: &RunId, options: &CarryOptions) -> Resul
     }
     engine.give_steps_their_tries_back();
     let lease = take_lease(setup, &cluster, run, options)?;
-    let resumed = RunEvent::Resumed { holder: lease.holder.clone(), generation: lease.generation };
-    let seq = journal.last().map_or(Seq(0), |last| last.seq);
-    carry(setup, &cluster, run.clone(), lease, seq, engine, vec![resumed], options).await
+    let mut first = vec![RunEvent::Resumed { holder: lease.holder.clone(), generation: lease.generation }];
+    first.extend(options.break_lease.iter().map(|reason| note(&lease, format!("the lease was taken from its holder: {reason}"))));
+    let last = journal.last();
+    first.extend(meanwhile(setup, &cluster, last.map(|last| last.at)).await);
+    let seq = last.map_or(Seq(0), |last| last.seq);
+    carry(setup, &cluster, run.clone(), lease, seq, engine, first, options).await
+}
+
+/// Members that were started while no controller wrote this run's journal: somebody's hand, or an act whose outcome was lost.
+/// A cluster that cannot be looked at says nothing here; the look at the world after this says so.
+async fn meanwhile(setup: &Setup, cluster: &Cluster, since: Option<Timestamp>) -> Vec<RunEvent> {
+    let (Some(since), Ok((observer, _))) = (since, setup.observer(cluster)) else { return Vec::new() };
+    let seen = observer.look(Depth::Gate, Timestamp::now()).await;
+    let started = |node: &NodeObservation| {
+        let process = node.process.as_ref()?;
+        let at = process.started_at.filter(|at| *at > since)?;
+        let text = format!("{} was started at {at} (process {}), while nobody carried this run", node.name, process.pid);
+        Some(RunEvent::Note { by: "quorate".into(), text })
+    };
+    seen.nodes.iter().filter_map(started).collect()
 }
 
 #[expect(clippy::too_many_arguments, reason = "both ways into a run meet here, each argument is a part of the run")]
@@ -222,7 +243,7 @@ fn too_noisy(journal: &[Recorded], plan: &Plan) -> Option<Hold> {
     let limit_ms = plan.policy.baseline_noise_max_ms;
     (gap_ms > limit_ms).then(|| Hold {
         step: None,
-        code: "noisy-baseline".into(),
+        code: NOISY_BASELINE.into(),
         text: format!("with nothing going on, clients already see gaps of {gap_ms} ms, the policy allows {limit_ms} ms"),
         hint: Some("find what disturbs the machine, raise `baseline_noise_max_ms`, or go without a client's view (`--no-probe`)".into()),
     })
@@ -249,6 +270,10 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
 pub fn verdict(run: &RunId, ending: Ending) -> Result<(), Problem> {
     match ending {
         Ending::Over(RunEnd::Succeeded) => Ok(()),
+        Ending::Over(RunEnd::Halted { hold }) if hold.code == NOISY_BASELINE => {
+            let problem = Problem::new(NOISY, format!("run {run} was not begun; nothing was touched")).because(hold.text);
+            Err(hold.hint.into_iter().fold(problem, Problem::hint).hint(format!("try again with `quorate run resume {run}`")))
+        }
         Ending::Over(RunEnd::Halted { hold }) => {
             let mut problem = Problem::new(HALTED, format!("run {run} halted; nothing further was touched"));
             problem = problem.because(match hold.step {

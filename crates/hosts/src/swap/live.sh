@@ -1,0 +1,7 @@
+# Tells whether the live file is the planned one. A size that differs answers at once: the member may be down meanwhile.
+# Parameters: live file, its planned size in bytes, its planned SHA-256. Prints `live` or `other`.
+set -u
+live=$1 size=$2 want=$3
+[ -f "$live" ] && [ "$(stat -Lc %s -- "$live")" = "$size" ] || { echo other; exit 0; }
+sum=$(sha256sum <"$live") || exit 1
+if [ "${sum%% *}" = "$want" ]; then echo live; else echo other; fi
