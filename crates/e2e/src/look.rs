@@ -1,23 +1,26 @@
 //! Looks at a bed past the product: process ids, arguments and files, so that no test takes Quorate's word for them.
 
-use crate::{Bed, artifacts};
+use crate::Bed;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 impl Bed {
     /// The names of the nodes that have a folder, in order.
     pub fn nodes(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir().join("members")).expect("the lab's members");
-        let names: BTreeSet<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let names: BTreeSet<String> = entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.into_iter().collect()
     }
     /// The process id that a node's own file names; none when no such process lives.
     pub fn live_pid(&self, node: &str) -> Option<i32> {
-        let text = fs::read_to_string(self.dir().join("members").join(node).join("etcd.pid")).ok()?;
+        let text =
+            fs::read_to_string(self.dir().join("members").join(node).join("etcd.pid")).ok()?;
         let pid: i32 = text.split_whitespace().next()?.parse().ok()?;
         let argv = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         (!argv.is_empty()).then_some(pid)
@@ -30,7 +33,11 @@ impl Bed {
     pub fn live_argv(&self, node: &str) -> Vec<String> {
         let pid = self.live_pid(node).unwrap_or_else(|| panic!("{node} does not run"));
         let bytes = fs::read(format!("/proc/{pid}/cmdline")).expect("arguments of a live process");
-        bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+        bytes
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
     }
     /// Every file of a member's `bin` folder: what was staged beside the live binary shows there.
     pub fn bin_files(&self, node: &str) -> BTreeSet<PathBuf> {
@@ -38,8 +45,16 @@ impl Bed {
     }
     /// Every file of the lab except the members' own data, logs and process ids, and except the state folder.
     pub fn files(&self) -> BTreeSet<PathBuf> {
-        let own = |path: &PathBuf| !path.components().any(|part| matches!(part.as_os_str().to_str(), Some("data" | ".quorate")));
-        files(&self.dir()).into_iter().filter(own).filter(|path| path.extension().is_none_or(|ending| ending != "log" && ending != "pid")).collect()
+        let own = |path: &PathBuf| {
+            !path
+                .components()
+                .any(|part| matches!(part.as_os_str().to_str(), Some("data" | ".quorate")))
+        };
+        files(&self.dir())
+            .into_iter()
+            .filter(own)
+            .filter(|path| path.extension().is_none_or(|ending| ending != "log" && ending != "pid"))
+            .collect()
     }
     /// The address at which a node's process serves clients.
     pub fn client_url(&self, node: &str) -> String {
@@ -47,34 +62,15 @@ impl Bed {
         let url = argv.iter().find_map(|word| word.strip_prefix("--listen-client-urls="));
         url.unwrap_or_else(|| panic!("{node} names no client address: {argv:?}")).to_owned()
     }
-    /// What `etcdctl` of 3.4 prints when it speaks to one node.
-    #[track_caller]
-    pub fn etcdctl(&self, node: &str, words: &[&str]) -> String {
-        let tool = artifacts().join("etcd").join("3.4.23").join("etcdctl");
-        let output = Command::new(tool).env("ETCDCTL_API", "3").arg("--endpoints").arg(self.client_url(node)).args(words).output().expect("etcdctl runs");
-        assert!(output.status.success(), "etcdctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-    /// What clients read under a key, asked of one node.
-    pub fn value(&self, node: &str, key: &str) -> String {
-        self.etcdctl(node, &["get", "--print-value-only", key]).trim().to_owned()
-    }
-    /// Writes `policy` lines, as YAML at the cluster's level, into the fleet file.
-    pub fn policy(&self, lines: &[&str]) {
-        let text = fs::read_to_string(self.fleet()).expect("the fleet file");
-        let block: String = std::iter::once("    policy:\n".to_owned()).chain(lines.iter().map(|line| format!("      {line}\n"))).collect();
-        let changed = text.replacen("    nodes:\n", &format!("{block}    nodes:\n"), 1);
-        assert_ne!(text, changed, "the fleet file has no nodes");
-        fs::write(self.fleet(), changed).expect("the fleet file is written");
-    }
     /// Limits that make a run quick where time is not what a test is about.
     pub fn quick(&self) {
-        self.policy(QUICK);
+        self.limit(QUICK);
     }
 }
 
 /// The lines of [`Bed::quick`], for tests that add their own.
-pub const QUICK: &[&str] = &["soak_secs: 0.2", "good_looks: 2", "look_every_secs: 0.2", "baseline_secs: 1"];
+pub const QUICK: &[&str] =
+    &["soak_secs: 0.2", "good_looks: 2", "look_every_secs: 0.2", "baseline_secs: 1"];
 
 /// Every file below a folder, relative to it.
 pub fn files(folder: &Path) -> BTreeSet<PathBuf> {

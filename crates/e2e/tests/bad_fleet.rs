@@ -23,7 +23,8 @@ fn refused(text: &str, words: &[&str]) {
     fs::write(&fleet, text).unwrap();
     let before = files(folder.path());
     for command in [&["inventory"][..], &["detect"], &["plan", "a", "--to", "3.5.16"]] {
-        let output = Command::new(binary()).arg("--fleet").arg(&fleet).args(command).output().unwrap();
+        let output =
+            Command::new(binary()).arg("--fleet").arg(&fleet).args(command).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
         assert!(output.stdout.is_empty(), "{command:?} printed data");
@@ -40,33 +41,49 @@ fn a_good_one_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let fleet = folder.path().join("fleet.yaml");
     fs::write(&fleet, GOOD).unwrap();
-    let output = Command::new(binary()).arg("--fleet").arg(&fleet).arg("inventory").output().unwrap();
+    let output =
+        Command::new(binary()).arg("--fleet").arg(&fleet).arg("inventory").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn malformed_yaml() {
     refused(&GOOD.replace("    pack: etcd\n", "    pack: [etcd\n"), &["Q0002", "fleet.yaml:"]);
-    refused(&GOOD.replace("  - name: a\n", "\t- name: a\n"), &["Q0002", "fleet.yaml:4:", "indent with spaces"]);
+    refused(
+        &GOOD.replace("  - name: a\n", "\t- name: a\n"),
+        &["Q0002", "fleet.yaml:4:", "indent with spaces"],
+    );
     refused("", &["Q0002"]);
 }
 
 #[test]
 fn an_unknown_key_with_a_suggestion() {
-    refused(&GOOD.replace("    pack: etcd\n", "    pack: etcd\n    polcy: {}\n"), &["Q0002", "fleet.yaml:6:5", "unknown key `polcy`", "did you mean `policy`?"]);
-    refused(&GOOD.replace("    nodes:\n", "    policy: { soak_sec: 3 }\n    nodes:\n"), &["fleet.yaml:6:15", "did you mean `soak_secs`?"]);
+    refused(
+        &GOOD.replace("    pack: etcd\n", "    pack: etcd\n    polcy: {}\n"),
+        &["Q0002", "fleet.yaml:6:5", "unknown key `polcy`", "did you mean `policy`?"],
+    );
+    refused(
+        &GOOD.replace("    nodes:\n", "    policy: { soak_sec: 3 }\n    nodes:\n"),
+        &["fleet.yaml:6:15", "did you mean `soak_secs`?"],
+    );
 }
 
 #[test]
 fn duplicate_nodes() {
-    refused(&GOOD.replace("a-2", "a-1"), &["Q0002", "fleet.yaml:9:15", "another node of `a` is called `a-1`", "line 7"]);
+    refused(
+        &GOOD.replace("a-2", "a-1"),
+        &["Q0002", "fleet.yaml:9:15", "another node of `a` is called `a-1`", "line 7"],
+    );
 }
 
 #[test]
 fn an_empty_group() {
     let head = GOOD.split("    nodes:\n").next().unwrap();
     refused(&format!("{head}    nodes: []\n"), &["Q0002", "fleet.yaml:6:"]);
-    refused(&GOOD.replace("      - name: a-1\n", "      - name: a-1\n        group: \"\"\n"), &["Q0002", "fleet.yaml:8:"]);
+    refused(
+        &GOOD.replace("      - name: a-1\n", "      - name: a-1\n        group: \"\"\n"),
+        &["Q0002", "fleet.yaml:8:"],
+    );
 }
 
 #[test]

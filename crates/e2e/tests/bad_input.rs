@@ -47,7 +47,9 @@ fn own_artifacts(bed: &Bed, release: &str) -> PathBuf {
     let folder = bed.scratch().join("artifacts");
     let to = folder.join("etcd").join(release);
     fs::create_dir_all(&to).unwrap();
-    for entry in fs::read_dir(quorate_e2e::artifacts().join("etcd").join(release)).unwrap().flatten() {
+    for entry in
+        fs::read_dir(quorate_e2e::artifacts().join("etcd").join(release)).unwrap().flatten()
+    {
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
     folder
@@ -55,10 +57,14 @@ fn own_artifacts(bed: &Bed, release: &str) -> PathBuf {
 
 /// Without the artifacts that the bed would add: only these.
 fn bare(bed: &Bed, artifacts: &Path, words: &[&str]) -> Said {
-    with_fleet(bed, |fleet| fleet.replace(&text(quorate_e2e::artifacts()), &text(artifacts)), || {
-        let mut command = Command::new(binary());
-        Said::from(&command.arg("--fleet").arg(bed.fleet()).args(words).output().unwrap())
-    })
+    with_fleet(
+        bed,
+        |fleet| fleet.replace(&text(quorate_e2e::artifacts()), &text(artifacts)),
+        || {
+            let mut command = Command::new(binary());
+            Said::from(&command.arg("--fleet").arg(bed.fleet()).args(words).output().unwrap())
+        },
+    )
 }
 
 #[test]
@@ -66,9 +72,19 @@ fn releases_and_names_that_are_not_there() {
     let bed = Bed::up("3.3.25", &[]);
     let before = Untouched::of(&bed);
     bed.quorate(&["plan", bed.name(), "--to", "banana"]).expect(1).says(&["Q0005", "banana"]);
-    bed.quorate(&["plan", "nobody", "--to", "3.4.23"]).expect(1).says(&["Q0003", "nobody", bed.name()]);
-    bed.quorate(&["path", "etdc", "3.3.25", "3.4.23"]).expect(1).says(&["Q0004", "etdc", "known packs: etcd"]);
-    bed.quorate(&["plan", bed.name(), "--to", "3.4.99"]).expect(1).says(&["Q0011", "3.4.99", "tried", "hint:"]);
+    bed.quorate(&["plan", "nobody", "--to", "3.4.23"]).expect(1).says(&[
+        "Q0003",
+        "nobody",
+        bed.name(),
+    ]);
+    bed.quorate(&["path", "etdc", "3.3.25", "3.4.23"]).expect(1).says(&[
+        "Q0004",
+        "etdc",
+        "known packs: etcd",
+    ]);
+    bed.quorate(&["plan", bed.name(), "--to", "3.4.99"])
+        .expect(1)
+        .says(&["Q0011", "3.4.99", "tried", "hint:"]);
     bed.quorate(&["plan", bed.name(), "--to", "3.2.0"]).expect(3).says(&["Q0009", "3.2.0"]);
     bed.quorate(&["run", "show", "ghost"]).expect(1).says(&["Q0013", "ghost", "run list"]);
     before.still(&bed);
@@ -86,23 +102,44 @@ fn endpoints_that_do_not_answer_or_belong_elsewhere() {
     // Nobody listens there.
     let closed = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
     let closed = format!("http://{closed}");
-    with_fleet(&bed, |fleet| fleet.replace(&endpoint(&url(&bed, 2)), &endpoint(&closed)), || {
-        let seen = bed.quorate(&["detect"]).expect(0);
-        assert!(seen.out.contains(&format!("{} is unreachable", bed.node(2))), "{}", seen.out);
-        plan().expect(3).says(&["Q0009", &bed.node(2), "correct the address in the fleet file", &url(&bed, 2)]);
-    });
+    with_fleet(
+        &bed,
+        |fleet| fleet.replace(&endpoint(&url(&bed, 2)), &endpoint(&closed)),
+        || {
+            let seen = bed.quorate(&["detect"]).expect(0);
+            assert!(seen.out.contains(&format!("{} is unreachable", bed.node(2))), "{}", seen.out);
+            plan().expect(3).says(&[
+                "Q0009",
+                &bed.node(2),
+                "correct the address in the fleet file",
+                &url(&bed, 2),
+            ]);
+        },
+    );
     let file = text(&bed.scratch().join("adopted.yaml"));
-    Said::from(&Command::new(binary()).args(["init", "--endpoint", &closed, &file]).output().unwrap()).expect(1).says(&["Q0015", &closed]);
+    Said::from(
+        &Command::new(binary()).args(["init", "--endpoint", &closed, &file]).output().unwrap(),
+    )
+    .expect(1)
+    .says(&["Q0015", &closed]);
     assert!(!Path::new(&file).exists());
 
     // One member's address leads to another cluster.
-    with_fleet(&bed, |fleet| fleet.replace(&endpoint(&url(&bed, 3)), &endpoint(&url(&other, 3))), || {
-        plan().expect(3).says(&["Q0009", &bed.node(3), "another cluster"]);
-    });
+    with_fleet(
+        &bed,
+        |fleet| fleet.replace(&endpoint(&url(&bed, 3)), &endpoint(&url(&other, 3))),
+        || {
+            plan().expect(3).says(&["Q0009", &bed.node(3), "another cluster"]);
+        },
+    );
     // Two clusters mixed up: no majority belongs together.
     with_fleet(
         &bed,
-        |fleet| fleet.replace(&endpoint(&url(&bed, 2)), &endpoint(&url(&other, 2))).replace(&endpoint(&url(&bed, 3)), &endpoint(&url(&other, 3))),
+        |fleet| {
+            fleet
+                .replace(&endpoint(&url(&bed, 2)), &endpoint(&url(&other, 2)))
+                .replace(&endpoint(&url(&bed, 3)), &endpoint(&url(&other, 3)))
+        },
         || plan().expect(3).says(&["Q0009", "another cluster"]),
     );
     before.still(&bed);
@@ -150,7 +187,11 @@ fn artifacts_that_are_damaged_or_for_another_machine() {
     let middle = other.len() / 2;
     other[middle] = !other[middle];
     fs::write(&server, &other).unwrap();
-    bare(&bed, &own, &["prepare", &file]).expect(4).says(&["Q0021", "no service was touched", "digest"]);
+    bare(&bed, &own, &["prepare", &file]).expect(4).says(&[
+        "Q0021",
+        "no service was touched",
+        "digest",
+    ]);
     before.still(&bed);
     // Cut short before it was planned: a download that broke off.
     fs::write(&server, &whole[..whole.len() / 2]).unwrap();
@@ -159,7 +200,12 @@ fn artifacts_that_are_damaged_or_for_another_machine() {
     before.still(&bed);
     // A whole program for another processor.
     fs::write(&server, &whole).unwrap();
-    fs::OpenOptions::new().write(true).open(&server).unwrap().write_all_at(&183_u16.to_le_bytes(), 18).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&server)
+        .unwrap()
+        .write_all_at(&183_u16.to_le_bytes(), 18)
+        .unwrap();
     let foreign = bare(&bed, &own, &["upgrade", bed.name(), "--to", "3.4.23", "--yes"]);
     assert!(matches!(foreign.code, 3 | 4), "{foreign:?}");
     foreign.says(&["aarch64"]);
@@ -174,18 +220,36 @@ fn credentials_that_the_cluster_refuses() {
     fs::write(&password, "not it\n").unwrap();
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
     let fleet = fs::read_to_string(bed.fleet()).unwrap();
-    let line = fleet.lines().find(|line| line.contains("file:")).unwrap_or_else(|| panic!("no password file: {fleet}"));
-    let file = line.split("file:").nth(1).unwrap().split(['}', ' ', '"']).find(|word| word.starts_with('/')).unwrap().to_owned();
-    with_fleet(&bed, |fleet| fleet.replace(&file, &text(&password)), || {
-        let said = bed.quorate(&["plan", bed.name(), "--to", "3.4.23"]).expect(3);
-        assert!(!said.err.contains("not it"), "{}", said.err);
-        said.says(&["refused user", "check the password in the file", &text(&password)]);
-    });
-    with_fleet(&bed, |fleet| fleet.replace(&file, "/nowhere/password"), || {
-        let said = bed.quorate(&["plan", bed.name(), "--to", "3.4.23"]);
-        assert!(matches!(said.code, 1 | 3), "{said:?}");
-        said.says(&["/nowhere/password"]);
-    });
+    let line = fleet
+        .lines()
+        .find(|line| line.contains("file:"))
+        .unwrap_or_else(|| panic!("no password file: {fleet}"));
+    let file = line
+        .split("file:")
+        .nth(1)
+        .unwrap()
+        .split(['}', ' ', '"'])
+        .find(|word| word.starts_with('/'))
+        .unwrap()
+        .to_owned();
+    with_fleet(
+        &bed,
+        |fleet| fleet.replace(&file, &text(&password)),
+        || {
+            let said = bed.quorate(&["plan", bed.name(), "--to", "3.4.23"]).expect(3);
+            assert!(!said.err.contains("not it"), "{}", said.err);
+            said.says(&["refused user", "check the password in the file", &text(&password)]);
+        },
+    );
+    with_fleet(
+        &bed,
+        |fleet| fleet.replace(&file, "/nowhere/password"),
+        || {
+            let said = bed.quorate(&["plan", bed.name(), "--to", "3.4.23"]);
+            assert!(matches!(said.code, 1 | 3), "{said:?}");
+            said.says(&["/nowhere/password"]);
+        },
+    );
     before.still(&bed);
 }
 
@@ -210,7 +274,11 @@ fn a_certificate_that_has_expired() {
         lines.collect::<Vec<_>>().join("\n") + "\n"
     };
     with_fleet(&bed, replaced, || {
-        bed.quorate(&["plan", bed.name(), "--to", "3.4.23"]).expect(3).says(&["expired", "2020-01-01", &text(&cert)]);
+        bed.quorate(&["plan", bed.name(), "--to", "3.4.23"]).expect(3).says(&[
+            "expired",
+            "2020-01-01",
+            &text(&cert),
+        ]);
         let seen = bed.quorate(&["detect"]).expect(0).out;
         assert!(seen.contains("certificate-expired"), "{seen}");
     });
@@ -226,9 +294,19 @@ fn state_that_cannot_be_used() {
     // Of a newer Quorate: SQLite keeps the schema's number at byte 60.
     let newer = bed.scratch().join("newer");
     bed.quorate(&["--state", &text(&newer), "run", "list"]).expect(0);
-    fs::OpenOptions::new().write(true).open(newer.join("state.db")).unwrap().write_all_at(&99_u32.to_be_bytes(), 60).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(newer.join("state.db"))
+        .unwrap()
+        .write_all_at(&99_u32.to_be_bytes(), 60)
+        .unwrap();
     let kept = fs::read(newer.join("state.db")).unwrap();
-    bed.quorate(&["--state", &text(&newer), "detect"]).expect(1).says(&["Q0006", "state.db", "schema 99", "newer quorate"]);
+    bed.quorate(&["--state", &text(&newer), "detect"]).expect(1).says(&[
+        "Q0006",
+        "state.db",
+        "schema 99",
+        "newer quorate",
+    ]);
     assert_eq!(fs::read(newer.join("state.db")).unwrap(), kept, "a newer file is left as it is");
 
     // Without permission.
@@ -240,7 +318,14 @@ fn state_that_cannot_be_used() {
     fs::copy(binary(), &own).unwrap();
     let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
     let mut command = Command::new("setpriv");
-    command.args(nobody).arg(&own).arg("--fleet").arg(bed.fleet()).arg("--state").arg(&closed).args(["apply", &file, "--yes"]);
+    command
+        .args(nobody)
+        .arg(&own)
+        .arg("--fleet")
+        .arg(bed.fleet())
+        .arg("--state")
+        .arg(&closed)
+        .args(["apply", &file, "--yes"]);
     Said::from(&command.output().unwrap()).expect(1).says(&["Q0006", "closed", "ermission"]);
     assert!(files(&closed).is_empty());
     before.still(&bed);
@@ -254,7 +339,9 @@ fn a_full_disk_for_the_state() {
     let before = Untouched::of(&bed);
     let small = Small::mounted(bed.scratch().join("small"));
     small.fill();
-    bed.quorate(&["--state", &text(&small.0), "apply", &file, "--yes"]).expect(1).says(&["Q0006", &text(&small.0)]);
+    bed.quorate(&["--state", &text(&small.0), "apply", &file, "--yes"])
+        .expect(1)
+        .says(&["Q0006", &text(&small.0)]);
     before.still(&bed);
 }
 
@@ -264,7 +351,11 @@ struct Small(PathBuf);
 impl Small {
     fn mounted(folder: PathBuf) -> Self {
         fs::create_dir(&folder).unwrap();
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(&folder).status().unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+            .arg(&folder)
+            .status()
+            .unwrap();
         assert!(done.success(), "a small disk needs root");
         Self(folder)
     }
@@ -284,6 +375,10 @@ impl Small {
 impl Drop for Small {
     fn drop(&mut self) {
         let done = Command::new("umount").arg(&self.0).status();
-        assert!(std::thread::panicking() || done.is_ok_and(|done| done.success()), "{} stays mounted", self.0.display());
+        assert!(
+            std::thread::panicking() || done.is_ok_and(|done| done.success()),
+            "{} stays mounted",
+            self.0.display()
+        );
     }
 }

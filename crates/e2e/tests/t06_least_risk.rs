@@ -42,21 +42,41 @@ impl Place {
     fn with(rules: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("packs")).unwrap();
-        std::fs::write(folder.path().join("packs/ladder.yaml"), format!("{LADDER}{}", rules.concat())).unwrap();
-        std::fs::write(folder.path().join("fleet.yaml"), "schema: 1\nfleet: none\nclusters: []\n").unwrap();
+        std::fs::write(
+            folder.path().join("packs/ladder.yaml"),
+            format!("{LADDER}{}", rules.concat()),
+        )
+        .unwrap();
+        std::fs::write(folder.path().join("fleet.yaml"), "schema: 1\nfleet: none\nclusters: []\n")
+            .unwrap();
         Self(folder)
     }
     fn path(&self, more: &[&str]) -> (i32, String) {
         let fleet = self.0.path().join("fleet.yaml");
-        let output = Command::new(binary()).arg("--fleet").arg(fleet).args(["path", "ladder", "1.0.0", "1.4.0"]).args(more).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(binary())
+            .arg("--fleet")
+            .arg(fleet)
+            .args(["path", "ladder", "1.0.0", "1.4.0"])
+            .args(more)
+            .output()
+            .unwrap();
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         (output.status.code().unwrap(), said)
     }
     fn stops(&self, more: &[&str]) -> Vec<String> {
         let (code, said) = self.path(&[&["--output", "json"], more].concat());
         assert_eq!(code, 0, "{said}");
         let answer: Value = serde_json::from_str(&said).unwrap();
-        answer["hops"].as_array().unwrap().iter().map(|hop| hop["to"].as_str().unwrap().to_owned()).collect()
+        answer["hops"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hop| hop["to"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -74,7 +94,11 @@ fn three_ways(two_hops: &str) -> Vec<String> {
 #[test]
 fn t06_least_risk_wins_and_says_why() {
     let place = Place::with(&three_ways("med"));
-    assert_eq!(place.stops(&[]), ["1.1.0", "1.3.0", "1.4.0"], "three low hops are less risk than one high or a medium one");
+    assert_eq!(
+        place.stops(&[]),
+        ["1.1.0", "1.3.0", "1.4.0"],
+        "three low hops are less risk than one high or a medium one"
+    );
     let (code, said) = place.path(&[]);
     assert_eq!(code, 0);
     for word in ["risk low", "L4 allows: 1.0.0 goes to 1.1.0", "L5 allows", "L6 allows"] {
@@ -90,5 +114,9 @@ fn t06_least_risk_wins_and_says_why() {
 #[test]
 fn t06_a_tie_goes_to_fewer_hops() {
     let place = Place::with(&three_ways("low"));
-    assert_eq!(place.stops(&[]), ["1.2.0", "1.4.0"], "two low hops and three low hops: the same risk, fewer hops");
+    assert_eq!(
+        place.stops(&[]),
+        ["1.2.0", "1.4.0"],
+        "two low hops and three low hops: the same risk, fewer hops"
+    );
 }

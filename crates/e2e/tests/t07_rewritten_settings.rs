@@ -29,7 +29,12 @@ fn runs_with(bed: &Bed, with: &[&str], without: &[&str]) {
 fn t07_unchanged_settings_are_refused_before_any_stop() {
     let bed = bed();
     let (pids, files) = (bed.live_pids(), bed.files());
-    bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]).expect(3).says(&["Q0009", "--debug", "--logger=capnslog", "rewrite_config"]);
+    bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]).expect(3).says(&[
+        "Q0009",
+        "--debug",
+        "--logger=capnslog",
+        "rewrite_config",
+    ]);
     assert_eq!(bed.live_pids(), pids, "a member was stopped");
     assert_eq!(bed.files(), files, "something was staged");
 }
@@ -37,15 +42,25 @@ fn t07_unchanged_settings_are_refused_before_any_stop() {
 #[test]
 fn t07_rewritten_settings_last() {
     let bed = bed();
-    bed.etcdctl(&bed.node(1), &["put", "k", "before"]);
-    bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--rewrite-config", "--yes", "--no-probe"]).expect(0);
+    bed.ctl(&bed.node(1), &["put", "k", "before"]);
+    bed.quorate(&[
+        "upgrade",
+        bed.name(),
+        "--to",
+        "3.5.16",
+        "--rewrite-config",
+        "--yes",
+        "--no-probe",
+    ])
+    .expect(0);
     assert_eq!(bed.releases(), vec![Some("3.5.16".to_owned()); 3]);
     runs_with(&bed, &NEW, &OLD);
     let fleet = std::fs::read_to_string(bed.fleet()).unwrap();
     assert!(fleet.contains("--debug"), "the fleet file belongs to people");
 
     // Every command says what to write into the fleet file.
-    let seen = bed.quorate(&["detect"]).expect(0).says(&["rewritten settings", "fleet.yaml", "- --debug"]);
+    let seen =
+        bed.quorate(&["detect"]).expect(0).says(&["rewritten settings", "fleet.yaml", "- --debug"]);
     assert!(seen.out.contains("3.5.16"), "{}", seen.out);
     // A plan onward builds on what is really there: nothing to rewrite again.
     let same = bed.quorate(&["plan", bed.name(), "--to", "3.5.16"]).expect(0);
@@ -60,10 +75,14 @@ fn t07_rewritten_settings_last() {
         assert!(pid.is_some() && pid != pids[&node], "{node} was not started again");
     }
     runs_with(&bed, &NEW, &OLD);
-    assert_eq!(bed.value(&bed.node(2), "k"), "before");
+    assert_eq!(bed.get(&bed.node(2), "k"), "before");
 
     // Once a person has written them down, the file has the last word and the note is gone.
-    std::fs::write(bed.fleet(), fleet.replace("--debug", "--log-level=debug").replace("--logger=capnslog", "--logger=zap")).unwrap();
+    std::fs::write(
+        bed.fleet(),
+        fleet.replace("--debug", "--log-level=debug").replace("--logger=capnslog", "--logger=zap"),
+    )
+    .unwrap();
     let seen = bed.quorate(&["detect"]).expect(0);
     assert!(!seen.err.contains("rewritten settings"), "{}", seen.err);
 }

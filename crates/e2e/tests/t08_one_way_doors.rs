@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::{fs, time::Duration};
 
 fn steps(plan: &Value) -> Vec<&Value> {
-    let waves = plan["hops"].as_array().unwrap().iter().flat_map(|hop| hop["waves"].as_array().unwrap());
+    let waves =
+        plan["hops"].as_array().unwrap().iter().flat_map(|hop| hop["waves"].as_array().unwrap());
     waves.flat_map(|wave| wave["steps"].as_array().unwrap()).collect()
 }
 
@@ -20,14 +21,20 @@ fn t08_a_one_way_door_is_marked_backed_up_and_asked_about() {
     let plan: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(plan["hops"][0]["one_way"], "last-member");
     let steps = steps(&plan);
-    let place = |what: &str, found: &dyn Fn(&Value) -> bool| steps.iter().position(|step| found(step)).unwrap_or_else(|| panic!("no {what}"));
+    let place = |what: &str, found: &dyn Fn(&Value) -> bool| {
+        steps.iter().position(|step| found(step)).unwrap_or_else(|| panic!("no {what}"))
+    };
     let go = place("go", &|step| step["role"] == "go");
     let door = place("one-way step", &|step| step["one_way"] == true && step["role"] != "go");
     assert_eq!(steps[go]["needs_approval"], true);
     assert!(place("verified backup", &|step| step["role"] == "verify") < go && go < door);
     let moves = steps.iter().filter(|step| step["role"] == "stop").count();
     let before = steps[..door].iter().filter(|step| step["role"] == "stop").count();
-    assert_eq!((moves, before), (3, 3), "the door closes with the last member's start, after its stop");
+    assert_eq!(
+        (moves, before),
+        (3, 3),
+        "the door closes with the last member's start, after its stop"
+    );
     let book = fs::read_to_string(book).unwrap().to_lowercase();
     assert!(book.contains("one-way"), "the run book does not mark the door:\n{book}");
 
@@ -35,7 +42,9 @@ fn t08_a_one_way_door_is_marked_backed_up_and_asked_about() {
     let last = steps[door]["node"].as_str().unwrap().to_owned();
     let pid = bed.live_pid(&last);
     let run = bed.spawn(&["apply", &file.display().to_string(), "--no-probe"]);
-    let asked = bed.wait_for(Duration::from_secs(120), "the question before the door", |event| matches!(event, RunEvent::AskedApproval { .. }));
+    let asked = bed.wait_for(Duration::from_secs(120), "the question before the door", |event| {
+        matches!(event, RunEvent::AskedApproval { .. })
+    });
     let RunEvent::AskedApproval { step, .. } = &asked.event else { unreachable!() };
     assert_eq!(step.as_str(), steps[go]["id"].as_str().unwrap());
     let shown = bed.quorate(&["run", "show"]).expect(0).out;
@@ -49,11 +58,23 @@ fn t08_a_one_way_door_is_marked_backed_up_and_asked_about() {
 
     let journal = bed.journal();
     let at = |what: &str, holds: &dyn Fn(&RunEvent) -> bool| {
-        journal.iter().find(|recorded| holds(&recorded.event)).map(|recorded| recorded.seq).unwrap_or_else(|| panic!("no {what}"))
+        journal
+            .iter()
+            .find(|recorded| holds(&recorded.event))
+            .map(|recorded| recorded.seq)
+            .unwrap_or_else(|| panic!("no {what}"))
     };
-    let proved = at("verified backup", &|event| matches!(event, RunEvent::BackedUp { verified: Some(_), .. }));
-    let yes = at("yes", &|event| matches!(event, RunEvent::Approved { by, .. } if by.starts_with("anna@") && !by.contains("--yes")));
-    let closed = at("door", &|event| matches!(event, RunEvent::Started { step, .. } if step.as_str() == steps[door]["id"].as_str().unwrap()));
+    let proved = at("verified backup", &|event| {
+        matches!(event, RunEvent::BackedUp { verified: Some(_), .. })
+    });
+    let yes = at(
+        "yes",
+        &|event| matches!(event, RunEvent::Approved { by, .. } if by.starts_with("anna@") && !by.contains("--yes")),
+    );
+    let closed = at(
+        "door",
+        &|event| matches!(event, RunEvent::Started { step, .. } if step.as_str() == steps[door]["id"].as_str().unwrap()),
+    );
     assert!(proved < yes && yes < closed);
     assert_eq!(started(&journal).iter().filter(|step| step.ends_with(".stop")).count(), 3);
 }

@@ -17,8 +17,8 @@ fn t91_the_baseline_is_measured_before_the_first_change_and_reported() {
     assert!(p50_us > 0 && p50_us <= max_us);
     let report = bed.report();
     assert_eq!(report["client"]["baseline_gap_max_ms"], gap_max_ms);
-    let text = bed.quorate(&["run", "report", "--format", "markdown"]).expect(0).out;
-    assert!(text.contains("baseline"), "the report names it");
+    let text = bed.quorate(&["run", "report", "--format", "text"]).expect(0).out;
+    assert!(text.contains(&format!("baseline {gap_max_ms} ms")), "the report names it: {text}");
 }
 
 #[test]

@@ -6,8 +6,9 @@ use quorate_model::{Gate, NodeName, Unsafe, WaitingOn};
 use std::time::Duration;
 
 /// An invariant that breaks because of another member halts the run after this. A single lost answer on a busy host is
-/// no reason to wake anybody; a second member that is really gone is one, and must be told within five seconds.
-pub(crate) const GUARD_PATIENCE: Duration = Duration::from_secs(3);
+/// no reason to wake anybody; a second member that is really gone is one, and must be told within five seconds: this leaves
+/// the other three to the looks themselves, which wait for a host that does not answer.
+pub(crate) const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a step may be refused as unsafe or not yet before the run halts: a member that has just rejoined needs
 /// a heartbeat or two to be counted; past this somebody should look.

@@ -49,20 +49,30 @@ impl Rewrites {
         service: &ServiceSpec,
     ) -> Result<(), String> {
         let path = self.file(cluster, node);
-        let failed = |error: io::Error| format!("cannot keep the rewritten settings in {}: {error}", path.display());
+        let failed = |error: io::Error| {
+            format!("cannot keep the rewritten settings in {}: {error}", path.display())
+        };
         if service == declared {
             return match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
                 _ => Ok(()),
             };
         }
-        let known = self.read(cluster, node).map_err(failed)?.filter(|known| known.declared_sha256 == digest(declared));
+        let known = self
+            .read(cluster, node)
+            .map_err(failed)?
+            .filter(|known| known.declared_sha256 == digest(declared));
         let before = match known {
             Some(known) if known.plan == *plan => known.before,
             Some(known) => known.service,
             None => declared.clone(),
         };
-        let rewrite = Rewrite { declared_sha256: digest(declared), plan: plan.clone(), before, service: service.clone() };
+        let rewrite = Rewrite {
+            declared_sha256: digest(declared),
+            plan: plan.clone(),
+            before,
+            service: service.clone(),
+        };
         write(&path, &rewrite).map_err(failed)
     }
 
@@ -72,7 +82,10 @@ impl Rewrites {
         for cluster in &mut fleet.clusters {
             let changes = self.apply_to(cluster, |rewrite| rewrite.service)?;
             if !changes.is_empty() {
-                let changes: Vec<String> = changes.into_iter().map(|(node, change)| format!("  {node}: {change}")).collect();
+                let changes: Vec<String> = changes
+                    .into_iter()
+                    .map(|(node, change)| format!("  {node}: {change}"))
+                    .collect();
                 notes.push(format!(
                     "a run has rewritten settings of cluster {}, which {} does not hold yet; the rewritten ones are used. Write them into it:\n{}",
                     cluster.name,
@@ -87,7 +100,8 @@ impl Rewrites {
     /// A cluster as it was before a plan: what that plan has rewritten is turned back.
     pub fn before(&self, declared: &Cluster, plan: &Digest) -> Result<Cluster, Problem> {
         let mut cluster = declared.clone();
-        let own = |rewrite: Rewrite| if rewrite.plan == *plan { rewrite.before } else { rewrite.service };
+        let own =
+            |rewrite: Rewrite| if rewrite.plan == *plan { rewrite.before } else { rewrite.service };
         self.apply_to(&mut cluster, own)?;
         Ok(cluster)
     }
@@ -149,7 +163,11 @@ fn write(path: &Path, rewrite: &Rewrite) -> io::Result<()> {
 fn difference(declared: &ServiceSpec, service: &ServiceSpec) -> String {
     let words = |service: &ServiceSpec| -> Vec<String> {
         let ServiceSpec::Process { argv, env, .. } = service;
-        argv.iter().skip(1).cloned().chain(env.iter().map(|(name, value)| format!("{name}={value}"))).collect()
+        argv.iter()
+            .skip(1)
+            .cloned()
+            .chain(env.iter().map(|(name, value)| format!("{name}={value}")))
+            .collect()
     };
     let (before, after) = (words(declared), words(service));
     let gone = before.iter().filter(|word| !after.contains(word)).map(|word| format!("- {word}"));
@@ -165,7 +183,10 @@ mod tests {
 
     fn service(flags: &[&str]) -> ServiceSpec {
         ServiceSpec::Process {
-            argv: std::iter::once("/bin/etcd").chain(flags.iter().copied()).map(str::to_owned).collect(),
+            argv: std::iter::once("/bin/etcd")
+                .chain(flags.iter().copied())
+                .map(str::to_owned)
+                .collect(),
             env: BTreeMap::new(),
             pid_file: "/p".into(),
             log_file: "/l".into(),
@@ -196,7 +217,15 @@ mod tests {
     }
 
     fn keep(rewrites: &Rewrites, plan: &str, service: &ServiceSpec) {
-        rewrites.keep(&"a".into(), &"a-1".into(), &Digest::new(plan), &self::service(&["--debug"]), service).unwrap();
+        rewrites
+            .keep(
+                &"a".into(),
+                &"a-1".into(),
+                &Digest::new(plan),
+                &self::service(&["--debug"]),
+                service,
+            )
+            .unwrap();
     }
 
     fn applied(rewrites: &Rewrites, flags: &[&str]) -> (ServiceSpec, Vec<String>) {
@@ -225,11 +254,17 @@ mod tests {
         keep(&rewrites, "p2", &service(&["--two"]));
         keep(&rewrites, "p2", &service(&["--three"]));
         let declared = fleet(&["--debug"]).clusters.remove(0);
-        let before = |plan: &str| rewrites.before(&declared, &Digest::new(plan)).unwrap().nodes.remove(0).service.unwrap();
+        let before = |plan: &str| {
+            rewrites.before(&declared, &Digest::new(plan)).unwrap().nodes.remove(0).service.unwrap()
+        };
         assert_eq!(before("p2"), service(&["--one"]), "two hops of one plan count as one");
         assert_eq!(before("p9"), service(&["--three"]), "another plan has changed nothing");
         keep(&rewrites, "p3", &service(&["--debug"]));
-        assert_eq!(applied(&rewrites, &["--debug"]).1.len(), 0, "back to what is declared: nothing to keep");
+        assert_eq!(
+            applied(&rewrites, &["--debug"]).1.len(),
+            0,
+            "back to what is declared: nothing to keep"
+        );
     }
 
     #[test]
@@ -238,7 +273,8 @@ mod tests {
         let rewrites = Rewrites::of(state.path());
         keep(&rewrites, "p1", &service(&["--one"]));
         fs::write(state.path().join("settings/a/a-1.json"), "{").unwrap();
-        let problem = rewrites.apply(&mut fleet(&["--debug"]), Path::new("fleet.yaml")).unwrap_err();
+        let problem =
+            rewrites.apply(&mut fleet(&["--debug"]), Path::new("fleet.yaml")).unwrap_err();
         assert_eq!(problem.code, BAD_STATE);
         assert!(problem.text.contains("a-1.json"), "{problem}");
     }

@@ -4,7 +4,7 @@ use quorate_sim::{End, Scenario, Sim, run_seed, trace_seed};
 
 #[test]
 fn seeds_hold() {
-    for seed in 0..150 {
+    for seed in 0..300 {
         let outcome = run_seed(seed);
         assert!(outcome.holds(), "{outcome}\nreplay: {}", outcome.command());
     }

@@ -12,7 +12,9 @@ pub(crate) fn commands(page: &Page) -> Vec<(usize, Vec<String>)> {
         // A backslash at the end of a line joins the next one to it.
         let block = block.replace("\\\n", " ");
         for (offset, line) in block.lines().enumerate() {
-            let Some(rest) = PROMPTS.iter().find_map(|prompt| line.strip_prefix(prompt)) else { continue };
+            let Some(rest) = PROMPTS.iter().find_map(|prompt| line.strip_prefix(prompt)) else {
+                continue;
+            };
             let mut all = vec!["quorate".to_owned()];
             all.extend(words(rest));
             found.push((first + offset, all));
@@ -25,7 +27,11 @@ pub(crate) fn commands(page: &Page) -> Vec<(usize, Vec<String>)> {
 pub(crate) fn fleets(page: &Page) -> Vec<(String, String)> {
     let is_fleet = |text: &String| text.contains("\nfleet: ") && text.contains("schema: 1\n");
     let place = |line| format!("{}:{line}", page.path.display());
-    page.blocks("yaml").into_iter().filter(|(_, text)| is_fleet(text)).map(|(line, text)| (place(line), text)).collect()
+    page.blocks("yaml")
+        .into_iter()
+        .filter(|(_, text)| is_fleet(text))
+        .map(|(line, text)| (place(line), text))
+        .collect()
 }
 
 /// Splits as a shell does, as far as the examples need it: quotes, and an end at a pipe or a redirection.

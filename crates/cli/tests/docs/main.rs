@@ -21,14 +21,21 @@ fn every_error_code_has_a_page_and_every_page_a_code() {
         .filter(|name| name != "README")
         .collect();
     let known: BTreeSet<String> = CODES.iter().map(|code| code.id.to_owned()).collect();
-    assert_eq!(written, known, "pages in docs/errors (left) and codes in the program (right) differ");
+    assert_eq!(
+        written, known,
+        "pages in docs/errors (left) and codes in the program (right) differ"
+    );
     let index = fs::read_to_string(folder.join("README.md")).unwrap();
     for code in CODES {
         let text = fs::read_to_string(folder.join(format!("{}.md", code.id))).unwrap();
         let head = format!("# {}: {}", code.id, code.title);
         assert_eq!(text.lines().next(), Some(head.as_str()), "the head of the page of {}", code.id);
         for part in ["## What happened", "## What was left as it was", "## What to do"] {
-            assert!(text.lines().any(|line| line == part), "the page of {} lacks `{part}`", code.id);
+            assert!(
+                text.lines().any(|line| line == part),
+                "the page of {} lacks `{part}`",
+                code.id
+            );
         }
         let row = format!("| [{id}]({id}.md) | {title} |", id = code.id, title = code.title);
         assert!(index.contains(&row), "the index lacks the row `{row}`");
@@ -43,7 +50,10 @@ fn the_command_line_reference_is_the_generated_one() {
         fs::write(&file, &generated).unwrap();
     }
     let committed = fs::read_to_string(&file).unwrap();
-    assert!(committed == generated, "docs/operators/cli.md is out of date: run `cargo xtask bless`");
+    assert!(
+        committed == generated,
+        "docs/operators/cli.md is out of date: run `cargo xtask bless`"
+    );
 }
 
 #[test]
@@ -58,7 +68,11 @@ fn every_page_of_the_documentation_is_linked_from_another() {
     let all = pages();
     let entry = root().join("README.md");
     let linked: BTreeSet<_> = all.iter().flat_map(Page::targets).collect();
-    let lonely: Vec<_> = all.iter().map(|page| &page.path).filter(|path| **path != entry && !linked.contains(*path)).collect();
+    let lonely: Vec<_> = all
+        .iter()
+        .map(|page| &page.path)
+        .filter(|path| **path != entry && !linked.contains(*path))
+        .collect();
     assert!(lonely.is_empty(), "no page links to {lonely:?}");
 }
 
@@ -71,12 +85,19 @@ fn every_command_line_in_the_documentation_parses() {
             count += 1;
             if let Err(error) = quorate_cli::parse(&words) {
                 let because = error.to_string();
-                faults.push(format!("{}:{line}: {}: {because}", page.path.display(), words.join(" ")));
+                faults.push(format!(
+                    "{}:{line}: {}: {because}",
+                    page.path.display(),
+                    words.join(" ")
+                ));
             }
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(count > 50, "only {count} command lines were found: is the documentation still where it was?");
+    assert!(
+        count > 50,
+        "only {count} command lines were found: is the documentation still where it was?"
+    );
 }
 
 #[test]
@@ -94,7 +115,12 @@ fn every_fleet_file_in_the_documentation_is_accepted() {
     let starter = root().join("crates/cli/src/commands/starter.yaml");
     found.push(("starter.yaml".into(), fs::read_to_string(starter).unwrap()));
     for (place, text) in found {
-        let read = quorate_inventory::read_fleet(&place, &text, std::path::Path::new("/srv/fleet"), quorate_packs::Packs::builtin());
+        let read = quorate_inventory::read_fleet(
+            &place,
+            &text,
+            std::path::Path::new("/srv/fleet"),
+            quorate_packs::Packs::builtin(),
+        );
         if let Err(wrong) = read {
             panic!("{}", quorate_syntax::render(&wrong, &text));
         }
@@ -112,7 +138,10 @@ fn the_policy_page_tells_every_key_and_its_default() {
             _ => value.to_string().replace("null", "none").replace('"', ""),
         };
         let row = format!("| `{key}` | `{value}` |");
-        assert!(page.contains(&row), "docs/operators/policy.md lacks a row that begins with `{row}`");
+        assert!(
+            page.contains(&row),
+            "docs/operators/policy.md lacks a row that begins with `{row}`"
+        );
     }
 }
 
@@ -128,8 +157,14 @@ fn every_reason_to_halt_is_explained() {
             }));
         }
     }
-    assert!(codes.contains("gate-timeout") && codes.contains("noisy-baseline"), "the codes are no longer found in the sources: {codes:?}");
+    assert!(
+        codes.contains("gate-timeout") && codes.contains("noisy-baseline"),
+        "the codes are no longer found in the sources: {codes:?}"
+    );
     for code in codes {
-        assert!(page.contains(&format!("\n## {code}\n")), "docs/operators/when-a-run-halts.md has no part on `{code}`");
+        assert!(
+            page.contains(&format!("\n## {code}\n")),
+            "docs/operators/when-a-run-halts.md has no part on `{code}`"
+        );
     }
 }

@@ -36,7 +36,8 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn below(folder: &Path) -> Vec<PathBuf> {
-    let (folders, mut files): (Vec<_>, Vec<_>) = entries(folder).into_iter().partition(|path| path.is_dir());
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        entries(folder).into_iter().partition(|path| path.is_dir());
     files.extend(folders.iter().flat_map(|folder| below(folder)));
     files
 }
@@ -76,7 +77,11 @@ impl Page {
 
     /// Files that this page links to.
     pub(crate) fn targets(&self) -> BTreeSet<PathBuf> {
-        self.links().into_iter().map(|target| self.file_of(target)).filter(|file| *file != self.path).collect()
+        self.links()
+            .into_iter()
+            .map(|target| self.file_of(target))
+            .filter(|file| *file != self.path)
+            .collect()
     }
 
     /// Links that lead to no file, or to no heading of a file.
@@ -86,14 +91,19 @@ impl Page {
             let Some((_, heading)) = target.split_once('#') else { return !file.exists() };
             !all.iter().any(|page| page.path == file && page.anchors().contains(heading))
         };
-        self.links().into_iter().filter(broken).map(|target| format!("{}: `{target}` leads nowhere", self.path.display())).collect()
+        self.links()
+            .into_iter()
+            .filter(broken)
+            .map(|target| format!("{}: `{target}` leads nowhere", self.path.display()))
+            .collect()
     }
 
     /// Headings as links name them.
     fn anchors(&self) -> BTreeSet<String> {
         let anchor = |line: &str| {
             let text = line.trim_start_matches('#').trim().to_lowercase();
-            let kept = text.chars().filter(|one| one.is_alphanumeric() || matches!(one, ' ' | '-' | '_'));
+            let kept =
+                text.chars().filter(|one| one.is_alphanumeric() || matches!(one, ' ' | '-' | '_'));
             kept.map(|one| if one == ' ' { '-' } else { one }).collect::<String>()
         };
         self.prose().filter(|line| line.starts_with('#')).map(anchor).collect()

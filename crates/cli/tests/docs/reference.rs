@@ -44,13 +44,18 @@ fn section(text: &mut String, above: &[&str], command: &Command) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     // Writing to a text cannot fail.
     let _ = write!(text, "\n{} {}\n\n{about}.\n", "#".repeat(path.len()), path.join(" "));
-    let below: Vec<&Command> = command.get_subcommands().filter(|one| one.get_name() != "help").collect();
+    let below: Vec<&Command> =
+        command.get_subcommands().filter(|one| one.get_name() != "help").collect();
     if below.is_empty() {
         let _ = write!(text, "\n```text\n{}\n```\n", usage(&path, command));
     }
     let own: Vec<&Arg> = command
         .get_arguments()
-        .filter(|arg| !arg.is_global_set() && !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str()))
+        .filter(|arg| {
+            !arg.is_global_set()
+                && !arg.is_hide_set()
+                && !["help", "version"].contains(&arg.get_id().as_str())
+        })
         .collect();
     if !own.is_empty() {
         text.push('\n');
@@ -70,7 +75,8 @@ fn usage(path: &[&str], command: &Command) -> String {
     }
     words.extend(command.get_positionals().map(|arg| {
         let name = arg.get_id().as_str().to_uppercase();
-        let more = if arg.get_num_args().is_some_and(|range| range.max_values() > 1) { "..." } else { "" };
+        let more =
+            if arg.get_num_args().is_some_and(|range| range.max_values() > 1) { "..." } else { "" };
         if arg.is_required_set() { format!("{name}{more}") } else { format!("[{name}{more}]") }
     }));
     words.join(" ")
@@ -88,7 +94,12 @@ fn option(text: &mut String, arg: &Arg) {
         (None, Some(short)) => format!("-{short} {value}"),
         (None, None) => arg.get_id().as_str().to_uppercase(),
     };
-    let _ = write!(text, "- `{}`: {}.", name.trim(), arg.get_help().map(ToString::to_string).unwrap_or_default());
+    let _ = write!(
+        text,
+        "- `{}`: {}.",
+        name.trim(),
+        arg.get_help().map(ToString::to_string).unwrap_or_default()
+    );
     let values = arg.get_possible_values();
     if arg.get_action().takes_values() && !values.is_empty() {
         let list: Vec<String> = values
@@ -101,7 +112,12 @@ fn option(text: &mut String, arg: &Arg) {
             .collect();
         let _ = write!(text, " One of {}.", list.join(", "));
     }
-    let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).filter(|value| !value.is_empty()).collect();
+    let defaults: Vec<_> = arg
+        .get_default_values()
+        .iter()
+        .map(|value| value.to_string_lossy())
+        .filter(|value| !value.is_empty())
+        .collect();
     if arg.get_action().takes_values() && !defaults.is_empty() {
         let _ = write!(text, " Default: `{}`.", defaults.join(" "));
     }
@@ -115,7 +131,9 @@ fn option(text: &mut String, arg: &Arg) {
 fn lower(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain([second]).chain(chars).collect(),
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
         _ => text.to_owned(),
     }
 }

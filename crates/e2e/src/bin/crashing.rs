@@ -50,9 +50,11 @@ struct Crashing {
     seen: AtomicU64,
 }
 
-/// Whether an event moves the run on, rather than saying who carries it or what was seen.
+/// Whether an event moves the run on, rather than saying who carries it or what was seen. A second try of a step does not:
+/// a controller that dies whenever it has written its intent would do so for ever.
 fn moves_on(event: &RunEvent) -> bool {
-    !matches!(
+    let again = matches!(event, RunEvent::Started { attempt, .. } if attempt.0 > 1);
+    !again && !matches!(
         event,
         RunEvent::Resumed { .. }
             | RunEvent::WorldSeen { .. }
@@ -60,6 +62,7 @@ fn moves_on(event: &RunEvent) -> bool {
             | RunEvent::Waiting { .. }
             | RunEvent::Note { .. }
             | RunEvent::Approved { .. }
+            | RunEvent::DoneProbed { done: false, .. }
     )
 }
 

@@ -98,6 +98,9 @@ pub struct Sim {
     trace: Option<Vec<String>>,
 }
 
+/// Longer than any simulated member takes to boot and to catch up.
+const SETTLE: Millis = 60_000;
+
 impl Sim {
     /// Sets a scenario up.
     pub fn new(scenario: Scenario, seed: u64, sabotage: Option<Sabotage>) -> Self {
@@ -151,6 +154,8 @@ impl Sim {
         let limit = self.scenario.calm_from + CALM_MAX;
         while self.end.is_none() {
             if !self.next() {
+                // A member that a late fault has hit may still be on its way back: no event of ours tells of that.
+                self.world.advance(self.world.now + SETTLE);
                 self.end = Some(self.verdict("nothing is left to happen"));
             } else if self.world.now > limit {
                 self.end =
