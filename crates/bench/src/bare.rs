@@ -10,7 +10,7 @@ use quorate_transport::{
     Answer, LocalTransport,
     http::{HttpClient, HttpRequest},
 };
-use std::{fs, time::{Duration, Instant}};
+use std::{fs, os::unix::fs::PermissionsExt, time::{Duration, Instant}};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -33,6 +33,7 @@ pub(crate) fn roll(bed: &Bed, to: &str) -> Result<f64, String> {
             let binary = node.service.as_ref().and_then(|spec| spec.binary()).ok_or(format!("{} has no binary", node.name))?;
             let beside = binary.with_extension("bare");
             fs::copy(server, &beside).map_err(said)?;
+            fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).map_err(said)?;
             staged.push((node, binary, beside));
         }
         let began = Instant::now();

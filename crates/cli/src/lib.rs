@@ -16,11 +16,11 @@ use std::process::ExitCode;
 
 /// Runs the command line that these words spell; the first is the program's name.
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = Cli::parse_from(words);
-    start_tracing(&cli.global);
-    match run(cli) {
+    let Cli { global, command } = Cli::parse_from(words);
+    start_tracing(&global);
+    match run(&global, command) {
         Ok(code) => ExitCode::from(code),
-        Err((problem, global)) => {
+        Err(problem) => {
             print::problem(&problem, &global);
             ExitCode::from(problem.exit_code())
         }
@@ -55,20 +55,18 @@ fn start_tracing(global: &Global) {
         .init();
 }
 
-fn run(cli: Cli) -> Result<u8, (Problem, Global)> {
-    let Cli { global, command } = cli;
-    let outcome = match command {
+fn run(global: &Global, command: Command) -> Result<u8, Problem> {
+    match command {
         // What needs neither state nor runtime comes first, so that it starts at once.
-        Command::Path(args) => commands::path::run(&global, &args),
-        Command::Pack(args) => commands::pack::run(&global, &args),
+        Command::Path(args) => commands::path::run(global, &args),
+        Command::Pack(args) => commands::pack::run(global, &args),
         Command::Schema => commands::generate::schema(),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man => commands::generate::man(),
-        Command::Check(args) => commands::plan::check(&global, &args),
-        Command::Inventory(args) => commands::see::inventory(&global, &args),
-        other => with_runtime(&global, other),
-    };
-    outcome.map_err(|problem| (problem, global))
+        Command::Check(args) => commands::plan::check(global, &args),
+        Command::Inventory(args) => commands::see::inventory(global, &args),
+        other => with_runtime(global, other),
+    }
 }
 
 fn with_runtime(global: &Global, command: Command) -> Result<u8, Problem> {

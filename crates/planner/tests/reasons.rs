@@ -170,6 +170,27 @@ fn waiting_on_catch_up() {
 }
 
 #[test]
+fn waiting_on_hop_complete() {
+    let mut world = world(3, "1.1.9");
+    world.seen.facts.insert("cluster_release".into(), "1.0.0".into());
+    let found = reasons(&world, "1.2.3").remove(0);
+    let want = WaitingOn::HopComplete { seen: Some("1.0.0".into()), want: release("1.1.9") };
+    assert_eq!(found, NotNow::WaitingOn(want));
+}
+
+#[test]
+fn a_member_that_is_down_with_the_new_files_leaves_the_cluster_neither_done_nor_ready_for_the_next_hop() {
+    let mut world = world(3, "1.1.9");
+    world.down("a");
+    for to in ["1.1.9", "1.2.3"] {
+        world.seen.facts.insert("cluster_release".into(), "1.0.0".into());
+        let Blocked::Condition { rule, because, .. } = blocked(&world, to) else { panic!("not a condition") };
+        assert_eq!(rule, "whole");
+        assert!(because.starts_with("a does not serve"), "{because}");
+    }
+}
+
+#[test]
 fn blocked_never_passes() {
     let mut world = world(3, "1.0.5");
     world.node("a").member_id = None;

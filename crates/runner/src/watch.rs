@@ -64,11 +64,10 @@ impl ClientWatch {
                 match recorded.event {
                     RunEvent::Started { step, .. } => probe.under_way(Some(step)),
                     RunEvent::Finished { step, .. } => {
-                        if let Some(release) = completed(&plan, &step) {
-                            if let Err(error) = probe.set_release(release) {
+                        if let Some(release) = completed(&plan, &step)
+                            && let Err(error) = probe.set_release(release) {
                                 tracing::warn!(%error, "the client's view keeps its old way of speaking");
                             }
-                        }
                     }
                     _ => {}
                 }

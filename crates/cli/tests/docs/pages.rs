@@ -14,7 +14,11 @@ pub(crate) struct Page {
 
 /// The project's folder.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("rooms lie two folders below the project")
+        .to_owned()
 }
 
 /// Every page, in the order of their paths.
@@ -22,17 +26,23 @@ pub(crate) fn pages() -> Vec<Page> {
     let mut paths = ending_in(entries(&root()), "md");
     paths.extend(ending_in(below(&root().join("docs")), "md"));
     paths.sort();
-    paths.into_iter().map(|path| Page { text: fs::read_to_string(&path).unwrap(), path }).collect()
+    paths.into_iter().map(|path| Page { text: text_of(&path), path }).collect()
 }
 
 /// Texts of the source files below these folders of the project.
 pub(crate) fn sources(folders: &[&str]) -> Vec<String> {
     let files = folders.iter().flat_map(|folder| ending_in(below(&root().join(folder)), "rs"));
-    files.map(|path| fs::read_to_string(path).unwrap()).collect()
+    files.map(|path| text_of(&path)).collect()
+}
+
+fn text_of(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    let found =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    found.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 fn below(folder: &Path) -> Vec<PathBuf> {
@@ -67,11 +77,11 @@ impl Page {
     }
 
     fn file_of(&self, target: &str) -> PathBuf {
-        let file = target.split('#').next().unwrap();
+        let file = target.split('#').next().unwrap_or_default();
         if file.is_empty() {
             return self.path.clone();
         }
-        let joined = self.path.parent().unwrap().join(file);
+        let joined = self.path.with_file_name(file);
         joined.canonicalize().unwrap_or(joined)
     }
 

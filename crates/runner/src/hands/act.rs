@@ -58,13 +58,12 @@ impl LiveHands {
             return Outcome::Failed { because: format!("{node} has no service whose binary could be staged") };
         };
         // The tools of the running release are needed for its backups and for the way back.
-        if let Some(running) = self.parts.cache.known(&artifact.pack, &hop.from).filter(|known| known.release != artifact.release) {
-            if let Answer::Failed(because) | Answer::Unknown(because) =
+        if let Some(running) = self.parts.cache.known(&artifact.pack, &hop.from).filter(|known| known.release != artifact.release)
+            && let Answer::Failed(because) | Answer::Unknown(because) =
                 swap::stage(transport.as_ref(), &paths, &running, &self.parts.cache).await
             {
                 return Outcome::Failed { because };
             }
-        }
         let staged = match swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache).await {
             Answer::Done(staged) => staged,
             Answer::Failed(because) => return Outcome::Failed { because },
@@ -130,7 +129,7 @@ impl LiveHands {
             return Outcome::Failed { because: format!("{node} has no service that could be stopped") };
         };
         self.remember_stop(node, Timestamp::now());
-        outcome(service::stop(transport.as_ref(), &spec).await, |stopped| Some(format!("{}", stopped.how.as_str())))
+        outcome(service::stop(transport.as_ref(), &spec).await, |stopped| Some(stopped.how.as_str().to_string()))
     }
 
     /// The service as it runs before this hop's own rewrite.

@@ -71,11 +71,10 @@ impl LiveHands {
             let Some(folder) = artifact_dir(declared, &self.parts.cluster.pack, release) else { continue };
             let command = Command::new(["test".to_owned(), "-d".to_owned(), folder.display().to_string()]);
             // Five seconds: `test -d` answers at once on any disk that answers at all.
-            if let Answer::Done(output) = transport.run(&command, Duration::from_secs(5)).await {
-                if output.ok() {
+            if let Answer::Done(output) = transport.run(&command, Duration::from_secs(5)).await
+                && output.ok() {
                     return Ok(folder.display().to_string());
                 }
-            }
             tried.push(folder.display().to_string());
         }
         Err(format!("no tools of {} are staged for {node}; looked for {}", self.parts.cluster.pack, tried.join(", ")))

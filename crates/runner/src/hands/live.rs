@@ -167,11 +167,10 @@ impl LiveHands {
         let Some((at, hop)) = self.hop_of(step) else {
             return Seen { verdict: Verdict::Unseen(format!("step {} is not in the plan", step.id)), news: Vec::new() };
         };
-        if look == Look::Done {
-            if let Some(done) = step.done.as_ref().filter(|done| done.cel.is_empty()) {
+        if look == Look::Done
+            && let Some(done) = step.done.as_ref().filter(|done| done.cel.is_empty()) {
                 return Seen { verdict: self.typed_done(step, at, hop, &done.name).await, news: Vec::new() };
             }
-        }
         let depth = match &self.parts.pack.detect {
             Some(detect) => Depth::for_conditions(detect, conditions.iter().map(|condition| condition.cel.as_str())),
             None => Depth::Gate,

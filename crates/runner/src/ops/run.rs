@@ -385,14 +385,13 @@ fn note(lease: &Lease, text: String) -> RunEvent {
 /// Keeps how long steps took, for the estimates of the next plan.
 fn keep_measured(store: &dyn Store, plan: &Plan, run: &RunId, now: Timestamp) -> Result<(), Problem> {
     for recorded in store.journal(run, Seq(0))? {
-        if let RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, took } = recorded.event {
-            if let Some(step) = steps(plan).find(|own| own.id == step) {
+        if let RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, took } = recorded.event
+            && let Some(step) = steps(plan).find(|own| own.id == step) {
                 let acts = !matches!(step.action, Action::Look | Action::Confirm { .. });
                 if acts || matches!(step.role, StepRole::Rejoin | StepRole::HopComplete) {
                     store.save_measured(plan.pack.as_str(), quorate_planner::estimate::role_name(step.role), took.as_secs_f64(), now)?;
                 }
             }
-        }
     }
     Ok(())
 }

@@ -2,7 +2,11 @@
 //!
 //! Invariant: the scratch member has its own token, its own ports and its own folder; the live cluster never hears of it.
 
-use super::{super::live::LiveHands, arg};
+use super::{
+    super::live::LiveHands,
+    arg,
+    v2_keys::{V2Key, compare, keys_of},
+};
 use crate::hands::call::{Said, first_line};
 use quorate_hosts::service;
 use quorate_model::{Facts, NodeName, Release, ServiceSpec};
@@ -172,32 +176,18 @@ async fn compare_v2(hands: &LiveHands, node: &NodeName, scratch: &Scratch) -> Re
         // From 3.4 on the API is off unless it is switched on: nobody can change these keys, and nobody can read them.
         return Ok(format!("restored into a scratch member: it serves {} v2 keys; the cluster's own v2 API is off", restored.len()));
     };
-    // Keys with a time to live may have ended meanwhile; every other key of the copy must be in the cluster as it is.
-    let differing: Vec<&String> = restored.iter().filter(|(key, value)| live.get(*key).is_some_and(|now| now != *value)).map(|(key, _)| key).collect();
-    let missing = live.keys().filter(|key| !restored.contains_key(*key)).count();
-    if !differing.is_empty() || missing > 0 {
-        return Err(format!("{} keys differ and {missing} are missing in the restored copy of {}", differing.len(), live.len()));
-    }
-    Ok(format!("restored into a scratch member: {} v2 keys as in the cluster", restored.len()))
+    compare(&restored, &live)
 }
 
 /// Keys and values of the v2 store; none when the v2 API is off.
-async fn v2_keys(http: &HttpClient, endpoint: &str) -> Result<Option<BTreeMap<String, String>>, String> {
+async fn v2_keys(http: &HttpClient, endpoint: &str) -> Result<Option<BTreeMap<String, V2Key>>, String> {
     let url = format!("{endpoint}/v2/keys/?recursive=true&quorum=true");
     let answer = http.send(&HttpRequest::get(url), ASK_LIMIT).await.into_result()?;
     if answer.status == 404 {
         return Ok(None);
     }
     let body = answer.json().ok_or("the v2 API answered without JSON")?;
-    let mut keys = BTreeMap::new();
-    let mut open: Vec<&Value> = body.get("node").into_iter().collect();
-    while let Some(node) = open.pop() {
-        open.extend(node.get("nodes").and_then(Value::as_array).into_iter().flatten());
-        if let (Some(key), Some(value)) = (node.get("key").and_then(Value::as_str), node.get("value").and_then(Value::as_str)) {
-            keys.insert(key.to_owned(), value.to_owned());
-        }
-    }
-    Ok(Some(keys))
+    Ok(Some(keys_of(&body)))
 }
 
 async fn start(tools: &Path, folder: tempfile::TempDir, data: &Path, client: u16, peer: u16, more: &[&str]) -> Result<Scratch, String> {
@@ -217,7 +207,7 @@ async fn start(tools: &Path, folder: tempfile::TempDir, data: &Path, client: u16
         work_dir: None,
         grace: Duration::from_secs(5),
     };
-    let local = LocalTransport::default();
+    let local = LocalTransport;
     service::start(&local, &spec).await.into_result()?;
     let scratch = Scratch { spec, client_url, folder };
     match serves(&scratch).await {
@@ -247,7 +237,7 @@ async fn serves(scratch: &Scratch) -> Result<(), String> {
 
 /// Stops the scratch member and removes its folder.
 async fn end(scratch: Scratch) {
-    if let Answer::Failed(because) | Answer::Unknown(because) = service::stop(&LocalTransport::default(), &scratch.spec).await {
+    if let Answer::Failed(because) | Answer::Unknown(because) = service::stop(&LocalTransport, &scratch.spec).await {
         tracing::warn!(because, "a scratch member could not be stopped");
     }
     drop(scratch.folder);

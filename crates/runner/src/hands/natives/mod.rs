@@ -1,6 +1,7 @@
 //! Actions that data cannot say, by name: proofs of backups, each by a restore into a scratch member and a comparison.
 
 mod etcd;
+mod v2_keys;
 
 use super::{call::Said, live::LiveHands};
 use quorate_model::{Facts, NodeName, Release};
