@@ -109,8 +109,7 @@ fn a_command_line_that_is_wrong_does_not_parse() {
 
 #[test]
 fn every_fleet_file_in_the_documentation_is_accepted() {
-    let mut found: Vec<(String, String)> =
-        pages().iter().flat_map(|page| examples::fleets(page)).collect();
+    let mut found: Vec<(String, String)> = pages().iter().flat_map(examples::fleets).collect();
     assert!(found.len() >= 3, "only {} fleet files were found", found.len());
     let starter = root().join("crates/cli/src/commands/starter.yaml");
     found.push(("starter.yaml".into(), fs::read_to_string(starter).unwrap()));

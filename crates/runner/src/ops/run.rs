@@ -17,7 +17,7 @@ use quorate_model::{
     RunId, Seq, Step, StepRole,
 };
 use quorate_observe::Depth;
-use quorate_store::{Store, StoreError};
+use quorate_store::{Store, StoreError, is_operator_event};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -119,7 +119,9 @@ pub async fn resume(setup: &Setup, run: &RunId, options: &CarryOptions) -> Resul
     let mut first = vec![RunEvent::Resumed { holder: lease.holder.clone(), generation: lease.generation }];
     first.extend(options.break_lease.iter().map(|reason| note(&lease, format!("the lease was taken from its holder: {reason}"))));
     let last = journal.last();
-    first.extend(meanwhile(setup, &cluster, last.map(|last| last.at)).await);
+    // What people wrote while the run stood still does not count: nobody carried it then.
+    let carried = journal.iter().rev().find(|recorded| !is_operator_event(&recorded.event));
+    first.extend(meanwhile(setup, &cluster, carried.map(|carried| carried.at)).await);
     let seq = last.map_or(Seq(0), |last| last.seq);
     carry(setup, &cluster, run.clone(), lease, seq, engine, first, options).await
 }
