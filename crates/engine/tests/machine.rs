@@ -1,5 +1,7 @@
 //! The machine, driven by hand: each test is one conversation.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
+
 use jiff::{SignedDuration, Timestamp};
 use quorate_engine::{Effect, Engine, Input, Look, Phase, Verdict};
 use quorate_model::*;

@@ -5,7 +5,7 @@ use crate::{
     args::{Artifacts, Global, Output, Report as ReportArgs, ReportForm, Resume, RunCommand},
     print, site,
 };
-use quorate_model::{Plan, Recorded, RunEvent, RunId, RunState, Seq};
+use quorate_model::{Lease, Plan, Recorded, RunEvent, RunId, RunState, Seq};
 use quorate_report::{Report, words};
 use quorate_runner::{
     ops::run::{header, named, resume, say},
@@ -69,9 +69,9 @@ fn list(global: &Global, setup: &Setup) -> Result<u8, Problem> {
     let rows: Vec<Vec<String>> = runs
         .iter()
         .map(|run| {
-            let held = setup.store.lease(&run.cluster).ok().flatten().filter(|lease| lease.run == run.run && lease.expires_at > jiff::Timestamp::now());
+            let held = carrier(setup, &run.run).ok().flatten();
             let state = match (&run.state, &held) {
-                (RunState::Running, None) => "interrupted".to_owned(),
+                (RunState::Running | RunState::AwaitingApproval { .. }, None) => "interrupted".to_owned(),
                 (RunState::Running, Some(_)) => "running".to_owned(),
                 (RunState::Paused { by }, _) => format!("paused by {by}"),
                 (RunState::AwaitingApproval { step }, _) => format!("waits for approval of {step}"),
@@ -85,6 +85,13 @@ fn list(global: &Global, setup: &Setup) -> Result<u8, Problem> {
     Ok(0)
 }
 
+/// Who carries a run now: its lease is held and has not ended.
+fn carrier(setup: &Setup, run: &RunId) -> Result<Option<Lease>, Problem> {
+    let cluster = header(setup, run)?.cluster;
+    let lease = setup.store.lease(&cluster)?;
+    Ok(lease.filter(|lease| lease.run == *run && lease.expires_at > jiff::Timestamp::now()))
+}
+
 fn end_word(end: &quorate_model::RunEnd) -> String {
     match end {
         quorate_model::RunEnd::Succeeded => "succeeded".into(),
@@ -96,7 +103,11 @@ fn end_word(end: &quorate_model::RunEnd) -> String {
 fn show(global: &Global, setup: &Setup, run: &RunId) -> Result<u8, Problem> {
     let (_, _, report) = fold(setup, run)?;
     let report = report.at(jiff::Timestamp::now());
-    let answer = report.answer();
+    let mut answer = report.answer();
+    let ended = matches!(report.state, RunState::Ended { .. } | RunState::Paused { .. });
+    if !ended && carrier(setup, run)?.is_none() {
+        answer.must_act = format!("you: nobody carries this run any more; `quorate run resume {run}` goes on");
+    }
     if global.output == Output::Json {
         print::json(&json!({ "schema": 1, "run": run, "outcome": report.outcome(), "answer": answer }));
     } else {
@@ -130,6 +141,9 @@ fn tell(setup: &Setup, run: &RunId, event: RunEvent, said: &str) -> Result<u8, P
 fn approve(setup: &Setup, run: &RunId) -> Result<u8, Problem> {
     match header(setup, run)?.state {
         RunState::AwaitingApproval { step } => {
+            if carrier(setup, run)?.is_none() {
+                print::say(&format!("nobody carries this run any more: after the yes, `quorate run resume {run}` goes on"));
+            }
             tell(setup, run, RunEvent::Approved { step: step.clone(), by: holder().who }, &format!("{step} is approved"))
         }
         _ => Err(Problem::new(NOT_NOW, format!("run {run} waits for no approval")).hint(format!("see `quorate run show {run}`"))),

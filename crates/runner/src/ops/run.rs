@@ -13,7 +13,7 @@ use crate::{
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
-    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
+    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
     RunId, Seq, Step, StepRole,
 };
 use quorate_observe::Depth;
@@ -130,7 +130,11 @@ pub async fn resume(setup: &Setup, run: &RunId, options: &CarryOptions) -> Resul
 /// A cluster that cannot be looked at says nothing here; the look at the world after this says so.
 async fn meanwhile(setup: &Setup, cluster: &Cluster, since: Option<Timestamp>) -> Vec<RunEvent> {
     let (Some(since), Ok((observer, _))) = (since, setup.observer(cluster)) else { return Vec::new() };
-    let seen = observer.look(Depth::Gate, Timestamp::now()).await;
+    let mut seen = observer.look(Depth::Gate, Timestamp::now()).await;
+    if seen.nodes.iter().any(|node| node.reach == Reach::Reachable && node.process.is_none()) {
+        // A hand that starts a member writes no pid file: only the longer look goes through every process.
+        seen = observer.look(Depth::Full, Timestamp::now()).await;
+    }
     let started = |node: &NodeObservation| {
         let process = node.process.as_ref()?;
         let at = process.started_at.filter(|at| *at > since)?;
@@ -166,7 +170,9 @@ async fn carry(
     if options.yes {
         approve_all(&plan, &person);
     }
-    let watch = if options.no_probe { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
+    // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
+    let unwatched = options.no_probe || plan.kind == PlanKind::RollbackRestore;
+    let watch = if unwatched { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
     let store = setup.store.clone();
     let given = plan.clone();
     let work = tokio::spawn(async move {
