@@ -10,7 +10,11 @@ use quorate_transport::{
     Answer, LocalTransport,
     http::{HttpClient, HttpRequest},
 };
-use std::{fs, os::unix::fs::PermissionsExt, time::{Duration, Instant}};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -23,14 +27,20 @@ pub(crate) fn roll(bed: &Bed, to: &str) -> Result<f64, String> {
     let cluster = bed.cluster()?;
     let to: Release = to.parse().map_err(said)?;
     bed.runtime.block_on(async {
-        let artifact = bed.setup.artifact(&cluster.pack, &to).ok_or(format!("etcd {to} is not at hand"))?;
+        let artifact =
+            bed.setup.artifact(&cluster.pack, &to).ok_or(format!("etcd {to} is not at hand"))?;
         let files = bed.setup.cache.bring(&artifact).await.map_err(said)?;
-        let server = artifact.files.iter().position(|file| file.name == "etcd").and_then(|at| files.get(at));
+        let server =
+            artifact.files.iter().position(|file| file.name == "etcd").and_then(|at| files.get(at));
         let server = server.ok_or(format!("etcd {to} has no server"))?;
         let http = HttpClient::new(None, None).map_err(said)?;
         let mut staged = Vec::new();
         for node in &cluster.nodes {
-            let binary = node.service.as_ref().and_then(|spec| spec.binary()).ok_or(format!("{} has no binary", node.name))?;
+            let binary = node
+                .service
+                .as_ref()
+                .and_then(|spec| spec.binary())
+                .ok_or(format!("{} has no binary", node.name))?;
             let beside = binary.with_extension("bare");
             fs::copy(server, &beside).map_err(said)?;
             fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).map_err(said)?;

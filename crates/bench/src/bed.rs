@@ -3,6 +3,7 @@
 //! Releases come from `QUORATE_ARTIFACTS` (laid out `DIR/etcd/<release>/<binary>`), else through the machine's own apt.
 
 use quorate_hosts::artifacts::silent;
+use quorate_model::Seq;
 use quorate_model::{Cluster, Policy, Release};
 use quorate_packs::Packs;
 use quorate_report::{Report, json};
@@ -16,9 +17,12 @@ use quorate_runner::{
     },
     setup::{Setup, SetupOptions},
 };
-use quorate_model::Seq;
 use serde_json::Value;
-use std::{fmt::Display, path::PathBuf, sync::atomic::{AtomicU32, Ordering}};
+use std::{
+    fmt::Display,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+};
 use tokio::runtime::Runtime;
 
 /// Beds of this process, so that each has a name of its own.
@@ -62,7 +66,8 @@ impl Bed {
     pub(crate) fn up(releases: &[&str]) -> Result<Self, String> {
         let runtime = Runtime::new().map_err(said)?;
         let folder = tempfile::Builder::new().prefix("quorate-bench-").tempdir().map_err(said)?;
-        let name = format!("bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("bench-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let first = releases.first().ok_or("a cluster needs a release")?;
         let request = LabRequest {
             pack: "etcd".into(),
@@ -97,14 +102,20 @@ impl Bed {
     }
 
     /// Upgrades as `quorate upgrade` does, with a changed policy, and gives the report's document.
-    pub(crate) fn upgrade(&self, to: &str, probed: bool, change: impl FnOnce(&mut Policy)) -> Result<Value, String> {
+    pub(crate) fn upgrade(
+        &self,
+        to: &str,
+        probed: bool,
+        change: impl FnOnce(&mut Policy),
+    ) -> Result<Value, String> {
         let cluster = self.cluster()?;
         let mut policy = cluster.policy.clone();
         change(&mut policy);
         let to = release(to).map_err(said)?;
         self.runtime.block_on(async {
             let options = PlanOptions { policy: Some(policy), parent: None, progress: &silent };
-            let Made::Plan(plan) = make(&self.setup, cluster, &to, options).await.map_err(said)? else {
+            let Made::Plan(plan) = make(&self.setup, cluster, &to, options).await.map_err(said)?
+            else {
                 return Err(format!("the cluster runs {to} already"));
             };
             prepare(&self.setup, &plan, |_, _| {}).await.map_err(said)?;

@@ -61,8 +61,16 @@ impl Figure {
                 (Side::Below, false) => ("<=", "MISSED"),
                 (Side::Above, false) => (">=", "MISSED"),
             };
-            let more: Vec<String> = self.more.iter().map(|(key, value)| format!("{key} {value}")).collect();
-            return format!("{:<20} {:>10} {} {sign} {}  {verdict}  {}", self.bench, round(self.value), self.unit, self.bar, more.join(", "));
+            let more: Vec<String> =
+                self.more.iter().map(|(key, value)| format!("{key} {value}")).collect();
+            return format!(
+                "{:<20} {:>10} {} {sign} {}  {verdict}  {}",
+                self.bench,
+                round(self.value),
+                self.unit,
+                self.bar,
+                more.join(", ")
+            );
         }
         let mut line = json!({
             "bench": self.bench, "value": round(self.value), "unit": self.unit, "bar": self.bar, "holds": self.holds(),
@@ -80,7 +88,9 @@ pub(crate) fn median(runs: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     match (sorted.get(middle), middle.checked_sub(1).and_then(|below| sorted.get(below))) {
-        (Some(upper), Some(lower)) if sorted.len() % 2 == 0 => f64::midpoint(*upper, *lower),
+        (Some(upper), Some(lower)) if sorted.len().is_multiple_of(2) => {
+            f64::midpoint(*upper, *lower)
+        }
         (Some(upper), _) => *upper,
         (None, _) => f64::NAN,
     }
@@ -106,8 +116,14 @@ mod tests {
     fn a_line_carries_the_promised_keys() {
         let line = Figure::at_most("x", 1.23456, "s", 1.0).over(&[1.0, 2.0]).line(true);
         let value: Value = serde_json::from_str(&line).expect("JSON");
-        assert_eq!(value, json!({"bench": "x", "value": 1.2346, "unit": "s", "bar": 1.0, "holds": false, "min": 1.0, "max": 2.0, "runs": [1.0, 2.0]}));
+        assert_eq!(
+            value,
+            json!({"bench": "x", "value": 1.2346, "unit": "s", "bar": 1.0, "holds": false, "min": 1.0, "max": 2.0, "runs": [1.0, 2.0]})
+        );
         assert!(Figure::at_least("x", 2.0, "1/s", 1.0).holds());
-        assert!(!Figure::at_least("x", f64::NAN, "1/s", 1.0).holds(), "what could not be measured does not hold");
+        assert!(
+            !Figure::at_least("x", f64::NAN, "1/s", 1.0).holds(),
+            "what could not be measured does not hold"
+        );
     }
 }

@@ -4,10 +4,14 @@
 //! proving. A plan is dropped once proved: it belongs in the store. The work is done in a child, whose peak memory is the
 //! figure.
 
-use crate::{Measured, figure::{Figure, median}, machine};
+use crate::{
+    Measured,
+    figure::{Figure, median},
+    machine,
+};
 use quorate_model::{
-    ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeObservation, Observation, Policy, Reach,
-    Release, Role, ServiceSpec, Setting, SettingSource,
+    ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeObservation,
+    Observation, Policy, Reach, Release, Role, ServiceSpec, Setting, SettingSource,
 };
 use quorate_packs::{Pack, Packs};
 use quorate_planner::{Measured as StepTimes, PlanRequest, Planned, plan};
@@ -34,7 +38,8 @@ pub(crate) fn measure() -> Measured {
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        let said: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+        let said: Value =
+            serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
         secs.push(said["secs"].as_f64().ok_or("the child told no time")?);
         memory.push(said["memory_mb"].as_f64().ok_or("the child told no memory")?);
         steps = said["steps"].clone();
@@ -46,7 +51,10 @@ pub(crate) fn measure() -> Measured {
         .with("steps_each", steps)
         .with("cores", cores)
         .with("load", machine::load());
-    Ok(vec![time, Figure::at_most("plan_fleet_memory", median(&memory), "MB", MEMORY_BAR_MB).over(&memory)])
+    Ok(vec![
+        time,
+        Figure::at_most("plan_fleet_memory", median(&memory), "MB", MEMORY_BAR_MB).over(&memory),
+    ])
 }
 
 fn cores() -> usize {
@@ -82,9 +90,14 @@ fn work() -> Result<Value, String> {
     let steps: Vec<Result<usize, String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = fleet
             .chunks(share)
-            .map(|part| scope.spawn(|| part.iter().map(|one| prove(pack, one, &to, &artifacts)).sum()))
+            .map(|part| {
+                scope.spawn(|| part.iter().map(|one| prove(pack, one, &to, &artifacts)).sum())
+            })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a thread ended early".into()))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread ended early".into())))
+            .collect()
     });
     let secs = began.elapsed().as_secs_f64();
     let steps: usize = steps.into_iter().sum::<Result<usize, String>>()?;
@@ -93,7 +106,12 @@ fn work() -> Result<Value, String> {
 }
 
 /// Plans one cluster and proves the plan; gives the number of its steps.
-fn prove(pack: &Pack, one: &Declared, to: &Release, artifacts: &[ArtifactRef]) -> Result<usize, String> {
+fn prove(
+    pack: &Pack,
+    one: &Declared,
+    to: &Release,
+    artifacts: &[ArtifactRef],
+) -> Result<usize, String> {
     let measured = StepTimes::new();
     let request = PlanRequest {
         cluster: &one.cluster,
@@ -188,7 +206,9 @@ fn id(cluster: usize, member: usize) -> String {
 fn words(name: &str, cluster: usize, member: usize) -> Vec<String> {
     let client = address(cluster, member, 2379);
     let peer = address(cluster, member, 2380);
-    let all: Vec<String> = (0..MEMBERS).map(|other| format!("{name}-{other}={}", address(cluster, other, 2380))).collect();
+    let all: Vec<String> = (0..MEMBERS)
+        .map(|other| format!("{name}-{other}={}", address(cluster, other, 2380)))
+        .collect();
     vec![
         format!("/opt/{name}-{member}/bin/etcd"),
         format!("--name={name}-{member}"),
@@ -204,7 +224,11 @@ fn words(name: &str, cluster: usize, member: usize) -> Vec<String> {
 }
 
 fn node(name: &str, member: usize, argv: Vec<String>) -> Node {
-    let client = argv.iter().find_map(|word| word.strip_prefix("--advertise-client-urls=")).unwrap_or_default().to_owned();
+    let client = argv
+        .iter()
+        .find_map(|word| word.strip_prefix("--advertise-client-urls="))
+        .unwrap_or_default()
+        .to_owned();
     Node {
         name: format!("{name}-{member}").as_str().into(),
         group: "server".into(),
@@ -222,7 +246,13 @@ fn node(name: &str, member: usize, argv: Vec<String>) -> Node {
     }
 }
 
-fn seen(name: &str, cluster: usize, member: usize, at: &Release, argv: &[String]) -> NodeObservation {
+fn seen(
+    name: &str,
+    cluster: usize,
+    member: usize,
+    at: &Release,
+    argv: &[String],
+) -> NodeObservation {
     let setting = |word: &String| {
         let (key, value) = word.split_once('=')?;
         Some(Setting { source: SettingSource::Flag, key: key.to_owned(), value: value.to_owned() })

@@ -3,7 +3,13 @@
 //! The naive loop runs on a cluster of the same shape with the same probe, in the same run; its sleep is shortened, which
 //! does not shorten its gaps: every member is back long before.
 
-use crate::{Measured, bed::Bed, figure::{Figure, median}, machine::load, naive};
+use crate::{
+    Measured,
+    bed::Bed,
+    figure::{Figure, median},
+    machine::load,
+    naive,
+};
 use quorate_model::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -24,7 +30,8 @@ pub(crate) fn measure() -> Measured {
         let bed = Bed::up(&ROAD)?;
         let report = bed.upgrade(ROAD[2], true, considerate)?;
         let client = &report["client"];
-        let (gap, baseline) = (number(client, "write_gap_max_ms")?, number(client, "baseline_gap_max_ms")?);
+        let (gap, baseline) =
+            (number(client, "write_gap_max_ms")?, number(client, "baseline_gap_max_ms")?);
         lost += client["writes_lost"].as_u64().ok_or("nobody knows how many writes were lost")?;
         above.push(gap - baseline);
         worst.push(gap);

@@ -38,11 +38,15 @@ pub(crate) fn load() -> f64 {
 
 /// The optimised `quorate` beside this program.
 pub(crate) fn quorate() -> Result<PathBuf, String> {
-    let own = std::env::current_exe().map_err(|error| format!("this program does not know where it is: {error}"))?;
+    let own = std::env::current_exe()
+        .map_err(|error| format!("this program does not know where it is: {error}"))?;
     let path = own.with_file_name("quorate");
     if path.is_file() {
         Ok(path)
     } else {
-        Err(format!("{} is missing: build it with `cargo build --release -p quorate-cli`", path.display()))
+        Err(format!(
+            "{} is missing: build it with `cargo build --release -p quorate-cli`",
+            path.display()
+        ))
     }
 }

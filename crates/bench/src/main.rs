@@ -22,8 +22,11 @@ use std::process::ExitCode;
 /// What a benchmark gives.
 type Measured = Result<Vec<Figure>, String>;
 
+/// A benchmark.
+type Bench = fn() -> Measured;
+
 /// Every benchmark by its name, the quick ones first.
-const BENCHES: [(&str, fn() -> Measured); 7] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("path_1000", paths::measure),
     ("plan_fleet", fleet::measure),
     ("cold_start", cold::measure),
@@ -50,7 +53,10 @@ fn wish(mut words: impl Iterator<Item = String>) -> Result<Wish, String> {
             name if BENCHES.iter().any(|(known, _)| *known == name) => wish.names.push(word),
             other => {
                 let known: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
-                return Err(format!("there is no benchmark `{other}`; there are: {}", known.join(", ")));
+                return Err(format!(
+                    "there is no benchmark `{other}`; there are: {}",
+                    known.join(", ")
+                ));
             }
         }
     }
@@ -69,7 +75,8 @@ fn main() -> ExitCode {
         }
     };
     let mut code = ExitCode::SUCCESS;
-    let chosen = |name: &str| wish.names.is_empty() || wish.names.iter().any(|wanted| wanted == name);
+    let chosen =
+        |name: &str| wish.names.is_empty() || wish.names.iter().any(|wanted| wanted == name);
     for (name, measure) in BENCHES.iter().filter(|(name, _)| chosen(name)) {
         match measure() {
             Ok(figures) => figures.iter().for_each(|figure| println!("{}", figure.line(wish.json))),

@@ -10,18 +10,38 @@ use quorate_transport::LocalTransport;
 use std::{fs, path::Path, time::Duration};
 
 /// Rolls a cluster over these releases, the first of which it runs, and gives what clients saw.
-pub(crate) fn roll(bed: &Bed, releases: &[&str], pause: Duration, baseline: Duration) -> Result<ClientFigures, String> {
+pub(crate) fn roll(
+    bed: &Bed,
+    releases: &[&str],
+    pause: Duration,
+    baseline: Duration,
+) -> Result<ClientFigures, String> {
     let cluster = bed.cluster()?;
     let pack = bed.setup.pack(cluster).map_err(said)?;
-    let releases = releases.iter().map(|text| text.parse().map_err(said)).collect::<Result<Vec<Release>, String>>()?;
+    let releases = releases
+        .iter()
+        .map(|text| text.parse().map_err(said))
+        .collect::<Result<Vec<Release>, String>>()?;
     let first = releases.first().ok_or("a cluster runs some release")?;
-    let probe = bed.runtime.block_on(async { ClientProbe::start(pack.clone(), cluster, ProbeOptions::new(first.clone())) }).map_err(said)?;
+    let probe = bed
+        .runtime
+        .block_on(async {
+            ClientProbe::start(pack.clone(), cluster, ProbeOptions::new(first.clone()))
+        })
+        .map_err(said)?;
     bed.runtime.block_on(async {
         probe.baseline(baseline).await;
         for release in releases.iter().skip(1) {
-            let artifact = bed.setup.artifact(&cluster.pack, release).ok_or(format!("etcd {release} is not at hand"))?;
+            let artifact = bed
+                .setup
+                .artifact(&cluster.pack, release)
+                .ok_or(format!("etcd {release} is not at hand"))?;
             let files = bed.setup.cache.bring(&artifact).await.map_err(said)?;
-            let server = artifact.files.iter().position(|file| file.name == "etcd").and_then(|at| files.get(at));
+            let server = artifact
+                .files
+                .iter()
+                .position(|file| file.name == "etcd")
+                .and_then(|at| files.get(at));
             let server = server.ok_or(format!("etcd {release} has no server"))?;
             for node in &cluster.nodes {
                 let spec = node.service.as_ref().ok_or(format!("{} has no service", node.name))?;
@@ -42,5 +62,6 @@ fn replace(live: &Path, new: &Path) -> Result<(), String> {
     fs::remove_file(live).map_err(|error| format!("cannot remove {}: {error}", live.display()))?;
     fs::copy(new, live).map_err(|error| format!("cannot copy to {}: {error}", live.display()))?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(live, mode).map_err(|error| format!("cannot make {} a program: {error}", live.display()))
+    fs::set_permissions(live, mode)
+        .map_err(|error| format!("cannot make {} a program: {error}", live.display()))
 }

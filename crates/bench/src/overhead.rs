@@ -4,7 +4,12 @@
 //! The bars are for the controller without the client's view: the load of a client is not the controller's own work, it is
 //! shown beside. Programs that looks start on the host (the product's own tool, asked for a hash) are shown apart.
 
-use crate::{Measured, bed::{Bed, folders, said}, figure::Figure, machine};
+use crate::{
+    Measured,
+    bed::{Bed, folders, said},
+    figure::Figure,
+    machine,
+};
 use quorate_runner::ops::lab::shared_cache;
 use std::{
     io::{BufRead, BufReader},
@@ -45,7 +50,16 @@ fn run(probed: bool) -> Result<Cost, String> {
     let bed = Bed::up(&["3.4.23", "3.5.16"])?;
     let mut command = Command::new(machine::quorate()?);
     command.arg("--fleet").arg(&bed.setup.fleet_file).arg("--state").arg(&bed.setup.state_dir);
-    command.args(["--output", "json", "upgrade", bed.cluster()?.name.as_str(), "--to", "3.5.16", "--yes", "--soak"]);
+    command.args([
+        "--output",
+        "json",
+        "upgrade",
+        bed.cluster()?.name.as_str(),
+        "--to",
+        "3.5.16",
+        "--yes",
+        "--soak",
+    ]);
     command.arg(SOAK_SECS.to_string());
     for folder in folders() {
         command.arg("--artifacts").arg(folder);
@@ -54,7 +68,12 @@ fn run(probed: bool) -> Result<Cost, String> {
         command.arg("--no-probe");
     }
     command.env("XDG_CACHE_HOME", shared_cache().parent().unwrap_or(std::path::Path::new("/tmp")));
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(said)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(said)?;
     let cost = watch(&mut child);
     // Only this child, by its own handle: the cluster goes with the bed, and a journal that ends here harms nobody.
     let killed = child.kill().and_then(|()| child.wait());
@@ -77,18 +96,23 @@ fn watch(child: &mut Child) -> Result<Cost, String> {
     let give_up = Instant::now() + UNTIL_GATE;
     loop {
         let left = give_up.saturating_duration_since(Instant::now());
-        let line = lines.recv_timeout(left).map_err(|_| "the run did not come to its first soak")?;
+        let line =
+            lines.recv_timeout(left).map_err(|_| "the run did not come to its first soak")?;
         if line.contains("\"waiting\"") && line.contains("\"soak\"") {
             break;
         }
     }
     let gone = || "the run ended while it was measured".to_owned();
-    let (cpu, children) = (machine::cpu(pid).ok_or_else(gone)?, machine::cpu_of_children(pid).ok_or_else(gone)?);
+    let (cpu, children) =
+        (machine::cpu(pid).ok_or_else(gone)?, machine::cpu_of_children(pid).ok_or_else(gone)?);
     let began = Instant::now();
     std::thread::sleep(MEASURED);
     let secs = began.elapsed().as_secs_f64();
-    let (cpu_after, children_after) = (machine::cpu(pid).ok_or_else(gone)?, machine::cpu_of_children(pid).ok_or_else(gone)?);
-    let percent = |before: Duration, after: Duration| crate::figure::round(100.0 * after.saturating_sub(before).as_secs_f64() / secs);
+    let (cpu_after, children_after) =
+        (machine::cpu(pid).ok_or_else(gone)?, machine::cpu_of_children(pid).ok_or_else(gone)?);
+    let percent = |before: Duration, after: Duration| {
+        crate::figure::round(100.0 * after.saturating_sub(before).as_secs_f64() / secs)
+    };
     Ok(Cost {
         cpu_percent: percent(cpu, cpu_after),
         children_percent: percent(children, children_after),

@@ -5,7 +5,12 @@
 //! and caught up (`floor_secs`). Staging, the backup and its proof, and the wait for the cluster version are not in it.
 //! `bare_secs` is beside it: the same by the shortest script that waits for the same thing, on a cluster of the same shape.
 
-use crate::{Measured, bare, bed::Bed, figure::{Figure, median}, machine::load};
+use crate::{
+    Measured, bare,
+    bed::Bed,
+    figure::{Figure, median},
+    machine::load,
+};
 use quorate_model::Policy;
 use std::time::Duration;
 
@@ -15,7 +20,8 @@ const RUNS: usize = 5;
 const BAR: f64 = 1.10;
 
 pub(crate) fn measure() -> Measured {
-    let (mut ratios, mut rolling, mut floors, mut bares) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ratios, mut rolling, mut floors, mut bares) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let bed = Bed::up(&[FROM, TO])?;
         let report = bed.upgrade(TO, false, hasty)?;

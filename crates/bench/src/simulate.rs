@@ -1,6 +1,10 @@
 //! `sim_rate`: simulated runs a second on one core.
 
-use crate::{Measured, figure::{Figure, median}, machine::load};
+use crate::{
+    Measured,
+    figure::{Figure, median},
+    machine::load,
+};
 use std::time::Instant;
 
 /// Seeds of one measurement: some tenths of a second.
@@ -20,5 +24,7 @@ pub(crate) fn measure() -> Measured {
         }
         runs.push(f64::from(SEEDS) / began.elapsed().as_secs_f64());
     }
-    Ok(vec![Figure::at_least("sim_rate", median(&runs), "runs/s", BAR).over(&runs).with("load", load())])
+    Ok(vec![
+        Figure::at_least("sim_rate", median(&runs), "runs/s", BAR).over(&runs).with("load", load()),
+    ])
 }

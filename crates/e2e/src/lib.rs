@@ -248,7 +248,22 @@ pub fn until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Reads a child to its end.
+/// Longer than any run of a test takes on a busy machine, shorter than a test may.
+const CHILD_LIMIT: Duration = Duration::from_secs(200);
+
+/// Reads a child to its end. One that waits for somebody who never comes is killed, and the test fails.
+#[track_caller]
 pub fn finish(child: Child) -> Said {
-    Said::of(&child.wait_with_output().expect("the child ends"))
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
+    let (sender, ended) = std::sync::mpsc::channel();
+    // The receiver is gone only when the test has failed already.
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    match ended.recv_timeout(CHILD_LIMIT) {
+        Ok(output) => Said::of(&output.expect("the child ends")),
+        Err(_) => {
+            let killed = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            let said = ended.recv().ok().and_then(Result::ok).map(|output| Said::of(&output));
+            panic!("process {pid} did not end within {CHILD_LIMIT:?} ({killed:?}): {said:?}");
+        }
+    }
 }

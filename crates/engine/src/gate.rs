@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use quorate_model::{Gate, NodeName, Unsafe, WaitingOn};
 use std::time::Duration;
 
-/// An invariant that breaks because of another member halts the run after this. A single lost answer on a busy host is
-/// no reason to wake anybody; a second member that is really gone is one, and must be told within five seconds: this leaves
+/// An invariant that breaks because of another member halts the run this long after it was last seen to hold, and not
+/// before a second look has seen it broken. A single lost answer on a busy host is no reason to wake anybody; a second member that is really gone is one, and must be told within five seconds: this leaves
 /// the other three to the looks themselves, which wait for a host that does not answer.
 pub(crate) const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -45,14 +45,16 @@ pub(crate) struct GateClock {
     began: Timestamp,
     good_in_row: u32,
     good_since: Option<Timestamp>,
-    unsafe_since: Option<Timestamp>,
+    /// When nothing was last seen to break, and looks in a row since then that saw it.
+    safe_at: Timestamp,
+    unsafe_in_row: u32,
     last: String,
 }
 
 impl GateClock {
     pub(crate) fn new(gate: Gate, node: Option<NodeName>, now: Timestamp) -> Self {
         let last = "nothing has been seen yet".to_owned();
-        Self { gate, node, began: now, good_in_row: 0, good_since: None, unsafe_since: None, last }
+        Self { gate, node, began: now, good_in_row: 0, good_since: None, safe_at: now, unsafe_in_row: 0, last }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -64,16 +66,16 @@ impl GateClock {
         let waiting = match verdict {
             Verdict::Holds => return self.good(now),
             Verdict::NotYet(on) => {
-                self.unsafe_since = None;
+                self.safe(now);
                 on
             }
             Verdict::Unseen(what) => WaitingOn::Unseen { node: self.node.clone(), what },
             Verdict::Differs(differs) => WaitingOn::Unseen { node: self.node.clone(), what: differs.join("; ") },
             Verdict::Unsafe(reason) => {
-                let from = *self.unsafe_since.get_or_insert(now);
+                self.unsafe_in_row += 1;
                 self.good_in_row = 0;
                 self.good_since = None;
-                if since(from, now) >= GUARD_PATIENCE {
+                if self.unsafe_in_row >= 2 && since(self.safe_at, now) >= GUARD_PATIENCE {
                     return GateSays::Broken(reason);
                 }
                 return GateSays::LookAt(after(now, self.gate.look_every), None);
@@ -88,8 +90,13 @@ impl GateClock {
         GateSays::LookAt(after(now, self.gate.look_every), Some(waiting))
     }
 
+    fn safe(&mut self, now: Timestamp) {
+        self.safe_at = now;
+        self.unsafe_in_row = 0;
+    }
+
     fn good(&mut self, now: Timestamp) -> GateSays {
-        self.unsafe_since = None;
+        self.safe(now);
         self.good_in_row += 1;
         let from = *self.good_since.get_or_insert(now);
         let left = self.gate.soak.saturating_sub(since(from, now));
