@@ -38,7 +38,8 @@ pub(crate) fn bless() -> Result<(), String> {
 }
 
 fn install() -> Result<(), String> {
-    let missing: Vec<&str> = PACKAGES.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
     if !missing.is_empty() {
         command("apt-get", ["update"]).run()?;
         command("apt-get", ["install", "-y", "--no-install-recommends"]).args(missing).run()?;
@@ -54,6 +55,8 @@ fn deny() -> Result<(), String> {
     if has("cargo-deny") {
         return cargo(["deny", "check", "bans", "licenses", "sources"]).run();
     }
-    eprintln!("=== cargo-deny is not installed: `tidy` has checked licences and sources of the lock file in its place");
+    eprintln!(
+        "=== cargo-deny is not installed: `tidy` has checked licences and sources of the lock file in its place"
+    );
     Ok(())
 }

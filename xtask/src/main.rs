@@ -55,7 +55,9 @@ fn main() -> ExitCode {
         }
         Script::Check => ci::check(),
         Script::Test => ci::test(),
-        Script::Sim { args } => shell::cargo(["run", "--release", "-q", "-p", "quorate-sim", "--"]).args(args).run(),
+        Script::Sim { args } => {
+            shell::cargo(["run", "--release", "-q", "-p", "quorate-sim", "--"]).args(args).run()
+        }
         Script::Tidy => tidy::run(),
         Script::Bless => ci::bless(),
         Script::Bench { names, output } => bench::run(&names, &output),

@@ -17,7 +17,11 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Line {
 
 /// Any command.
 pub(crate) fn command<const N: usize>(program: &str, args: [&str; N]) -> Line {
-    Line { program: program.into(), args: args.iter().map(OsString::from).collect(), env: Vec::new() }
+    Line {
+        program: program.into(),
+        args: args.iter().map(OsString::from).collect(),
+        env: Vec::new(),
+    }
 }
 
 impl Line {

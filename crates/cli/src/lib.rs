@@ -75,7 +75,12 @@ fn with_runtime(global: &Global, command: Command) -> Result<u8, Problem> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Problem::new(quorate_runner::problem::BUG, format!("the runtime does not start: {error}")))?;
+        .map_err(|error| {
+            Problem::new(
+                quorate_runner::problem::BUG,
+                format!("the runtime does not start: {error}"),
+            )
+        })?;
     runtime.block_on(async {
         match command {
             Command::Demo(args) => commands::demo::run(global, args).await,

@@ -53,7 +53,8 @@ pub(crate) fn problem(problem: &Problem, global: &Global) {
         }));
     }
     let color = colored(global.color, &std::io::stderr());
-    let (red, cyan, dim, end) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[2m", "\x1b[0m") } else { ("", "", "", "") };
+    let (red, cyan, dim, end) =
+        if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[2m", "\x1b[0m") } else { ("", "", "", "") };
     say(&format!("{red}error{end}{dim}[{}]{end}: {text}", code.id));
     for cause in causes {
         say(&format!("  because: {cause}"));

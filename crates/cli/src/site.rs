@@ -21,7 +21,12 @@ pub(crate) fn setup(global: &Global, artifacts: &Artifacts) -> Result<Setup, Pro
 }
 
 pub(crate) fn options(global: &Global, artifacts: &Artifacts) -> SetupOptions {
-    SetupOptions { fleet: global.fleet.clone(), state: global.state.clone(), artifacts: artifacts.artifacts.clone(), cache: None }
+    SetupOptions {
+        fleet: global.fleet.clone(),
+        state: global.state.clone(),
+        artifacts: artifacts.artifacts.clone(),
+        cache: None,
+    }
 }
 
 /// The packs: those beside the fleet file too, when there is one.

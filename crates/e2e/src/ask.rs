@@ -12,8 +12,12 @@ impl Bed {
         let text = fs::read_to_string(self.fleet()).expect("the fleet file");
         let head = "    environment: lab\n";
         let policy: String = lines.iter().map(|line| format!("      {line}\n")).collect();
-        assert!(text.contains(head) && !text.contains("\n    policy:"), "the fleet file has another form: {text}");
-        fs::write(self.fleet(), text.replacen(head, &format!("{head}    policy:\n{policy}"), 1)).expect("the fleet file");
+        assert!(
+            text.contains(head) && !text.contains("\n    policy:"),
+            "the fleet file has another form: {text}"
+        );
+        fs::write(self.fleet(), text.replacen(head, &format!("{head}    policy:\n{policy}"), 1))
+            .expect("the fleet file");
     }
     /// The state folder.
     pub fn state(&self) -> PathBuf {
@@ -31,11 +35,18 @@ impl Bed {
     /// The journal of the newest run; empty before there is one.
     pub fn journal(&self) -> Vec<Recorded> {
         let Some(run) = self.runs().into_iter().next() else { return Vec::new() };
-        self.store().map(|store| store.journal(&run.run, Seq(0)).expect("a journal")).unwrap_or_default()
+        self.store()
+            .map(|store| store.journal(&run.run, Seq(0)).expect("a journal"))
+            .unwrap_or_default()
     }
     /// Waits until the newest run's journal holds such an event, and gives the event.
     #[track_caller]
-    pub fn wait_for(&self, limit: Duration, what: &str, mut holds: impl FnMut(&RunEvent) -> bool) -> Recorded {
+    pub fn wait_for(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut holds: impl FnMut(&RunEvent) -> bool,
+    ) -> Recorded {
         let mut found = None;
         until(limit, what, || {
             found = self.journal().into_iter().find(|recorded| holds(&recorded.event));
@@ -47,7 +58,9 @@ impl Bed {
     #[track_caller]
     pub fn wait_for_start(&self, limit: Duration, role: &str) -> String {
         let seen = self.wait_for(limit, role, |event| matches!(event, RunEvent::Started { step, .. } if step.as_str().ends_with(role)));
-        let RunEvent::Started { step, .. } = seen.event else { unreachable!("only such an event was waited for") };
+        let RunEvent::Started { step, .. } = seen.event else {
+            unreachable!("only such an event was waited for")
+        };
         step.as_str().split('.').nth(1).unwrap_or_default().to_owned()
     }
     /// The newest run's report.
@@ -58,7 +71,10 @@ impl Bed {
     pub fn endpoint(&self, node: &str) -> String {
         let fleet = self.json(&["inventory"]);
         let nodes = fleet["clusters"][0]["nodes"].as_array().cloned().unwrap_or_default();
-        let found = nodes.iter().find(|one| one["name"] == node).and_then(|one| one["endpoints"]["client"].as_str());
+        let found = nodes
+            .iter()
+            .find(|one| one["name"] == node)
+            .and_then(|one| one["endpoints"]["client"].as_str());
         found.unwrap_or_else(|| panic!("{node} has no endpoint: {fleet}")).to_owned()
     }
     /// Runs the product's own client against one member.
@@ -68,7 +84,11 @@ impl Bed {
         let mut command = Command::new(tool);
         command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.endpoint(node)).args(words);
         let output = command.output().expect("etcdctl runs");
-        assert!(output.status.success(), "etcdctl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "etcdctl {words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
     /// Writes a key.
@@ -95,7 +115,9 @@ pub fn started(journal: &[Recorded]) -> Vec<String> {
 /// Steps that are over, in order, with how they ended.
 pub fn finished(journal: &[Recorded]) -> Vec<(String, Outcome)> {
     let over = |recorded: &Recorded| match &recorded.event {
-        RunEvent::Finished { step, outcome, .. } => Some((step.as_str().to_owned(), outcome.clone())),
+        RunEvent::Finished { step, outcome, .. } => {
+            Some((step.as_str().to_owned(), outcome.clone()))
+        }
         _ => None,
     };
     journal.iter().filter_map(over).collect()
@@ -112,7 +134,12 @@ pub fn hold(journal: &[Recorded]) -> Option<quorate_model::Hold> {
 /// Runs the controller that ends itself (`crashing`, whose path only a test knows): gives its exit status, none when it was killed.
 #[track_caller]
 pub fn crash(program: &str, bed: &Bed, what: &str, name: &str, when: &str) -> Option<i32> {
-    let output = Command::new(program).arg(bed.fleet()).args([what, name, when]).env("USER", "anna").output().expect("it runs");
+    let output = Command::new(program)
+        .arg(bed.fleet())
+        .args([what, name, when])
+        .env("USER", "anna")
+        .output()
+        .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     match output.status.code() {
         None => None,

@@ -54,7 +54,8 @@ impl Said {
     }
     /// The JSON document on stdout.
     pub fn json(&self) -> Value {
-        serde_json::from_str(self.out.trim()).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
+        serde_json::from_str(self.out.trim())
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
     /// Insists on an exit status.
     #[track_caller]
@@ -79,9 +80,16 @@ pub fn binary() -> PathBuf {
     }
     let target = std::env::current_exe()
         .ok()
-        .and_then(|exe| exe.ancestors().find(|folder| folder.join("release").is_dir() || folder.join("debug").is_dir()).map(Path::to_owned))
+        .and_then(|exe| {
+            exe.ancestors()
+                .find(|folder| folder.join("release").is_dir() || folder.join("debug").is_dir())
+                .map(Path::to_owned)
+        })
         .expect("tests run from the build's folder");
-    let newest = ["release/quorate", "debug/quorate"].iter().map(|name| target.join(name)).filter(|path| path.is_file());
+    let newest = ["release/quorate", "debug/quorate"]
+        .iter()
+        .map(|name| target.join(name))
+        .filter(|path| path.is_file());
     newest
         .max_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())
         .expect("build it first: cargo build --release -p quorate-cli")
@@ -98,9 +106,11 @@ pub fn artifacts() -> &'static Path {
 
 fn fetch() -> PathBuf {
     let folder = std::env::temp_dir().join("quorate-e2e-artifacts");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let cache = quorate_hosts::artifacts::Cache::open(folder.join("cache")).expect("a cache folder");
+        let cache =
+            quorate_hosts::artifacts::Cache::open(folder.join("cache")).expect("a cache folder");
         let packs = quorate_packs::Packs::builtin();
         let pack = packs.get(&"etcd".into()).expect("the etcd pack is built in");
         for text in ROAD {
@@ -109,9 +119,14 @@ fn fetch() -> PathBuf {
             if whole.join(".whole").is_file() {
                 continue;
             }
-            let artifact = quorate_runner::ops::artifacts::from_debian(&cache, pack, &release, &quorate_hosts::artifacts::silent)
-                .await
-                .unwrap_or_else(|problem| panic!("{problem}"));
+            let artifact = quorate_runner::ops::artifacts::from_debian(
+                &cache,
+                pack,
+                &release,
+                &quorate_hosts::artifacts::silent,
+            )
+            .await
+            .unwrap_or_else(|problem| panic!("{problem}"));
             let files = cache.bring(&artifact).await.expect("files of the cache");
             fs::create_dir_all(&whole).expect("a folder");
             for (file, from) in artifact.files.iter().zip(files) {
@@ -133,11 +148,31 @@ impl Bed {
     /// A lab of three members on this release; more words for `lab up` may follow (`--tls`, `--members 5`).
     pub fn up(release: &str, more: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("quorate-e2e-").tempdir().expect("a folder");
-        let name = format!("t{}", folder.path().file_name().unwrap_or_default().to_string_lossy().trim_start_matches("quorate-e2e-").to_lowercase());
+        let name = format!(
+            "t{}",
+            folder
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .trim_start_matches("quorate-e2e-")
+                .to_lowercase()
+        );
         let bed = Self { folder, name };
         let dir = bed.dir();
         let artifacts = artifacts().display().to_string();
-        let mut words = vec!["lab", "up", "etcd", "--release", release, "--name", &bed.name, "--artifacts", &artifacts, "--dir"];
+        let mut words = vec![
+            "lab",
+            "up",
+            "etcd",
+            "--release",
+            release,
+            "--name",
+            &bed.name,
+            "--artifacts",
+            &artifacts,
+            "--dir",
+        ];
         let text = dir.display().to_string();
         words.push(&text);
         words.extend(more);
@@ -178,19 +213,41 @@ impl Bed {
     }
     /// Starts it and does not wait.
     pub fn spawn(&self, words: &[&str]) -> Child {
-        self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("quorate starts")
+        self.command(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("quorate starts")
     }
     /// The command, for tests that set more of it.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.arg("--fleet").arg(self.fleet()).args(words).stdin(Stdio::null()).env("USER", "anna");
-        if matches!(words.first(), Some(&"plan" | &"upgrade" | &"apply" | &"prepare" | &"rollback" | &"detect" | &"backup" | &"restore")) {
+        command
+            .arg("--fleet")
+            .arg(self.fleet())
+            .args(words)
+            .stdin(Stdio::null())
+            .env("USER", "anna");
+        if matches!(
+            words.first(),
+            Some(
+                &"plan"
+                    | &"upgrade"
+                    | &"apply"
+                    | &"prepare"
+                    | &"rollback"
+                    | &"detect"
+                    | &"backup"
+                    | &"restore"
+            )
+        ) {
             command.arg("--artifacts").arg(artifacts());
         }
         command
     }
     fn run_bare(&self, words: &[&str]) -> Said {
-        let output = Command::new(binary()).args(words).stdin(Stdio::null()).output().expect("quorate runs");
+        let output =
+            Command::new(binary()).args(words).stdin(Stdio::null()).output().expect("quorate runs");
         Said::of(&output)
     }
     /// What `detect` says of the cluster.
@@ -207,8 +264,12 @@ impl Bed {
     pub fn pid(&self, node: &str) -> i32 {
         let seen = self.detect();
         let nodes = seen["nodes"].as_array().cloned().unwrap_or_default();
-        let found = nodes.iter().find(|one| one["name"] == node).and_then(|one| one["process"]["pid"].as_i64());
-        i32::try_from(found.unwrap_or_else(|| panic!("{node} has no process: {seen}"))).expect("a process id")
+        let found = nodes
+            .iter()
+            .find(|one| one["name"] == node)
+            .and_then(|one| one["process"]["pid"].as_i64());
+        i32::try_from(found.unwrap_or_else(|| panic!("{node} has no process: {seen}")))
+            .expect("a process id")
     }
     /// Breaks something, with the lab's own fault command.
     pub fn fault(&self, node: &str, fault: &str, more: &[&str]) {

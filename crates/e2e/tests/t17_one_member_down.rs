@@ -29,11 +29,27 @@ fn t17_one_of_three_down_refuses_every_disruptive_step() {
     // A plan that is made now mends that member first. It cannot come back (its address is taken): nobody else is touched.
     let held = std::net::TcpListener::bind(&address).unwrap();
     bed.limit(&["rejoin_limit_secs: 3"]);
-    let halted = bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--soak", "0", "--yes", "--no-probe"]);
+    let halted = bed.quorate(&[
+        "upgrade",
+        bed.name(),
+        "--to",
+        "3.5.16",
+        "--soak",
+        "0",
+        "--yes",
+        "--no-probe",
+    ]);
     assert!([3, 4].contains(&halted.code), "{halted:?}");
-    let stops = started(&bed.journal()).into_iter().filter(|step| step.ends_with(".stop") && !step.contains(&down)).count();
+    let stops = started(&bed.journal())
+        .into_iter()
+        .filter(|step| step.ends_with(".stop") && !step.contains(&down))
+        .count();
     assert_eq!(stops, 0, "no other member is stopped");
-    assert_eq!((bed.pid(&bed.node(1)), bed.pid(&bed.node(3))), (pids[0], pids[2]), "the others were left alone");
+    assert_eq!(
+        (bed.pid(&bed.node(1)), bed.pid(&bed.node(3))),
+        (pids[0], pids[2]),
+        "the others were left alone"
+    );
 
     drop(held);
     bed.quorate(&["run", "resume", "--yes", "--no-probe"]).expect(0);
@@ -55,13 +71,17 @@ fn t17_a_second_member_that_dies_while_one_is_down_halts_the_run() {
 fn second_dies(during: &str) {
     let bed = Bed::up("3.4.23", &[]);
     bed.limit(&["soak_secs: 60", "baseline_secs: 1"]);
-    let pids: Vec<(String, i32)> = (1..=3).map(|number| bed.node(number)).map(|node| (node.clone(), bed.pid(&node))).collect();
+    let pids: Vec<(String, i32)> =
+        (1..=3).map(|number| bed.node(number)).map(|node| (node.clone(), bed.pid(&node))).collect();
     let run = bed.spawn(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]);
     let first = bed.wait_for_start(STEP_LIMIT, &format!(".{during}"));
     let (second, pid) = pids.into_iter().find(|(node, _)| *node != first).unwrap();
     let died = jiff::Timestamp::now();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
-    let halted = bed.wait_for(Duration::from_secs(60), "the run halts", |event| matches!(event, RunEvent::Halted { .. }));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    let halted = bed.wait_for(Duration::from_secs(60), "the run halts", |event| {
+        matches!(event, RunEvent::Halted { .. })
+    });
     let said = finish(run).expect(4).says(&[&second]);
     let journal = bed.journal();
     let hold = hold(&journal).unwrap();
@@ -71,6 +91,7 @@ fn second_dies(during: &str) {
     let took = Duration::try_from(halted.at.duration_since(from)).unwrap();
     assert!(took < HALT_LIMIT, "halted after {took:?}: {hold:?}\n{}", said.err);
     assert_eq!(hold.code, "unsafe", "{hold:?}");
-    let stops: Vec<String> = started(&journal).into_iter().filter(|step| step.ends_with(".stop")).collect();
+    let stops: Vec<String> =
+        started(&journal).into_iter().filter(|step| step.ends_with(".stop")).collect();
     assert_eq!(stops, [format!("h1.{first}.stop")], "nothing more is stopped");
 }

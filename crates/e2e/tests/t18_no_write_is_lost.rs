@@ -13,14 +13,20 @@ fn t18_two_hops_under_load() {
     assert_eq!(report["outcome"], "succeeded");
     assert_eq!(report["path"], serde_json::json!(ROAD));
     let client = &report["client"];
-    let figure = |name: &str| client[name].as_u64().unwrap_or_else(|| panic!("no figure `{name}`: {client}"));
+    let figure = |name: &str| {
+        client[name].as_u64().unwrap_or_else(|| panic!("no figure `{name}`: {client}"))
+    };
     assert!(figure("writes_acked") > 1000, "there was load: {client}");
     assert_eq!(figure("writes_lost"), 0, "{client}");
     assert_eq!(figure("requests_failed"), 0, "{client}");
     assert_eq!(figure("watch_missed"), 0, "{client}");
     assert_eq!(figure("reads_stale"), 0, "{client}");
     let (worst, noise) = (figure("write_gap_max_ms"), figure("baseline_gap_max_ms"));
-    assert!(worst <= noise + GAP_LIMIT_MS, "worst gap {worst} ms, baseline {noise} ms: {}", report["report"]["client"]["gaps"]);
+    assert!(
+        worst <= noise + GAP_LIMIT_MS,
+        "worst gap {worst} ms, baseline {noise} ms: {}",
+        report["report"]["client"]["gaps"]
+    );
     assert_eq!(bed.releases(), vec![Some(ROAD[2].to_owned()); 3]);
 
     // The leader is stopped only after another one leads, and goes last.

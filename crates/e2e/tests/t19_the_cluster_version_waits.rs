@@ -15,9 +15,15 @@ fn t19_the_cluster_version_waits_for_the_last_member() {
     // The members' waves are approved one by one; before the last member two are new.
     let mut mixed = None;
     until(LIMIT * 2, "the run ends", || {
-        if let Some(RunState::AwaitingApproval { .. }) = bed.runs().first().map(|run| run.state.clone()) {
+        if let Some(RunState::AwaitingApproval { .. }) =
+            bed.runs().first().map(|run| run.state.clone())
+        {
             let seen = bed.detect();
-            let new = bed.releases().iter().filter(|release| release.as_deref() == Some("3.5.16")).count();
+            let new = bed
+                .releases()
+                .iter()
+                .filter(|release| release.as_deref() == Some("3.5.16"))
+                .count();
             if new == 2 && mixed.is_none() {
                 mixed = Some(seen["facts"]["cluster_release"].clone());
             }
@@ -31,7 +37,11 @@ fn t19_the_cluster_version_waits_for_the_last_member() {
 
     let journal = bed.journal();
     let over = finished(&journal);
-    assert_eq!(over.last().map(|(step, _)| step.as_str()), Some("h1.complete.look"), "the hop is complete only then: {over:?}");
+    assert_eq!(
+        over.last().map(|(step, _)| step.as_str()),
+        Some("h1.complete.look"),
+        "the hop is complete only then: {over:?}"
+    );
     let last_rejoin = journal.iter().rposition(|one| matches!(&one.event, RunEvent::Finished { step, .. } if step.as_str().ends_with(".rejoin")));
     let complete = journal.iter().position(|one| matches!(&one.event, RunEvent::Finished { step, .. } if step.as_str() == "h1.complete.look"));
     assert!(last_rejoin < complete);

@@ -16,7 +16,9 @@ fn t20_a_lagging_member_holds_the_gate() {
     let started_one = bed.wait_for(Duration::from_secs(90), "the first member is started", |event| {
         matches!(event, RunEvent::Acted { step, outcome: Outcome::Succeeded { .. }, .. } if step.as_str().ends_with(".start"))
     });
-    let RunEvent::Acted { step, .. } = started_one.event else { unreachable!("only such an event was waited for") };
+    let RunEvent::Acted { step, .. } = started_one.event else {
+        unreachable!("only such an event was waited for")
+    };
     let first = step.as_str().split('.').nth(1).unwrap().to_owned();
     bed.fault(&first, "freeze", &[]);
 
@@ -25,8 +27,14 @@ fn t20_a_lagging_member_holds_the_gate() {
     let hold = hold(&journal).unwrap();
     assert_eq!(hold.code, "gate-timeout", "{hold:?}");
     assert_eq!(hold.step.map(|step| step.as_str().to_owned()), Some(format!("h1.{first}.rejoin")));
-    let stops = |all: Vec<String>| all.into_iter().filter(|step| step.ends_with(".stop")).collect::<Vec<_>>();
-    assert_eq!(stops(started(&journal)), [format!("h1.{first}.stop")], "the others were left alone");
+    let stops = |all: Vec<String>| {
+        all.into_iter().filter(|step| step.ends_with(".stop")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        stops(started(&journal)),
+        [format!("h1.{first}.stop")],
+        "the others were left alone"
+    );
     let began = journal.iter().find(|one| matches!(&one.event, RunEvent::Started { step, .. } if step.as_str().ends_with(".rejoin"))).unwrap();
     let halted = journal.iter().find(|one| matches!(one.event, RunEvent::Halted { .. })).unwrap();
     let waited = halted.at.duration_since(began.at).as_secs_f64();

@@ -50,7 +50,12 @@ fn place(event: &RunEvent) -> Option<(&'static str, String)> {
 /// The events of the journal's last append: they were written at one time.
 fn last_append(journal: &[Recorded]) -> Places {
     let at = journal.last().map(|last| last.at);
-    journal.iter().rev().take_while(|recorded| Some(recorded.at) == at).filter_map(|recorded| place(&recorded.event)).collect()
+    journal
+        .iter()
+        .rev()
+        .take_while(|recorded| Some(recorded.at) == at)
+        .filter_map(|recorded| place(&recorded.event))
+        .collect()
 }
 
 /// Carries one run through as many lives as it needs; gives the places where they ended, and the journal.
@@ -73,7 +78,11 @@ fn chain(to: &str, when: impl Fn(usize) -> String) -> (Places, Vec<Recorded>) {
         assert!(lives < LIVES_MAX, "the run does not come to an end:\n{}", tail(&bed.journal()));
         match crash(CRASHING, &bed, "resume", &run, &when(lives)) {
             // Killed right after the very last append: the run is over, only its killer's word is missing.
-            None if matches!(bed.journal().last().map(|last| &last.event), Some(RunEvent::Succeeded)) => {
+            None if matches!(
+                bed.journal().last().map(|last| &last.event),
+                Some(RunEvent::Succeeded)
+            ) =>
+            {
                 places.extend(last_append(&bed.journal()));
                 break;
             }
@@ -91,9 +100,24 @@ fn chain(to: &str, when: impl Fn(usize) -> String) -> (Places, Vec<Recorded>) {
 #[track_caller]
 fn each_step_once(plan: &Plan, journal: &[Recorded]) {
     let places: Vec<u64> = journal.iter().map(|recorded| recorded.seq.0).collect();
-    assert_eq!(places, (1..=u64::try_from(journal.len()).unwrap()).collect::<Vec<_>>(), "the journal has a hole");
-    assert_eq!(journal.iter().filter(|recorded| matches!(recorded.event, RunEvent::Succeeded)).count(), 1, "{}", tail(journal));
-    let steps: Vec<String> = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps).map(|step| step.id.as_str().to_owned()).collect();
+    assert_eq!(
+        places,
+        (1..=u64::try_from(journal.len()).unwrap()).collect::<Vec<_>>(),
+        "the journal has a hole"
+    );
+    assert_eq!(
+        journal.iter().filter(|recorded| matches!(recorded.event, RunEvent::Succeeded)).count(),
+        1,
+        "{}",
+        tail(journal)
+    );
+    let steps: Vec<String> = plan
+        .hops
+        .iter()
+        .flat_map(|hop| &hop.waves)
+        .flat_map(|wave| &wave.steps)
+        .map(|step| step.id.as_str().to_owned())
+        .collect();
     let over: Vec<String> = finished(journal).into_iter().map(|(step, _)| step).collect();
     assert_eq!(over, steps, "every step is over once, in the plan's order");
     let mut succeeded: BTreeMap<String, u32> = BTreeMap::new();
@@ -121,16 +145,29 @@ fn each_member_moved_once(bed: &Bed, to: &str) {
         for key in 0..5 {
             assert_eq!(bed.get(&node, &format!("key-{key}")), format!("value-{key}"));
         }
-        let log = std::fs::read_to_string(bed.dir().join("members").join(&node).join("etcd.log")).unwrap();
-        let starts = log.lines().filter(|line| line.contains("\"starting an etcd server\"") && line.contains(to)).count();
+        let log = std::fs::read_to_string(bed.dir().join("members").join(&node).join("etcd.log"))
+            .unwrap();
+        let starts = log
+            .lines()
+            .filter(|line| line.contains("\"starting an etcd server\"") && line.contains(to))
+            .count();
         assert_eq!(starts, 1, "{node} was started {starts} times as {to}");
     }
     let seen = bed.detect();
-    let hashes: BTreeSet<String> = seen["nodes"].as_array().unwrap().iter().map(|node| node["data_hash"].to_string()).collect();
+    let hashes: BTreeSet<String> = seen["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["data_hash"].to_string())
+        .collect();
     assert_eq!(hashes.len(), 1, "the data are equal: {hashes:?}");
 }
 
 fn tail(journal: &[Recorded]) -> String {
     let from = journal.len().saturating_sub(30);
-    journal.iter().skip(from).map(|recorded| format!("{} {:?}\n", recorded.seq.0, recorded.event)).collect()
+    journal
+        .iter()
+        .skip(from)
+        .map(|recorded| format!("{} {:?}\n", recorded.seq.0, recorded.event))
+        .collect()
 }

@@ -23,7 +23,8 @@ fn t24_from_the_middle_the_binaries_go_back_one_by_one() {
     bed.quorate(&["rollback", &moved, "--yes"]).expect(0);
     assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 3]);
     let journal = bed.journal();
-    let stops: Vec<String> = started(&journal).into_iter().filter(|step| step.ends_with(".stop")).collect();
+    let stops: Vec<String> =
+        started(&journal).into_iter().filter(|step| step.ends_with(".stop")).collect();
     assert_eq!(stops.len(), 1, "only the member that had moved goes back: {stops:?}");
     assert!(stops[0].contains(&first));
     for node in 1..=3 {
@@ -48,9 +49,13 @@ fn t24_from_the_end_the_backup_is_put_back_and_the_losses_are_said() {
 
     let file = bed.scratch().join("back.json");
     bed.quorate(&["rollback", &up, "--plan-only", &file.display().to_string()]).expect(0);
-    let plan: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let plan: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let losses = plan["losses"].as_array().cloned().unwrap_or_default();
-    assert!(losses.iter().any(|loss| loss.as_str().unwrap_or_default().contains("write")), "writes since then are named as lost: {losses:?}");
+    assert!(
+        losses.iter().any(|loss| loss.as_str().unwrap_or_default().contains("write")),
+        "writes since then are named as lost: {losses:?}"
+    );
     bed.quorate(&["rollback", &up]).expect(3).says(&["--yes"]);
     assert_eq!(bed.releases(), vec![Some("3.5.16".to_owned()); 3], "nothing happens without a yes");
 
@@ -62,9 +67,17 @@ fn t24_from_the_end_the_backup_is_put_back_and_the_losses_are_said() {
         assert_eq!(bed.get(&bed.node(node), "after"), "", "a write after the backup is gone");
     }
     let over = finished(&bed.journal());
-    let restored = over.iter().filter(|(step, outcome)| step.ends_with(".restore") && matches!(outcome, Outcome::Succeeded { .. })).count();
+    let restored = over
+        .iter()
+        .filter(|(step, outcome)| {
+            step.ends_with(".restore") && matches!(outcome, Outcome::Succeeded { .. })
+        })
+        .count();
     assert_eq!(restored, 3, "each member got the copy: {over:?}");
     let report = bed.report();
-    assert!(!report["report"]["losses"].as_array().unwrap().is_empty(), "the report says what was lost");
+    assert!(
+        !report["report"]["losses"].as_array().unwrap().is_empty(),
+        "the report says what was lost"
+    );
     assert_eq!(bed.detect()["nodes"][0]["healthy"], true);
 }

@@ -9,10 +9,15 @@ fn t91_the_baseline_is_measured_before_the_first_change_and_reported() {
     bed.limit(&["soak_secs: 0", "baseline_secs: 3"]);
     bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]).expect(0);
     let journal = bed.journal();
-    let baseline = journal.iter().position(|one| matches!(one.event, RunEvent::Baseline { .. })).unwrap();
-    let first = journal.iter().position(|one| matches!(one.event, RunEvent::Started { .. })).unwrap();
+    let baseline =
+        journal.iter().position(|one| matches!(one.event, RunEvent::Baseline { .. })).unwrap();
+    let first =
+        journal.iter().position(|one| matches!(one.event, RunEvent::Started { .. })).unwrap();
     assert!(baseline < first);
-    let RunEvent::Baseline { p50_us, max_us, measured, gap_max_ms } = journal[baseline].event else { unreachable!("it was just found") };
+    let RunEvent::Baseline { p50_us, max_us, measured, gap_max_ms } = journal[baseline].event
+    else {
+        unreachable!("it was just found")
+    };
     assert!((2.5..6.0).contains(&measured.as_secs_f64()), "{measured:?}");
     assert!(p50_us > 0 && p50_us <= max_us);
     let report = bed.report();
@@ -26,9 +31,12 @@ fn t91_a_noisy_baseline_refuses_the_run() {
     let bed = Bed::up("3.4.23", &[]);
     // No machine writes without any gap at all.
     bed.limit(&["baseline_secs: 1", "baseline_noise_max_ms: 0"]);
-    bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]).expect(3).says(&["baseline_noise_max_ms", "nothing was touched"]);
+    bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"])
+        .expect(3)
+        .says(&["baseline_noise_max_ms", "nothing was touched"]);
     assert_eq!(started(&bed.journal()), Vec::<String>::new());
     assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 3]);
     // The lease is free again: a run without a client's view may go.
-    bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--soak", "0", "--yes", "--no-probe"]).expect(0);
+    bed.quorate(&["upgrade", bed.name(), "--to", "3.5.16", "--soak", "0", "--yes", "--no-probe"])
+        .expect(0);
 }

@@ -16,7 +16,10 @@ pub(crate) const PRECHECK_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Adds without ever leaving the range of time.
 pub(crate) fn after(at: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| at.checked_add(by).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// Time from one moment to a later one.
@@ -45,7 +48,9 @@ pub(crate) struct GateClock {
     began: Timestamp,
     good_in_row: u32,
     good_since: Option<Timestamp>,
-    /// When nothing was last seen to break, and looks in a row since then that saw it.
+    /// When the look under way was asked for: what it sees may be as old as that.
+    asked_at: Timestamp,
+    /// When the last look that saw nothing break was asked for, and looks in a row since then that saw it.
     safe_at: Timestamp,
     unsafe_in_row: u32,
     last: String,
@@ -54,11 +59,26 @@ pub(crate) struct GateClock {
 impl GateClock {
     pub(crate) fn new(gate: Gate, node: Option<NodeName>, now: Timestamp) -> Self {
         let last = "nothing has been seen yet".to_owned();
-        Self { gate, node, began: now, good_in_row: 0, good_since: None, safe_at: now, unsafe_in_row: 0, last }
+        Self {
+            gate,
+            node,
+            began: now,
+            good_in_row: 0,
+            good_since: None,
+            asked_at: now,
+            safe_at: now,
+            unsafe_in_row: 0,
+            last,
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.gate.name
+    }
+
+    /// A look is asked for; a cluster in an election may take seconds to answer it.
+    pub(crate) fn asked(&mut self, now: Timestamp) {
+        self.asked_at = now;
     }
 
     /// Takes one look into account.
@@ -66,11 +86,13 @@ impl GateClock {
         let waiting = match verdict {
             Verdict::Holds => return self.good(now),
             Verdict::NotYet(on) => {
-                self.safe(now);
+                self.safe();
                 on
             }
             Verdict::Unseen(what) => WaitingOn::Unseen { node: self.node.clone(), what },
-            Verdict::Differs(differs) => WaitingOn::Unseen { node: self.node.clone(), what: differs.join("; ") },
+            Verdict::Differs(differs) => {
+                WaitingOn::Unseen { node: self.node.clone(), what: differs.join("; ") }
+            }
             Verdict::Unsafe(reason) => {
                 self.unsafe_in_row += 1;
                 self.good_in_row = 0;
@@ -90,13 +112,13 @@ impl GateClock {
         GateSays::LookAt(after(now, self.gate.look_every), Some(waiting))
     }
 
-    fn safe(&mut self, now: Timestamp) {
-        self.safe_at = now;
+    fn safe(&mut self) {
+        self.safe_at = self.asked_at;
         self.unsafe_in_row = 0;
     }
 
     fn good(&mut self, now: Timestamp) -> GateSays {
-        self.safe(now);
+        self.safe();
         self.good_in_row += 1;
         let from = *self.good_since.get_or_insert(now);
         let left = self.gate.soak.saturating_sub(since(from, now));

@@ -7,7 +7,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    Action, Attempt, Gate, Hold, Outcome, Override, Plan, RunEnd, RunEvent, Step, StepId, StepRole, Unsafe, WaitingOn,
+    Action, Attempt, Gate, Hold, Outcome, Override, Plan, RunEnd, RunEvent, Step, StepId, StepRole,
+    Unsafe, WaitingOn,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -129,7 +130,9 @@ impl Engine {
     /// Steps that are over, in order, each with its outcome.
     pub fn finished(&self) -> impl Iterator<Item = (&Step, &Outcome)> {
         (0..self.steps.len()).filter_map(|index| match self.steps.status.get(index) {
-            Some(StepStatus::Finished(outcome)) => Some((self.steps.get(&self.plan, index)?, outcome)),
+            Some(StepStatus::Finished(outcome)) => {
+                Some((self.steps.get(&self.plan, index)?, outcome))
+            }
             _ => None,
         })
     }
@@ -166,7 +169,9 @@ impl Engine {
                     self.looked(look, verdict, now);
                 }
             }
-            Input::Acted { step, attempt, outcome, also } => self.acted(&step, attempt, outcome, also, now),
+            Input::Acted { step, attempt, outcome, also } => {
+                self.acted(&step, attempt, outcome, also, now)
+            }
             Input::PutBack { key, outcome } => self.put_back(&key, outcome),
             Input::Operator(event) => self.operator(&event, now),
             Input::LeaseLost { because } => {
@@ -174,7 +179,9 @@ impl Engine {
                     step: self.current().map(|step| step.id.clone()),
                     code: "lease-lost".into(),
                     text: because,
-                    hint: Some("another controller holds the cluster now; see `quorate run list`".into()),
+                    hint: Some(
+                        "another controller holds the cluster now; see `quorate run list`".into(),
+                    ),
                 };
                 // Nothing is journaled: the journal belongs to the newer holder.
                 self.out.clear();
@@ -222,6 +229,9 @@ impl Engine {
             }
             Phase::Gating { next } if next.is_some_and(|at| at <= now) => {
                 *next = None;
+                if let Some(gate) = self.gate.as_mut() {
+                    gate.asked(now);
+                }
                 Some(Effect::Look { step, look: Look::Gate })
             }
             Phase::Acting { attempt, asked: asked @ false } => {
@@ -263,7 +273,9 @@ impl Engine {
             return true;
         }
         if let Some((gap_ms, max_ms)) = self.gap.take() {
-            let text = format!("clients went {gap_ms} ms without an acknowledged write, the policy allows {max_ms} ms");
+            let text = format!(
+                "clients went {gap_ms} ms without an acknowledged write, the policy allows {max_ms} ms"
+            );
             self.halt("client-gap", text, Some("see the gap and its step in `quorate run report`"));
             return true;
         }
@@ -282,7 +294,11 @@ impl Engine {
                 self.phase = Phase::Over(RunEnd::Succeeded);
             } else {
                 let owed = self.owed.iter().cloned().collect::<Vec<_>>().join(", ");
-                self.halt("invariant", format!("the plan ended with temporary changes not put back: {owed}"), None);
+                self.halt(
+                    "invariant",
+                    format!("the plan ended with temporary changes not put back: {owed}"),
+                    None,
+                );
             }
             return;
         };
@@ -293,10 +309,18 @@ impl Engine {
                 self.say(RunEvent::AskedApproval { step: id, text: title });
                 self.phase = Phase::AwaitingApproval;
             }
-            StepStatus::Pending if has_done => self.phase = Phase::ProbingDone { asked: false, doubt: None },
+            StepStatus::Pending if has_done => {
+                self.phase = Phase::ProbingDone { asked: false, doubt: None }
+            }
             StepStatus::Pending => self.precheck(Attempt(1), now),
-            StepStatus::Begun(attempt) => self.doubt(attempt, "the controller stopped before the outcome was known".into(), now),
-            StepStatus::Doubtful(attempt) => self.doubt(attempt, "the outcome of the last try was not known".into(), now),
+            StepStatus::Begun(attempt) => self.doubt(
+                attempt,
+                "the controller stopped before the outcome was known".into(),
+                now,
+            ),
+            StepStatus::Doubtful(attempt) => {
+                self.doubt(attempt, "the outcome of the last try was not known".into(), now)
+            }
             StepStatus::Acted(_) => self.open_gate(now),
             StepStatus::Finished(_) => {}
         }
@@ -313,7 +337,10 @@ impl Engine {
 
     /// Intent, then the act.
     fn begin(&mut self, attempt: Attempt, now: Timestamp) {
-        let Some((id, action)) = self.current().map(|step| (step.id.clone(), step.action.clone())) else { return };
+        let Some((id, action)) = self.current().map(|step| (step.id.clone(), step.action.clone()))
+        else {
+            return;
+        };
         let is_act = !matches!(action, Action::Look | Action::Confirm { .. });
         self.tries += 1;
         if self.step_began.is_none() {
@@ -342,10 +369,9 @@ impl Engine {
     }
 
     fn doubt(&mut self, attempt: Attempt, because: String, now: Timestamp) {
-        let Some((has_done, is_act)) = self
-            .current()
-            .map(|step| (step.done.is_some(), !matches!(step.action, Action::Look | Action::Confirm { .. })))
-        else {
+        let Some((has_done, is_act)) = self.current().map(|step| {
+            (step.done.is_some(), !matches!(step.action, Action::Look | Action::Confirm { .. }))
+        }) else {
             return;
         };
         if !is_act {
@@ -362,17 +388,29 @@ impl Engine {
         }
     }
 
-    fn acted(&mut self, id: &StepId, attempt: Attempt, outcome: Outcome, also: Vec<RunEvent>, now: Timestamp) {
-        let expected = matches!(self.phase, Phase::Acting { attempt: own, asked: true } if own == attempt);
-        let Some(role) = self.current().filter(|step| expected && step.id == *id).map(|step| step.role) else {
+    fn acted(
+        &mut self,
+        id: &StepId,
+        attempt: Attempt,
+        outcome: Outcome,
+        also: Vec<RunEvent>,
+        now: Timestamp,
+    ) {
+        let expected =
+            matches!(self.phase, Phase::Acting { attempt: own, asked: true } if own == attempt);
+        let Some(role) =
+            self.current().filter(|step| expected && step.id == *id).map(|step| step.role)
+        else {
             // A late answer of an earlier try: the step's own probe has decided meanwhile.
             return;
         };
         for event in also {
             self.say(event);
         }
-        if let (Some(Action::TempPutBack { key }), Outcome::Succeeded { .. } | Outcome::Skipped { .. }) =
-            (self.current().map(|step| step.action.clone()), &outcome)
+        if let (
+            Some(Action::TempPutBack { key }),
+            Outcome::Succeeded { .. } | Outcome::Skipped { .. },
+        ) = (self.current().map(|step| step.action.clone()), &outcome)
         {
             self.owed.remove(&key);
             self.say(RunEvent::PutBack { key });
@@ -393,7 +431,11 @@ impl Engine {
             }
             Outcome::Failed { because } => {
                 self.mark(StepStatus::Doubtful(attempt));
-                self.halt("act-failed", because, Some("`quorate rollback` plans the way back; `quorate run resume` tries again"));
+                self.halt(
+                    "act-failed",
+                    because,
+                    Some("`quorate rollback` plans the way back; `quorate run resume` tries again"),
+                );
             }
         }
     }
@@ -409,7 +451,9 @@ impl Engine {
     fn looked(&mut self, look: Look, verdict: Verdict, now: Timestamp) {
         match (look, self.phase.clone()) {
             (Look::World, Phase::SeeingWorld { asked: true }) => self.world_seen(verdict),
-            (Look::Done, Phase::ProbingDone { asked: true, doubt }) => self.done_probed(verdict, doubt, now),
+            (Look::Done, Phase::ProbingDone { asked: true, doubt }) => {
+                self.done_probed(verdict, doubt, now)
+            }
             (Look::Precheck, Phase::Prechecking { refused_since, next: None, attempt }) => {
                 self.prechecked(verdict, refused_since, attempt, now);
             }
@@ -455,7 +499,11 @@ impl Engine {
             (Verdict::NotYet(_), Some((attempt, because))) => {
                 self.say(RunEvent::DoneProbed { step: id, done: false });
                 if self.tries >= ATTEMPTS_MAX {
-                    self.halt("act-failed", format!("{ATTEMPTS_MAX} tries did not do it: {because}"), None);
+                    self.halt(
+                        "act-failed",
+                        format!("{ATTEMPTS_MAX} tries did not do it: {because}"),
+                        None,
+                    );
                 } else {
                     self.precheck(attempt.next(), now);
                 }
@@ -470,7 +518,13 @@ impl Engine {
         }
     }
 
-    fn prechecked(&mut self, verdict: Verdict, refused: Option<Timestamp>, attempt: Attempt, now: Timestamp) {
+    fn prechecked(
+        &mut self,
+        verdict: Verdict,
+        refused: Option<Timestamp>,
+        attempt: Attempt,
+        now: Timestamp,
+    ) {
         let every = self.plan.policy.look_every;
         if verdict == Verdict::Holds {
             return self.begin(attempt, now);
@@ -480,7 +534,9 @@ impl Engine {
             return match verdict {
                 Verdict::Unsafe(reason) => self.halt_unsafe(&reason),
                 Verdict::NotYet(on) => self.halt("precheck", format!("not ready: {on}"), None),
-                Verdict::Unseen(what) => self.halt("precheck", format!("cannot be seen: {what}"), None),
+                Verdict::Unseen(what) => {
+                    self.halt("precheck", format!("cannot be seen: {what}"), None)
+                }
                 Verdict::Differs(differs) => self.halt("world-differs", differs.join("; "), None),
                 Verdict::Holds => {}
             };
@@ -488,12 +544,19 @@ impl Engine {
         if let Verdict::NotYet(on) = verdict {
             self.tell_waiting(on);
         }
-        self.phase = Phase::Prechecking { refused_since: Some(since_when), next: Some(after(now, every)), attempt };
+        self.phase = Phase::Prechecking {
+            refused_since: Some(since_when),
+            next: Some(after(now, every)),
+            attempt,
+        };
         self.leave_if_asked();
     }
 
     fn open_gate(&mut self, now: Timestamp) {
-        let Some((gate, node)) = self.current().map(|step| (step.gate.clone(), step.node.clone())) else { return };
+        let Some((gate, node)) = self.current().map(|step| (step.gate.clone(), step.node.clone()))
+        else {
+            return;
+        };
         match gate {
             None => self.finish(Outcome::Succeeded { note: None }, now),
             Some(gate) => {
@@ -507,14 +570,19 @@ impl Engine {
         let Some(clock) = self.gate.as_mut() else { return };
         let held = verdict == Verdict::Holds;
         let says = clock.look(verdict, now);
-        if !held && !matches!(says, GateSays::Broken(_))
-            && let Some(over) = self.override_for(now) {
-                let step = self.current().map(|step| step.id.clone());
-                if let Some(step) = step {
-                    self.say(RunEvent::Overridden { step, over, by: "policy".into() });
-                }
-                return self.finish(Outcome::Succeeded { note: Some("its gate was set aside by an override".into()) }, now);
+        if !held
+            && !matches!(says, GateSays::Broken(_))
+            && let Some(over) = self.override_for(now)
+        {
+            let step = self.current().map(|step| step.id.clone());
+            if let Some(step) = step {
+                self.say(RunEvent::Overridden { step, over, by: "policy".into() });
             }
+            return self.finish(
+                Outcome::Succeeded { note: Some("its gate was set aside by an override".into()) },
+                now,
+            );
+        }
         match says {
             GateSays::Open => self.finish(Outcome::Succeeded { note: None }, now),
             GateSays::LookAt(at, waiting) => {
@@ -525,9 +593,16 @@ impl Engine {
                 self.leave_if_asked();
             }
             GateSays::TimedOut(last) => {
-                let name = self.gate.as_ref().map(|clock| clock.name().to_owned()).unwrap_or_default();
-                let limit = self.current().and_then(|step| step.gate.as_ref()).map_or(Duration::ZERO, |gate| gate.limit);
-                let text = format!("gate `{name}` has not held within {} s; last seen: {last}", limit.as_secs_f64());
+                let name =
+                    self.gate.as_ref().map(|clock| clock.name().to_owned()).unwrap_or_default();
+                let limit = self
+                    .current()
+                    .and_then(|step| step.gate.as_ref())
+                    .map_or(Duration::ZERO, |gate| gate.limit);
+                let text = format!(
+                    "gate `{name}` has not held within {} s; last seen: {last}",
+                    limit.as_secs_f64()
+                );
                 self.halt("gate-timeout", text, Some("see what it waited for in `quorate run show`; `quorate run resume` looks again"));
             }
             GateSays::Broken(reason) => self.halt_unsafe(&reason),
@@ -546,7 +621,8 @@ impl Engine {
     fn override_for(&self, now: Timestamp) -> Option<Override> {
         let step = self.current()?;
         let (gate, node): (&Gate, _) = (step.gate.as_ref()?, step.node.as_ref()?);
-        let valid = |over: &&Override| over.gate == gate.name && over.node == *node && over.expires > now;
+        let valid =
+            |over: &&Override| over.gate == gate.name && over.node == *node && over.expires > now;
         self.plan.policy.overrides.iter().find(valid).cloned()
     }
 
@@ -555,12 +631,16 @@ impl Engine {
             return;
         }
         // A soak's seconds and a lag's entries change with every look: the kind is told once, not its number.
-        let same_kind = self.said.as_ref().is_some_and(|said| std::mem::discriminant(said) == std::mem::discriminant(&on));
+        let same_kind = self
+            .said
+            .as_ref()
+            .is_some_and(|said| std::mem::discriminant(said) == std::mem::discriminant(&on));
         let counts = matches!(on, WaitingOn::Soak { .. } | WaitingOn::CatchUp { .. });
         if !(same_kind && counts)
-            && let Some(step) = self.current().map(|step| step.id.clone()) {
-                self.say(RunEvent::Waiting { step, on: on.clone() });
-            }
+            && let Some(step) = self.current().map(|step| step.id.clone())
+        {
+            self.say(RunEvent::Waiting { step, on: on.clone() });
+        }
         self.said = Some(on);
     }
 
@@ -581,10 +661,13 @@ impl Engine {
             return;
         }
         if let (RunEvent::Approved { step, .. }, Phase::AwaitingApproval) = (event, &self.phase)
-            && self.current().is_some_and(|current| current.id == *step) {
-                self.phase = Phase::Entering;
-            }
-        if matches!(self.phase, Phase::AwaitingApproval) && (self.abort_asked.is_some() || self.pause_asked.is_some()) {
+            && self.current().is_some_and(|current| current.id == *step)
+        {
+            self.phase = Phase::Entering;
+        }
+        if matches!(self.phase, Phase::AwaitingApproval)
+            && (self.abort_asked.is_some() || self.pause_asked.is_some())
+        {
             self.leave_if_asked();
         }
     }
@@ -625,7 +708,9 @@ impl Engine {
             Outcome::Failed { because } | Outcome::Unknown { because } => {
                 // It stays owed in the journal; a person and the next resume see it.
                 self.owed.remove(key);
-                let text = format!("temporary change `{key}` could not be put back: {because}; it is still owed");
+                let text = format!(
+                    "temporary change `{key}` could not be put back: {because}; it is still owed"
+                );
                 self.say(RunEvent::Note { by: "quorate".into(), text });
             }
         }
@@ -635,7 +720,10 @@ impl Engine {
     }
 
     fn close(&mut self) -> Option<Effect> {
-        let Phase::PuttingBack { then, .. } = std::mem::replace(&mut self.phase, Phase::Resting) else { return None };
+        let Phase::PuttingBack { then, .. } = std::mem::replace(&mut self.phase, Phase::Resting)
+        else {
+            return None;
+        };
         let then = *then;
         self.say(then.clone());
         self.end_told = true;
@@ -657,16 +745,19 @@ impl Engine {
     /// A temporary change was put back. When the plan still counts on it, its step is due again.
     pub(crate) fn forget_temp(&mut self, key: &str) {
         self.owed.remove(key);
-        let sets = |step: &Step| matches!(&step.action, Action::TempSet { key: own, .. } if own == key);
-        let puts = |step: &Step| matches!(&step.action, Action::TempPutBack { key: own } if own == key);
+        let sets =
+            |step: &Step| matches!(&step.action, Action::TempSet { key: own, .. } if own == key);
+        let puts =
+            |step: &Step| matches!(&step.action, Action::TempPutBack { key: own } if own == key);
         let find = |what: &dyn Fn(&Step) -> bool| {
             (0..self.steps.len()).find(|index| self.steps.get(&self.plan, *index).is_some_and(what))
         };
         let (Some(set), Some(put)) = (find(&sets), find(&puts)) else { return };
         if self.steps.status.get(put) == Some(&StepStatus::Pending)
-            && let Some(status) = self.steps.status.get_mut(set) {
-                *status = StepStatus::Pending;
-            }
+            && let Some(status) = self.steps.status.get_mut(set)
+        {
+            *status = StepStatus::Pending;
+        }
     }
 }
 

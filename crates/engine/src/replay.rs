@@ -24,7 +24,11 @@ pub enum ReplayError {
 
 impl Engine {
     /// Rebuilds the machine of a run. It begins by looking at the world.
-    pub fn replay(plan: Arc<Plan>, journal: &[Recorded], now: Timestamp) -> Result<Self, ReplayError> {
+    pub fn replay(
+        plan: Arc<Plan>,
+        journal: &[Recorded],
+        now: Timestamp,
+    ) -> Result<Self, ReplayError> {
         match journal.first().map(|first| &first.event) {
             Some(RunEvent::Began { plan: found, .. }) if *found == plan.digest => {}
             Some(RunEvent::Began { plan: found, .. }) => {
@@ -56,8 +60,12 @@ impl Engine {
             }
             RunEvent::Acted { step, attempt, outcome } => {
                 let status = match outcome {
-                    Outcome::Succeeded { .. } | Outcome::Skipped { .. } => StepStatus::Acted(*attempt),
-                    Outcome::Failed { .. } | Outcome::Unknown { .. } => StepStatus::Doubtful(*attempt),
+                    Outcome::Succeeded { .. } | Outcome::Skipped { .. } => {
+                        StepStatus::Acted(*attempt)
+                    }
+                    Outcome::Failed { .. } | Outcome::Unknown { .. } => {
+                        StepStatus::Doubtful(*attempt)
+                    }
                 };
                 self.set(step, status)?;
             }
@@ -73,10 +81,13 @@ impl Engine {
             RunEvent::Approved { step, by } => {
                 self.approved.insert(step.clone(), by.clone());
             }
-            RunEvent::AbortRequested { by, reason } => self.abort_asked = Some((by.clone(), reason.clone())),
+            RunEvent::AbortRequested { by, reason } => {
+                self.abort_asked = Some((by.clone(), reason.clone()))
+            }
             RunEvent::PauseRequested { by, .. } => self.pause_asked = Some(by.clone()),
             RunEvent::Aborted { by, reason } => {
-                self.phase = Phase::Over(RunEnd::Aborted { by: by.clone(), reason: reason.clone() });
+                self.phase =
+                    Phase::Over(RunEnd::Aborted { by: by.clone(), reason: reason.clone() });
             }
             RunEvent::Succeeded => self.phase = Phase::Over(RunEnd::Succeeded),
             RunEvent::Began { .. }

@@ -56,7 +56,14 @@ fn plan(steps: Vec<Step>) -> Arc<Plan> {
         from: release.clone(),
         to: release.clone(),
         observation: ObservationRef { taken_at: at, digest: Digest::new("o") },
-        observed: Observation { cluster: "c".into(), pack: "p".into(), taken_at: at, nodes: vec![], facts: Facts::new(), findings: vec![] },
+        observed: Observation {
+            cluster: "c".into(),
+            pack: "p".into(),
+            taken_at: at,
+            nodes: vec![],
+            facts: Facts::new(),
+            findings: vec![],
+        },
         policy,
         hops: vec![Hop {
             from: release.clone(),
@@ -65,8 +72,18 @@ fn plan(steps: Vec<Step>) -> Arc<Plan> {
             risk: Risk::Low,
             one_way: Door::None,
             rules: vec![],
-            edge: Edge { permitted_by: vec![], blocks: vec![], excused: vec![], never_land: vec![] },
-            artifact: ArtifactRef { pack: "p".into(), release, source: ArtifactSource::Folder("/a".into()), files: vec![] },
+            edge: Edge {
+                permitted_by: vec![],
+                blocks: vec![],
+                excused: vec![],
+                never_land: vec![],
+            },
+            artifact: ArtifactRef {
+                pack: "p".into(),
+                release,
+                source: ArtifactSource::Folder("/a".into()),
+                files: vec![],
+            },
             waves: vec![Wave { id: "w".into(), title: "w".into(), node: None, steps }],
         }],
         refused: vec![],
@@ -88,7 +105,8 @@ struct Driver {
 impl Driver {
     fn new(plan: Arc<Plan>) -> Self {
         let now = Timestamp::UNIX_EPOCH;
-        let mut driver = Self { engine: Engine::new(plan.clone(), now), journal: vec![], now, last: None };
+        let mut driver =
+            Self { engine: Engine::new(plan.clone(), now), journal: vec![], now, last: None };
         driver.record(RunEvent::Began {
             plan: plan.digest.clone(),
             cluster: "c".into(),
@@ -99,7 +117,11 @@ impl Driver {
         driver
     }
     fn record(&mut self, event: RunEvent) {
-        self.journal.push(Recorded { seq: Seq(self.journal.len() as u64 + 1), at: self.now, event });
+        self.journal.push(Recorded {
+            seq: Seq(self.journal.len() as u64 + 1),
+            at: self.now,
+            event,
+        });
     }
     fn poll(&mut self) {
         while let Some(turn) = self.engine.poll_action(self.now) {
@@ -107,7 +129,11 @@ impl Driver {
                 self.record(event);
             }
             if let Some(effect) = turn.effect {
-                assert!(self.last.is_none(), "one effect at a time, had {:?}, got {effect:?}", self.last);
+                assert!(
+                    self.last.is_none(),
+                    "one effect at a time, had {:?}, got {effect:?}",
+                    self.last
+                );
                 self.last = Some(effect);
             }
         }
@@ -117,12 +143,16 @@ impl Driver {
         self.poll();
     }
     fn looked(&mut self, verdict: Verdict) {
-        let Some(Effect::Look { step, look }) = self.last.clone() else { panic!("no look asked: {:?}", self.last) };
+        let Some(Effect::Look { step, look }) = self.last.clone() else {
+            panic!("no look asked: {:?}", self.last)
+        };
         self.last = None;
         self.tell(Input::Looked { step, look, verdict });
     }
     fn acted(&mut self, outcome: Outcome) {
-        let Some(Effect::Act { step, attempt }) = self.last.clone() else { panic!("no act asked: {:?}", self.last) };
+        let Some(Effect::Act { step, attempt }) = self.last.clone() else {
+            panic!("no act asked: {:?}", self.last)
+        };
         self.last = None;
         self.tell(Input::Acted { step, attempt, outcome, also: vec![] });
     }
@@ -153,7 +183,11 @@ fn stop() -> Step {
     step("stop", StepRole::Stop, Action::Stop { node: "n1".into() })
 }
 fn start() -> Step {
-    step("start", StepRole::Start, Action::Start { node: "n1".into(), expect: "3.4.23".parse().unwrap() })
+    step(
+        "start",
+        StepRole::Start,
+        Action::Start { node: "n1".into(), expect: "3.4.23".parse().unwrap() },
+    )
 }
 fn rejoin(soak: u64) -> Step {
     Step { gate: Some(gate(soak)), ..step("rejoin", StepRole::Rejoin, Action::Look) }
@@ -206,7 +240,12 @@ fn an_unknown_outcome_is_settled_by_the_steps_own_probe() {
     assert_eq!(run.last, Some(Effect::Look { step: Some("stop".into()), look: Look::Done }));
     run.looked(Verdict::Holds);
     assert_eq!(run.last, Some(Effect::Look { step: Some("rejoin".into()), look: Look::Gate }));
-    assert_eq!(run.count(|event| matches!(event, RunEvent::Started { step, .. } if step.as_str() == "stop")), 1);
+    assert_eq!(
+        run.count(
+            |event| matches!(event, RunEvent::Started { step, .. } if step.as_str() == "stop")
+        ),
+        1
+    );
 }
 
 #[test]
@@ -260,9 +299,16 @@ fn another_member_breaking_halts_within_five_seconds() {
 fn nobody_pauses_while_a_member_is_down() {
     let mut run = Driver::new(plan(vec![stop(), start(), rejoin(0)]));
     run.looked(Driver::not_yet());
-    run.tell(Input::Operator(RunEvent::PauseRequested { by: "anna".into(), reason: String::new() }));
+    run.tell(Input::Operator(RunEvent::PauseRequested {
+        by: "anna".into(),
+        reason: String::new(),
+    }));
     run.acted(Driver::done());
-    assert_eq!(run.last, Some(Effect::Look { step: Some("start".into()), look: Look::Done }), "goes on to start it");
+    assert_eq!(
+        run.last,
+        Some(Effect::Look { step: Some("start".into()), look: Look::Done }),
+        "goes on to start it"
+    );
     run.looked(Driver::not_yet());
     run.acted(Driver::done());
     assert_eq!(run.last, Some(Effect::Rest));
@@ -288,7 +334,11 @@ fn temporary_changes_are_put_back_when_a_run_halts() {
     let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
     let mut run = Driver::new(plan(vec![step("set", StepRole::TempSet, set), stop()]));
     run.looked(Driver::not_yet());
-    assert_eq!(run.count(|event| matches!(event, RunEvent::TempSet { .. })), 1, "owed from the intent on");
+    assert_eq!(
+        run.count(|event| matches!(event, RunEvent::TempSet { .. })),
+        1,
+        "owed from the intent on"
+    );
     run.acted(Driver::done());
     run.looked(Driver::not_yet());
     run.acted(Outcome::Failed { because: "no".into() });
@@ -312,9 +362,15 @@ fn a_run_resumed_after_any_event_repeats_no_finished_step() {
         let mut run = Driver { engine, journal, now: Timestamp::UNIX_EPOCH, last: None };
         run.poll();
         drive(&mut run);
-        assert!(matches!(run.engine.phase(), Phase::Over(RunEnd::Succeeded)), "cut after {cut}: {:?}", run.engine.phase());
+        assert!(
+            matches!(run.engine.phase(), Phase::Over(RunEnd::Succeeded)),
+            "cut after {cut}: {:?}",
+            run.engine.phase()
+        );
         for id in ["stop", "start"] {
-            let acted = run.count(|event| matches!(event, RunEvent::Acted { step, .. } if step.as_str() == id));
+            let acted = run.count(
+                |event| matches!(event, RunEvent::Acted { step, .. } if step.as_str() == id),
+            );
             let probed = run.count(|event| matches!(event, RunEvent::DoneProbed { step, done: true } if step.as_str() == id));
             assert!(acted <= 1 && acted + probed >= 1, "cut after {cut}: {id} acted {acted} times");
         }

@@ -3,8 +3,8 @@
 //! Invariant: events are only ever added. A new kind of event is a new variant; none changes its meaning.
 
 use crate::{
-    Attempt, ClientFigures, ClientGap, ClientSample, ClusterName, Digest, Generation, Hold, Holder, NodeName,
-    Override, Release, Role, Seq, StepId, WaitingOn, secs,
+    Attempt, ClientFigures, ClientGap, ClientSample, ClusterName, Digest, Generation, Hold, Holder,
+    NodeName, Override, Release, Role, Seq, StepId, WaitingOn, secs,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,12 @@ pub enum RunEvent {
     /// What the step waits for has changed.
     Waiting { step: StepId, on: WaitingOn },
     /// The step is over: its gate held, or it had already happened.
-    Finished { step: StepId, outcome: Outcome, #[serde(with = "secs", rename = "took_secs")] took: Duration },
+    Finished {
+        step: StepId,
+        outcome: Outcome,
+        #[serde(with = "secs", rename = "took_secs")]
+        took: Duration,
+    },
     /// A gate was set aside on one member by an override of the policy or of a person.
     Overridden { step: StepId, over: Override, by: String },
     /// A temporary change was made; it is owed until `PutBack`.
@@ -48,7 +53,13 @@ pub enum RunEvent {
     /// A temporary change was put back.
     PutBack { key: String },
     /// A backup was taken and, when `verified`, restored and compared.
-    BackedUp { step: StepId, file: String, sha256: Digest, size_bytes: u64, verified: Option<String> },
+    BackedUp {
+        step: StepId,
+        file: String,
+        sha256: Digest,
+        size_bytes: u64,
+        verified: Option<String>,
+    },
     /// A person must say yes before this step.
     AskedApproval { step: StepId, text: String },
     /// A person said yes.
@@ -62,17 +73,35 @@ pub enum RunEvent {
     /// A person wrote something down.
     Note { by: String, text: String },
     /// What was seen of one member changed; the timeline draws these.
-    MemberSeen { node: NodeName, reachable: bool, release: Option<Release>, role: Role, healthy: Option<bool>, lag: Option<u64> },
+    MemberSeen {
+        node: NodeName,
+        reachable: bool,
+        release: Option<Release>,
+        role: Role,
+        healthy: Option<bool>,
+        lag: Option<u64>,
+    },
     /// The client's second.
     Client { sample: ClientSample },
     /// A gap worth naming: longer than the baseline's worst.
     ClientGap { gap: ClientGap },
     /// The client's baseline, before anything was changed.
-    Baseline { gap_max_ms: u64, p50_us: u64, max_us: u64, #[serde(with = "secs", rename = "measured_secs")] measured: Duration },
+    Baseline {
+        gap_max_ms: u64,
+        p50_us: u64,
+        max_us: u64,
+        #[serde(with = "secs", rename = "measured_secs")]
+        measured: Duration,
+    },
     /// The client's account at the end.
     ClientFigures { figures: ClientFigures },
     /// What the product itself took from the stop to healthy and caught up, for one member.
-    Floor { step: StepId, node: NodeName, #[serde(with = "secs", rename = "floor_secs")] floor: Duration },
+    Floor {
+        step: StepId,
+        node: NodeName,
+        #[serde(with = "secs", rename = "floor_secs")]
+        floor: Duration,
+    },
     /// The run halted; nothing further is touched.
     Halted { hold: Hold },
     /// Stopped by a person.

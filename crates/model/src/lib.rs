@@ -21,9 +21,7 @@ mod words;
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
 pub use client::{ClientFigures, ClientGap, ClientSample};
 pub use event::{Outcome, Recorded, RunEvent};
-pub use fleet::{
-    AuthSpec, Cluster, Fleet, Host, Node, Secret, ServiceSpec, TlsSpec,
-};
+pub use fleet::{AuthSpec, Cluster, Fleet, Host, Node, Secret, ServiceSpec, TlsSpec};
 pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };
@@ -32,9 +30,9 @@ pub use observation::{
     Severity,
 };
 pub use plan::{
-    Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door, Edge, FileRewrite, Gate, Hop,
-    HopKind, ObservationRef, Plan, PlanKind, Risk, RuleApplied, RuleVerdict, Step, StepRole, Undo,
-    Wave, PLAN_SCHEMA,
+    Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door, Edge,
+    FileRewrite, Gate, Hop, HopKind, ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Risk,
+    RuleApplied, RuleVerdict, Step, StepRole, Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

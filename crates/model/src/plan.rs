@@ -4,8 +4,8 @@
 //! Read next: `event.rs`, what a run writes down while it carries a plan out.
 
 use crate::{
-    ArtifactRef, ClusterName, Digest, Facts, NodeName, Observation, PackName, Policy, Range, Refused,
-    Release, ServiceSpec, StepId, secs,
+    ArtifactRef, ClusterName, Digest, Facts, NodeName, Observation, PackName, Policy, Range,
+    Refused, Release, ServiceSpec, StepId, secs,
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -118,7 +118,9 @@ pub enum HopKind {
 }
 
 /// How likely a hop is to hurt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Risk {
     /// Routine.

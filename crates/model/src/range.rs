@@ -26,7 +26,9 @@ enum Bound {
 
 /// The text is no range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a range of releases: write `3.4.x`, `3.4.23`, `>=3.5.20 <3.6`, `any`, alternatives with `||`")]
+#[error(
+    "`{text}` is not a range of releases: write `3.4.x`, `3.4.23`, `>=3.5.20 <3.6`, `any`, alternatives with `||`"
+)]
 pub struct RangeError {
     /// What was given.
     pub text: String,
@@ -76,7 +78,11 @@ impl Bound {
             return with(rest, Self::Below);
         }
         if let Some(line) = word.strip_suffix(".x") {
-            return line.parse::<Release>().ok().filter(|r| r.pre().is_none()).map(|r| Self::Line(r.numbers().to_vec()));
+            return line
+                .parse::<Release>()
+                .ok()
+                .filter(|r| r.pre().is_none())
+                .map(|r| Self::Line(r.numbers().to_vec()));
         }
         with(word.strip_prefix('=').unwrap_or(word), Self::Exactly)
     }

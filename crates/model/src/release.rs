@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn orders_as_people_expect() {
-        let ordered = ["2.3.8", "3.4.9", "3.4.23", "3.5.0-rc.1", "3.5.0-rc.2", "3.5.0-rc.10", "3.5.0"];
+        let ordered =
+            ["2.3.8", "3.4.9", "3.4.23", "3.5.0-rc.1", "3.5.0-rc.2", "3.5.0-rc.10", "3.5.0"];
         for pair in ordered.windows(2) {
             assert!(release(pair[0]) < release(pair[1]), "{} < {}", pair[0], pair[1]);
         }

@@ -6,13 +6,18 @@ use std::time::Duration;
 /// Writes seconds.
 pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     let secs = value.as_secs_f64();
-    if secs.fract() == 0.0 { serializer.serialize_u64(value.as_secs()) } else { serializer.serialize_f64(secs) }
+    if secs.fract() == 0.0 {
+        serializer.serialize_u64(value.as_secs())
+    } else {
+        serializer.serialize_f64(secs)
+    }
 }
 
 /// Reads seconds; refuses negative, endless and absurd ones.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let secs = f64::deserialize(deserializer)?;
-    Duration::try_from_secs_f64(secs).map_err(|_| D::Error::custom(format!("{secs} is no number of seconds")))
+    Duration::try_from_secs_f64(secs)
+        .map_err(|_| D::Error::custom(format!("{secs} is no number of seconds")))
 }
 
 /// The same for an optional duration.
@@ -20,7 +25,10 @@ pub mod option {
     use super::{Deserialize, Deserializer, Duration, Error, Serializer};
 
     /// Writes seconds or nothing.
-    pub fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => super::serialize(value, serializer),
             None => serializer.serialize_none(),
@@ -28,7 +36,9 @@ pub mod option {
     }
 
     /// Reads seconds or nothing.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
         Option::<f64>::deserialize(deserializer)?
             .map(|secs| {
                 Duration::try_from_secs_f64(secs)

@@ -21,10 +21,17 @@ impl Display for WaitingOn {
             Self::Healthy { node } => write!(f, "{node} does not serve yet"),
             Self::Leader => f.write_str("the cluster has no leader yet"),
             Self::HopComplete { seen: Some(seen), want } => {
-                write!(f, "the cluster still counts as {seen}, it has not taken {want} as its own yet")
+                write!(
+                    f,
+                    "the cluster still counts as {seen}, it has not taken {want} as its own yet"
+                )
             }
-            Self::HopComplete { seen: None, want } => write!(f, "the cluster has not taken {want} as its own yet"),
-            Self::Condition { node, gate, text } => write!(f, "{gate}{}: {text}", of(node.as_ref())),
+            Self::HopComplete { seen: None, want } => {
+                write!(f, "the cluster has not taken {want} as its own yet")
+            }
+            Self::Condition { node, gate, text } => {
+                write!(f, "{gate}{}: {text}", of(node.as_ref()))
+            }
             Self::Soak { node, left_secs } => {
                 write!(f, "healthy time{}: {left_secs} s to go", of(node.as_ref()))
             }
@@ -41,19 +48,36 @@ impl Display for Unsafe {
                 "without {node} only {healthy_after} healthy voters would remain, a quorum needs {need}"
             ),
             Self::TooManyDown { node, down, max } => {
-                write!(f, "{node} may not stop while {} is down: at most {max} at a time", list(down))
+                write!(
+                    f,
+                    "{node} may not stop while {} is down: at most {max} at a time",
+                    list(down)
+                )
             }
             Self::OtherUnhealthy { node, other, because } => {
                 write!(f, "{node} may not be changed while {other} is not healthy: {because}")
             }
             Self::OtherBehind { node, other, lag, max } => {
-                write!(f, "{node} may not stop while {other} is {lag} entries behind (at most {max})")
+                write!(
+                    f,
+                    "{node} may not stop while {other} is {lag} entries behind (at most {max})"
+                )
             }
-            Self::NoLeader { node } => write!(f, "{node} may not stop while the cluster has no leader"),
-            Self::CannotSee { node, what } => write!(f, "whether {node} may stop cannot be seen: {what}"),
-            Self::Alarm { node, on, alarm } => write!(f, "{node} may not stop while {on} raises alarm {alarm}"),
+            Self::NoLeader { node } => {
+                write!(f, "{node} may not stop while the cluster has no leader")
+            }
+            Self::CannotSee { node, what } => {
+                write!(f, "whether {node} may stop cannot be seen: {what}")
+            }
+            Self::Alarm { node, on, alarm } => {
+                write!(f, "{node} may not stop while {on} raises alarm {alarm}")
+            }
             Self::DataDiffer { node, others } => {
-                write!(f, "{node} may not stop: {} hold different data at the same revision", list(others))
+                write!(
+                    f,
+                    "{node} may not stop: {} hold different data at the same revision",
+                    list(others)
+                )
             }
             Self::Pack { node, rule, text } => write!(f, "{node} may not stop: {text} ({rule})"),
         }
@@ -66,21 +90,35 @@ impl Display for Blocked {
             Self::NoPath { from, to, refused, way_out: _ } => {
                 write!(f, "no chain of permitted hops leads from {from} to {to}")?;
                 match refused.first() {
-                    Some(hop) => write!(f, "; {} -> {} is refused by {}: {}", hop.from, hop.to, hop.rule, hop.because),
+                    Some(hop) => write!(
+                        f,
+                        "; {} -> {} is refused by {}: {}",
+                        hop.from, hop.to, hop.rule, hop.because
+                    ),
                     None => Ok(()),
                 }
             }
             Self::Downgrade { from, to, because, way_out: _ } => {
                 write!(f, "{to} is older than {from}, which runs: {because}")
             }
-            Self::Condition { rule, text, because, way_out: _ } => write!(f, "{rule}: {text}; {because}"),
+            Self::Condition { rule, text, because, way_out: _ } => {
+                write!(f, "{rule}: {text}; {because}")
+            }
             Self::ConditionUnseen { rule, text, what } => {
                 write!(f, "{rule}: {text}; it cannot be seen whether that holds: {what}")
             }
-            Self::NoArtifact { release, tried } if tried.is_empty() => write!(f, "{release} is not at hand"),
-            Self::NoArtifact { release, tried } => write!(f, "{release} is not at hand; tried {}", list(tried)),
+            Self::NoArtifact { release, tried } if tried.is_empty() => {
+                write!(f, "{release} is not at hand")
+            }
+            Self::NoArtifact { release, tried } => {
+                write!(f, "{release} is not at hand; tried {}", list(tried))
+            }
             Self::Config { node, release, settings, rewrite: _ } => {
-                write!(f, "{node} runs with {}, which {release} does not start with", list(settings))
+                write!(
+                    f,
+                    "{node} runs with {}, which {release} does not start with",
+                    list(settings)
+                )
             }
             Self::NeedsOutage { voters, outage_secs } => write!(
                 f,
@@ -92,11 +130,19 @@ impl Display for Blocked {
             Self::MixedReleases { releases } => {
                 write!(f, "members run {}, which no single hop joins", list(releases))
             }
-            Self::CannotAct { node, because } => write!(f, "{node} can be seen but not restarted: {because}"),
+            Self::CannotAct { node, because } => {
+                write!(f, "{node} can be seen but not restarted: {because}")
+            }
             Self::Unreachable { node, because } => write!(f, "{node} cannot be reached: {because}"),
-            Self::OtherCluster { node, because } => write!(f, "{node} belongs to another cluster: {because}"),
-            Self::KnownIssue { release, issue, text } => write!(f, "{release} has known issue {issue}: {text}"),
-            Self::Frozen { window, until } => write!(f, "the freeze window `{window}` is open until {until}"),
+            Self::OtherCluster { node, because } => {
+                write!(f, "{node} belongs to another cluster: {because}")
+            }
+            Self::KnownIssue { release, issue, text } => {
+                write!(f, "{release} has known issue {issue}: {text}")
+            }
+            Self::Frozen { window, until } => {
+                write!(f, "the freeze window `{window}` is open until {until}")
+            }
         }
     }
 }

@@ -74,12 +74,23 @@ pub fn plan(request: &PlanRequest<'_>) -> Planned {
 
 /// A hop is over when the cluster has taken its release, not when the files say so: a member that is down with new files
 /// holds the cluster back, and a next hop would start it two lines above the others.
-fn begun_hop_is_open(request: &PlanRequest<'_>, members: &[Member<'_>], start: &Start) -> Vec<NotNow> {
-    let Some(safety) = request.pack.safety.as_ref().filter(|_| start.half_way.is_none()) else { return Vec::new() };
+fn begun_hop_is_open(
+    request: &PlanRequest<'_>,
+    members: &[Member<'_>],
+    start: &Start,
+) -> Vec<NotNow> {
+    let Some(safety) = request.pack.safety.as_ref().filter(|_| start.half_way.is_none()) else {
+        return Vec::new();
+    };
     let scope = Scope::cluster(request.pack, request.observation, None, Some(&start.from));
-    let here = safety.hop_complete.iter().filter(|c| c.releases.as_ref().is_none_or(|range| range.contains(&start.from)));
-    let open = here.filter(|condition| request.pack.holds(&condition.cel, &scope).is_false()).count() > 0;
-    let is_down = |member: &&Member<'_>| member.part() != Part::Client && member.standing() != Standing::Up;
+    let here = safety
+        .hop_complete
+        .iter()
+        .filter(|c| c.releases.as_ref().is_none_or(|range| range.contains(&start.from)));
+    let open =
+        here.filter(|condition| request.pack.holds(&condition.cel, &scope).is_false()).count() > 0;
+    let is_down =
+        |member: &&Member<'_>| member.part() != Part::Client && member.standing() != Standing::Up;
     let down = members.iter().find(is_down);
     let seen = || {
         let said = request.observation.facts.get("cluster_release");
@@ -92,10 +103,15 @@ fn begun_hop_is_open(request: &PlanRequest<'_>, members: &[Member<'_>], start: &
                 rule: "whole".into(),
                 text: format!("every member must serve on {from} before anything else is planned"),
                 because: format!("{name} does not serve, its files are those of {from}"),
-                way_out: Some(format!("see why {name} does not serve and start it, then plan again")),
+                way_out: Some(format!(
+                    "see why {name} does not serve and start it, then plan again"
+                )),
             })]
         }
-        None if open => vec![NotNow::WaitingOn(WaitingOn::HopComplete { seen: seen(), want: start.from.clone() })],
+        None if open => vec![NotNow::WaitingOn(WaitingOn::HopComplete {
+            seen: seen(),
+            want: start.from.clone(),
+        })],
         _ => Vec::new(),
     }
 }

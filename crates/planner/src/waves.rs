@@ -12,7 +12,9 @@ use crate::{
     members::{Member, Part},
     template::{Extra, Unrendered},
 };
-use quorate_model::{Action, Condition, Door, Gate, NodeName, ServiceSpec, Step, StepRole, Undo, Wave};
+use quorate_model::{
+    Action, Condition, Door, Gate, NodeName, ServiceSpec, Step, StepRole, Undo, Wave,
+};
 use quorate_packs::Recipe;
 use std::time::Duration;
 
@@ -185,7 +187,8 @@ fn handover(
 
 /// Somebody else leads. No leader at all is not somebody else: the member may be elected the next moment.
 fn leads_not(name: &NodeName) -> Condition {
-    let elsewhere = format!("cluster.leader != null && cluster.leader != {}", quoted(name.as_str()));
+    let elsewhere =
+        format!("cluster.leader != null && cluster.leader != {}", quoted(name.as_str()));
     named("leads-not", elsewhere, format!("another member than {name} leads"))
 }
 

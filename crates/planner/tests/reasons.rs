@@ -179,12 +179,15 @@ fn waiting_on_hop_complete() {
 }
 
 #[test]
-fn a_member_that_is_down_with_the_new_files_leaves_the_cluster_neither_done_nor_ready_for_the_next_hop() {
+fn a_member_that_is_down_with_the_new_files_leaves_the_cluster_neither_done_nor_ready_for_the_next_hop()
+ {
     let mut world = world(3, "1.1.9");
     world.down("a");
     for to in ["1.1.9", "1.2.3"] {
         world.seen.facts.insert("cluster_release".into(), "1.0.0".into());
-        let Blocked::Condition { rule, because, .. } = blocked(&world, to) else { panic!("not a condition") };
+        let Blocked::Condition { rule, because, .. } = blocked(&world, to) else {
+            panic!("not a condition")
+        };
         assert_eq!(rule, "whole");
         assert!(because.starts_with("a does not serve"), "{because}");
     }

@@ -111,7 +111,10 @@ impl Driver {
             if let Some(ending) = self.turn(&mut in_flight)? {
                 return Ok((ending, self.journal));
             }
-            let due = self.engine.poll_timeout().map_or(Duration::from_secs(3600), |at| self.clock.until(at));
+            let due = self
+                .engine
+                .poll_timeout()
+                .map_or(Duration::from_secs(3600), |at| self.clock.until(at));
             tokio::select! {
                 biased;
                 answer = answer_of(&mut in_flight) => {
@@ -138,7 +141,12 @@ impl Driver {
             match self.journal.append(self.clock.now(), &turn.journal) {
                 Ok(()) => {}
                 Err(StoreError::Fenced { .. }) => {
-                    self.engine.handle(Input::LeaseLost { because: "a newer controller holds this cluster".into() }, self.clock.now());
+                    self.engine.handle(
+                        Input::LeaseLost {
+                            because: "a newer controller holds this cluster".into(),
+                        },
+                        self.clock.now(),
+                    );
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -148,7 +156,8 @@ impl Driver {
                 Some(Effect::Rest) => return Ok(Some(Ending::Resting)),
                 Some(Effect::End(end)) => return Ok(Some(Ending::Over(end))),
                 Some(Effect::Act { .. }) if !self.holds_lease() => {
-                    let because = "the lease could not be renewed, so nothing more is touched".into();
+                    let because =
+                        "the lease could not be renewed, so nothing more is touched".into();
                     self.engine.handle(Input::LeaseLost { because }, self.clock.now());
                 }
                 Some(effect) => *in_flight = self.begin(effect),
@@ -179,11 +188,16 @@ impl Driver {
                     let done = match tokio::time::timeout(limit, hands.act(&whole, attempt)).await {
                         Ok(done) => done,
                         Err(_) => Done {
-                            outcome: Outcome::Unknown { because: format!("no answer within {} s", limit.as_secs()) },
+                            outcome: Outcome::Unknown {
+                                because: format!("no answer within {} s", limit.as_secs()),
+                            },
                             also: Vec::new(),
                         },
                     };
-                    (Input::Acted { step, attempt, outcome: done.outcome, also: done.also }, Vec::new())
+                    (
+                        Input::Acted { step, attempt, outcome: done.outcome, also: done.also },
+                        Vec::new(),
+                    )
                 }))
             }
             Effect::PutBack { key } => Some(Box::pin(async move {
@@ -227,7 +241,8 @@ impl Driver {
         match self.store.renew_lease(&lease, self.clock.now(), LEASE_TTL) {
             Ok(lease) => self.journal.set_lease(lease),
             Err(error @ (StoreError::Fenced { .. } | StoreError::Held(_))) => {
-                self.engine.handle(Input::LeaseLost { because: error.to_string() }, self.clock.now());
+                self.engine
+                    .handle(Input::LeaseLost { because: error.to_string() }, self.clock.now());
             }
             // A passing fault: the lease still runs, and `holds_lease` stops the run when it no longer does.
             Err(error) => tracing::warn!(%error, "the lease could not be renewed"),

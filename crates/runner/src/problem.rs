@@ -131,7 +131,9 @@ impl From<quorate_store::StoreError> for Problem {
         let code = match &error {
             E::Held(_) | E::Conflict { .. } | E::Fenced { .. } | E::NotHeld { .. } => HELD,
             E::Missing { what: "run", .. } => NO_RUN,
-            E::Missing { .. } | E::Exists { .. } | E::Ambiguous { .. } | E::PlanDiffers { .. } => BAD_PLAN,
+            E::Missing { .. } | E::Exists { .. } | E::Ambiguous { .. } | E::PlanDiffers { .. } => {
+                BAD_PLAN
+            }
             E::Newer { .. } | E::Unusable { .. } => BAD_STATE,
             E::NeedsLease { .. } => BUG,
         };
@@ -139,7 +141,9 @@ impl From<quorate_store::StoreError> for Problem {
         let mut problem = Self::new(code, error.to_string());
         problem.hints.extend(hint);
         if matches!(error, E::Held(_)) {
-            problem.hints.push("if its controller is dead, take over with `--break-lease REASON`".into());
+            problem
+                .hints
+                .push("if its controller is dead, take over with `--break-lease REASON`".into());
         }
         problem
     }

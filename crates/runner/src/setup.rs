@@ -1,7 +1,9 @@
 //! What every command stands on: the fleet, the packs, the state folder with its store, the artifacts at hand.
 
 use crate::{
-    problem::{BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem},
+    problem::{
+        BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem,
+    },
     rewrites::Rewrites,
 };
 use quorate_hosts::artifacts::{Cache, Catalog};
@@ -56,10 +58,18 @@ pub struct Setup {
 /// Packs: the built-in ones, and those in `packs/` beside the fleet file.
 pub fn packs_beside(fleet_file: Option<&Path>) -> Result<Arc<Packs>, Problem> {
     let folder = fleet_file.and_then(Path::parent).map(|parent| parent.join("packs"));
-    let files = folder.filter(|folder| folder.is_dir()).map(|folder| pack_files(&folder)).transpose()?.unwrap_or_default();
+    let files = folder
+        .filter(|folder| folder.is_dir())
+        .map(|folder| pack_files(&folder))
+        .transpose()?
+        .unwrap_or_default();
     Packs::load(&files).map(Arc::new).map_err(|diagnostics| {
         let text = diagnostics.first().map(|one| one.file.clone()).unwrap_or_default();
-        let source = files.iter().find(|(name, _)| *name == text).map(|(_, text)| text.as_str()).unwrap_or_default();
+        let source = files
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, text)| text.as_str())
+            .unwrap_or_default();
         Problem::new(BAD_PACK, format!("the packs cannot be used: {}", faults(diagnostics.len())))
             .pointing(quorate_syntax::render(&diagnostics, source))
     })
@@ -67,7 +77,9 @@ pub fn packs_beside(fleet_file: Option<&Path>) -> Result<Arc<Packs>, Problem> {
 
 /// Every YAML file below a folder of packs, with its text.
 pub fn pack_files(folder: &Path) -> Result<Vec<(String, String)>, Problem> {
-    let unreadable = |path: &Path, error: std::io::Error| Problem::new(FILE, format!("cannot read {}", path.display())).because(error.to_string());
+    let unreadable = |path: &Path, error: std::io::Error| {
+        Problem::new(FILE, format!("cannot read {}", path.display())).because(error.to_string())
+    };
     let mut files = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(next) = open.pop() {
@@ -76,7 +88,8 @@ pub fn pack_files(folder: &Path) -> Result<Vec<(String, String)>, Problem> {
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
-                let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+                let text =
+                    std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
                 files.push((path.display().to_string(), text));
             }
         }
@@ -94,7 +107,8 @@ pub fn find_fleet(given: Option<&Path>) -> Result<PathBuf, Problem> {
             Err(Problem::new(NO_FLEET, format!("there is no fleet file {}", given.display())))
         };
     }
-    let here = std::env::current_dir().map_err(|error| Problem::new(NO_FLEET, format!("the working folder is gone: {error}")))?;
+    let here = std::env::current_dir()
+        .map_err(|error| Problem::new(NO_FLEET, format!("the working folder is gone: {error}")))?;
     here.ancestors()
         .map(|folder| folder.join("fleet.yaml"))
         .find(|file| file.is_file())
@@ -118,18 +132,35 @@ impl Setup {
         let rewrites = Rewrites::of(&state_dir);
         let mut fleet = declared.clone();
         let notes = rewrites.apply(&mut fleet, &fleet_file)?;
-        let cache = Cache::open(options.cache.clone().unwrap_or_else(|| state_dir.join("cache"))).map_err(|error| Problem::new(BAD_STATE, error.to_string()))?;
-        let dirs: Vec<PathBuf> = options.artifacts.iter().chain(&declared.artifacts).cloned().collect();
+        let cache = Cache::open(options.cache.clone().unwrap_or_else(|| state_dir.join("cache")))
+            .map_err(|error| Problem::new(BAD_STATE, error.to_string()))?;
+        let dirs: Vec<PathBuf> =
+            options.artifacts.iter().chain(&declared.artifacts).cloned().collect();
         let catalog = Catalog::scan(&dirs);
-        Ok(Self { fleet_file, fleet, declared, rewrites, notes, packs, state_dir, store: Arc::new(store), cache, catalog })
+        Ok(Self {
+            fleet_file,
+            fleet,
+            declared,
+            rewrites,
+            notes,
+            packs,
+            state_dir,
+            store: Arc::new(store),
+            cache,
+            catalog,
+        })
     }
 
     /// A cluster by name.
     pub fn cluster(&self, name: &str) -> Result<&Cluster, Problem> {
         self.fleet.clusters.iter().find(|cluster| cluster.name.as_str() == name).ok_or_else(|| {
-            let known: Vec<&str> = self.fleet.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-            Problem::new(NO_CLUSTER, format!("the fleet has no cluster `{name}`"))
-                .hint(format!("{} declares: {}", self.fleet_file.display(), known.join(", ")))
+            let known: Vec<&str> =
+                self.fleet.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+            Problem::new(NO_CLUSTER, format!("the fleet has no cluster `{name}`")).hint(format!(
+                "{} declares: {}",
+                self.fleet_file.display(),
+                known.join(", ")
+            ))
         })
     }
 
@@ -140,17 +171,25 @@ impl Setup {
 
     /// Clusters whose names fit any of these patterns (`*` for any text); all without patterns. Nothing that fits is an error.
     pub fn select(&self, patterns: &[String]) -> Result<Vec<&Cluster>, Problem> {
-        let fits = |cluster: &&Cluster| patterns.is_empty() || patterns.iter().any(|pattern| glob(pattern, cluster.name.as_str()));
+        let fits = |cluster: &&Cluster| {
+            patterns.is_empty()
+                || patterns.iter().any(|pattern| glob(pattern, cluster.name.as_str()))
+        };
         let found: Vec<&Cluster> = self.fleet.clusters.iter().filter(fits).collect();
         if found.is_empty() {
-            return Err(Problem::new(NO_CLUSTER, format!("no cluster fits {}", patterns.join(" "))));
+            return Err(Problem::new(
+                NO_CLUSTER,
+                format!("no cluster fits {}", patterns.join(" ")),
+            ));
         }
         Ok(found)
     }
 
     /// The pack of a cluster.
     pub fn pack(&self, cluster: &Cluster) -> Result<Arc<Pack>, Problem> {
-        self.packs.shared(&cluster.pack).ok_or_else(|| unknown_pack(&self.packs, cluster.pack.as_str()))
+        self.packs
+            .shared(&cluster.pack)
+            .ok_or_else(|| unknown_pack(&self.packs, cluster.pack.as_str()))
     }
 
     /// The artifact of a release: from the folders, or from the cache.
@@ -161,7 +200,9 @@ impl Setup {
     /// Every release at hand of a product.
     pub fn artifacts(&self, pack: &PackName) -> Vec<ArtifactRef> {
         let mut found: BTreeMap<Release, ArtifactRef> = BTreeMap::new();
-        for artifact in self.cache.releases().into_iter().chain(self.catalog.artifacts.iter().cloned()) {
+        for artifact in
+            self.cache.releases().into_iter().chain(self.catalog.artifacts.iter().cloned())
+        {
             if artifact.pack == *pack {
                 found.insert(artifact.release.clone(), artifact);
             }
@@ -174,10 +215,15 @@ impl Setup {
         let pack = self.pack(cluster)?;
         let clients = Clients::new(&pack, cluster).map_err(|error| {
             let hint = error.hint();
-            Problem::new(BAD_FLEET, format!("the TLS files of cluster {} cannot be used: {error}", cluster.name)).hint(hint)
+            Problem::new(
+                BAD_FLEET,
+                format!("the TLS files of cluster {} cannot be used: {error}", cluster.name),
+            )
+            .hint(hint)
         })?;
-        let observer = Observer::new(pack, cluster, transports(), clients.clone(), self.tools(cluster))
-            .map_err(|error| Problem::new(BAD_FLEET, error.to_string()).hint(error.hint()))?;
+        let observer =
+            Observer::new(pack, cluster, transports(), clients.clone(), self.tools(cluster))
+                .map_err(|error| Problem::new(BAD_FLEET, error.to_string()).hint(error.hint()))?;
         Ok((observer, clients))
     }
 
@@ -191,13 +237,21 @@ impl Setup {
     fn tools(&self, cluster: &Cluster) -> Tools {
         let mut folders = BTreeMap::new();
         for artifact in &self.catalog.artifacts {
-            if let (true, quorate_model::ArtifactSource::Folder(folder)) = (artifact.pack == cluster.pack, &artifact.source) {
+            if let (true, quorate_model::ArtifactSource::Folder(folder)) =
+                (artifact.pack == cluster.pack, &artifact.source)
+            {
                 folders.insert(artifact.release.clone(), folder.clone());
             }
         }
-        for artifact in self.cache.releases().into_iter().filter(|artifact| artifact.pack == cluster.pack) {
+        for artifact in
+            self.cache.releases().into_iter().filter(|artifact| artifact.pack == cluster.pack)
+        {
             for node in &cluster.nodes {
-                let staged = quorate_hosts::swap::paths::artifact_dir(node, &cluster.pack, &artifact.release);
+                let staged = quorate_hosts::swap::paths::artifact_dir(
+                    node,
+                    &cluster.pack,
+                    &artifact.release,
+                );
                 if let Some(folder) = staged.filter(|folder| folder.is_dir()) {
                     folders.entry(artifact.release.clone()).or_insert(folder);
                 }
@@ -209,20 +263,28 @@ impl Setup {
 
 /// This person at this terminal.
 pub fn holder() -> Holder {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "somebody".into());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     Holder { who: format!("{user}@{}", host.trim()), pid: std::process::id() }
 }
 
 /// Reads and checks a fleet file.
 pub fn read_fleet(file: &Path, packs: &Packs) -> Result<Fleet, Problem> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Problem::new(FILE, format!("cannot read {}", file.display())).because(error.to_string()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Problem::new(FILE, format!("cannot read {}", file.display())).because(error.to_string())
+    })?;
     let base = file.parent().map(Path::to_owned).unwrap_or_default();
-    quorate_inventory::read_fleet(&file.display().to_string(), &text, &base, packs).map_err(|diagnostics| {
-        Problem::new(BAD_FLEET, format!("{} cannot be used: {}", file.display(), faults(diagnostics.len())))
+    quorate_inventory::read_fleet(&file.display().to_string(), &text, &base, packs).map_err(
+        |diagnostics| {
+            Problem::new(
+                BAD_FLEET,
+                format!("{} cannot be used: {}", file.display(), faults(diagnostics.len())),
+            )
             .pointing(quorate_syntax::render(&diagnostics, &text))
-    })
+        },
+    )
 }
 
 fn faults(count: usize) -> String {
@@ -232,7 +294,8 @@ fn faults(count: usize) -> String {
 /// There is no such pack.
 pub fn unknown_pack(packs: &Packs, name: &str) -> Problem {
     let known: Vec<&str> = packs.names().map(PackName::as_str).collect();
-    Problem::new(NO_PACK, format!("there is no pack `{name}`")).hint(format!("known packs: {}", known.join(", ")))
+    Problem::new(NO_PACK, format!("there is no pack `{name}`"))
+        .hint(format!("known packs: {}", known.join(", ")))
 }
 
 /// A release is not at hand.
@@ -258,8 +321,10 @@ pub fn transports() -> Transports {
 fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
-        Some((head, tail)) => text
-            .strip_prefix(head)
-            .is_some_and(|rest| (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| glob(tail, &rest[at..]))),
+        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
+            (0..=rest.len())
+                .filter(|at| rest.is_char_boundary(*at))
+                .any(|at| glob(tail, &rest[at..]))
+        }),
     }
 }

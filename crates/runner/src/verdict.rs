@@ -4,8 +4,8 @@
 
 use quorate_engine::Verdict;
 use quorate_model::{
-    Action, Condition, Gate, Hop, HopKind, NodeName, NodeObservation, Observation, Plan, Reach, Release, Step, StepId,
-    StepRole, Unsafe, WaitingOn,
+    Action, Condition, Gate, Hop, HopKind, NodeName, NodeObservation, Observation, Plan, Reach,
+    Release, Step, StepId, StepRole, Unsafe, WaitingOn,
 };
 use quorate_packs::{
     Pack,
@@ -79,12 +79,19 @@ impl Judged<'_> {
             ("healthy", Some(node)) => WaitingOn::Healthy { node },
             ("leader", _) => WaitingOn::Leader,
             ("hop-complete", _) => WaitingOn::HopComplete {
-                seen: self.seen.facts.get("cluster_release").and_then(|value| value.as_str()).map(str::to_owned),
+                seen: self
+                    .seen
+                    .facts
+                    .get("cluster_release")
+                    .and_then(|value| value.as_str())
+                    .map(str::to_owned),
                 want: self.hop.to.clone(),
             },
-            (_, node) => {
-                WaitingOn::Condition { node, gate: condition.name.clone(), text: condition.text.clone() }
-            }
+            (_, node) => WaitingOn::Condition {
+                node,
+                gate: condition.name.clone(),
+                text: condition.text.clone(),
+            },
         }
     }
 
@@ -93,7 +100,9 @@ impl Judged<'_> {
     }
 
     fn may_stop(&self) -> Verdict {
-        let Some(node) = &self.step.node else { return Verdict::Unseen("the step names no node to stop".into()) };
+        let Some(node) = &self.step.node else {
+            return Verdict::Unseen("the step names no node to stop".into());
+        };
         let request = SafetyRequest {
             pack: self.pack,
             observation: self.seen,
@@ -116,7 +125,11 @@ impl Judged<'_> {
             return None;
         }
         let was_well = |name: &NodeName| {
-            self.plan.observed.nodes.iter().any(|seen| seen.name == *name && seen.is_healthy() && seen.is_voter())
+            self.plan
+                .observed
+                .nodes
+                .iter()
+                .any(|seen| seen.name == *name && seen.is_healthy() && seen.is_voter())
         };
         self.seen
             .nodes
@@ -140,7 +153,12 @@ fn why_unhealthy(node: &NodeObservation) -> String {
 
 /// Whether the world is what the journal implies: every member that was finished runs its new release, every other its
 /// old one. A member in the middle of its way may be anything: its steps' own probes decide.
-pub fn world(plan: &Plan, finished: &[StepId], touched: &[StepId], seen: &Observation) -> Vec<String> {
+pub fn world(
+    plan: &Plan,
+    finished: &[StepId],
+    touched: &[StepId],
+    seen: &Observation,
+) -> Vec<String> {
     let mut differs = Vec::new();
     for node in &plan.observed.nodes {
         let want = match implied(plan, finished, touched, &node.name) {
@@ -176,8 +194,15 @@ enum Implied {
 fn implied(plan: &Plan, finished: &[StepId], touched: &[StepId], node: &NodeName) -> Implied {
     let mut implied = Implied::Untouched;
     for hop in &plan.hops {
-        let own = || hop.waves.iter().flat_map(|wave| &wave.steps).filter(|step| step.node.as_ref() == Some(node));
-        let moves = |role| matches!(role, StepRole::Stop | StepRole::Swap | StepRole::Start | StepRole::Restore);
+        let own = || {
+            hop.waves
+                .iter()
+                .flat_map(|wave| &wave.steps)
+                .filter(|step| step.node.as_ref() == Some(node))
+        };
+        let moves = |role| {
+            matches!(role, StepRole::Stop | StepRole::Swap | StepRole::Start | StepRole::Restore)
+        };
         let touched_here = own().any(|step| moves(step.role) && touched.contains(&step.id));
         let back = own().any(|step| step.role == StepRole::Rejoin && finished.contains(&step.id));
         if back {

@@ -1,6 +1,9 @@
 //! The client's view beside a run: measures the baseline, turns what clients see into events, and follows the run's steps.
 
-use crate::{problem::{Problem, UNSEEN}, setup::Setup};
+use crate::{
+    problem::{Problem, UNSEEN},
+    setup::Setup,
+};
 use quorate_model::{ClientFigures, Cluster, Plan, Recorded, Release, RunEvent, StepId, StepRole};
 use quorate_probe::{ClientEvent, ClientProbe, ProbeError, ProbeOptions};
 use std::{sync::Arc, time::Duration};
@@ -19,7 +22,8 @@ impl ClientWatch {
     /// Starts to write and read through every endpoint.
     pub fn start(setup: &Setup, cluster: &Cluster, lowest: &Release) -> Result<Self, Problem> {
         let pack = setup.pack(cluster)?;
-        let probe = ClientProbe::start(pack, cluster, ProbeOptions::new(lowest.clone())).map_err(problem)?;
+        let probe = ClientProbe::start(pack, cluster, ProbeOptions::new(lowest.clone()))
+            .map_err(problem)?;
         Ok(Self { probe: Arc::new(probe), pumps: Vec::new() })
     }
 
@@ -83,7 +87,8 @@ impl ClientWatch {
             // An aborted task ends with an error that says so.
             let _ = pump.await;
         }
-        let probe = Arc::into_inner(self.probe).ok_or_else(|| Problem::new(UNSEEN, "the client's view is still in use"))?;
+        let probe = Arc::into_inner(self.probe)
+            .ok_or_else(|| Problem::new(UNSEEN, "the client's view is still in use"))?;
         probe.finish().await.map(|account| account.figures).map_err(problem)
     }
 }

@@ -30,21 +30,97 @@ const ROOMS: [Room; 18] = [
     room(
         "runner",
         &[
-            "model", "syntax", "packs", "inventory", "planner", "checker", "engine", "report", "store", "transport", "hosts",
-            "observe", "probe",
+            "model",
+            "syntax",
+            "packs",
+            "inventory",
+            "planner",
+            "checker",
+            "engine",
+            "report",
+            "store",
+            "transport",
+            "hosts",
+            "observe",
+            "probe",
         ],
         false,
     ),
-    room("cli", &["model", "syntax", "packs", "inventory", "planner", "checker", "report", "store", "runner"], false),
+    room(
+        "cli",
+        &[
+            "model",
+            "syntax",
+            "packs",
+            "inventory",
+            "planner",
+            "checker",
+            "report",
+            "store",
+            "runner",
+        ],
+        false,
+    ),
     room("sim", &["model", "packs", "planner", "checker", "engine", "report", "store"], false),
-    room("e2e", &["model", "packs", "inventory", "planner", "store", "transport", "hosts", "observe", "probe", "runner", "report"], false),
-    room("bench", &["model", "packs", "inventory", "planner", "checker", "store", "transport", "hosts", "observe", "probe", "runner", "report", "sim"], false),
+    room(
+        "e2e",
+        &[
+            "model",
+            "packs",
+            "inventory",
+            "planner",
+            "store",
+            "transport",
+            "hosts",
+            "observe",
+            "probe",
+            "runner",
+            "report",
+        ],
+        false,
+    ),
+    room(
+        "bench",
+        &[
+            "model",
+            "packs",
+            "inventory",
+            "planner",
+            "checker",
+            "store",
+            "transport",
+            "hosts",
+            "observe",
+            "probe",
+            "runner",
+            "report",
+            "sim",
+        ],
+        false,
+    ),
 ];
 
 /// Crates that a pure room may use: they compute, and touch neither clock, file, network nor randomness by themselves.
 const PURE_CRATES: [&str; 19] = [
-    "serde", "serde_json", "schemars", "thiserror", "jiff", "cel", "minijinja", "regex", "strsim", "miette",
-    "serde-saphyr", "quick-junit", "sha2", "hex", "base64", "similar", "url", "indexmap", "semver",
+    "serde",
+    "serde_json",
+    "schemars",
+    "thiserror",
+    "jiff",
+    "cel",
+    "minijinja",
+    "regex",
+    "strsim",
+    "miette",
+    "serde-saphyr",
+    "quick-junit",
+    "sha2",
+    "hex",
+    "base64",
+    "similar",
+    "url",
+    "indexmap",
+    "semver",
 ];
 
 pub(crate) fn check(metadata: &Metadata) -> Vec<String> {
@@ -52,17 +128,30 @@ pub(crate) fn check(metadata: &Metadata) -> Vec<String> {
     for package in metadata.workspace_packages() {
         let Some(name) = package.name.strip_prefix("quorate-") else { continue };
         let Some(room) = ROOMS.iter().find(|room| room.name == name) else {
-            faults.push(format!("room `{name}` is not in xtask/src/tidy/edges.rs: say what it may use"));
+            faults.push(format!(
+                "room `{name}` is not in xtask/src/tidy/edges.rs: say what it may use"
+            ));
             continue;
         };
-        for dependency in package.dependencies.iter().filter(|one| one.kind != DependencyKind::Development) {
+        for dependency in
+            package.dependencies.iter().filter(|one| one.kind != DependencyKind::Development)
+        {
             match dependency.name.strip_prefix("quorate-") {
                 Some(used) if !room.uses.contains(&used) => {
-                    faults.push(format!("room `{name}` may not use room `{used}`: it may use {:?}", room.uses));
+                    faults.push(format!(
+                        "room `{name}` may not use room `{used}`: it may use {:?}",
+                        room.uses
+                    ));
                 }
                 Some(_) => {}
-                None if room.pure && dependency.kind == DependencyKind::Normal && !PURE_CRATES.contains(&dependency.name.as_str()) => {
-                    faults.push(format!("pure room `{name}` may not use crate `{}`", dependency.name));
+                None if room.pure
+                    && dependency.kind == DependencyKind::Normal
+                    && !PURE_CRATES.contains(&dependency.name.as_str()) =>
+                {
+                    faults.push(format!(
+                        "pure room `{name}` may not use crate `{}`",
+                        dependency.name
+                    ));
                 }
                 None => {}
             }

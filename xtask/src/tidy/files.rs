@@ -34,7 +34,8 @@ fn visit(folder: &Path, root: &Path, faults: &mut Vec<String>) -> Result<(), Str
                 visit(&path, root, faults)?;
             }
         } else if path.extension().is_some_and(|ending| ending == "rs") {
-            let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text = fs::read_to_string(&path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             check_file(&name, &text, faults);
         }
@@ -55,7 +56,10 @@ fn check_file(name: &str, text: &str, faults: &mut Vec<String>) {
         return;
     }
     for (number, line) in text.lines().enumerate() {
-        for (word, instead) in BANNED.iter().filter(|(word, _)| line.contains(word) && !line.trim_start().starts_with("//")) {
+        for (word, instead) in BANNED
+            .iter()
+            .filter(|(word, _)| line.contains(word) && !line.trim_start().starts_with("//"))
+        {
             let sleeps = *word == "std::thread::sleep";
             let allowed = sleeps && (is_test || BOUNDED_PAUSES.contains(&name));
             if !allowed {

@@ -34,7 +34,9 @@ async fn stage_all(global: &Global, setup: &Setup, plan: &Plan) -> Result<(), Pr
             let said = match outcome {
                 Outcome::Succeeded { note: Some(note) } => note.clone(),
                 Outcome::Succeeded { note: None } => "done".into(),
-                Outcome::Skipped { because } | Outcome::Failed { because } | Outcome::Unknown { because } => because.clone(),
+                Outcome::Skipped { because }
+                | Outcome::Failed { because }
+                | Outcome::Unknown { because } => because.clone(),
             };
             print::say(&format!("{}: {said}", step.title));
         }
@@ -76,7 +78,8 @@ pub(crate) fn agreed(carry: &crate::args::Carry, what: &str) -> Result<(), Probl
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Problem::new(NOT_NOW, format!("nobody is there to say yes to: {what}")).hint("answer beforehand with `--yes`"));
+        return Err(Problem::new(NOT_NOW, format!("nobody is there to say yes to: {what}"))
+            .hint("answer beforehand with `--yes`"));
     }
     if carry::ask(&format!("{what}? [y/N] ")) {
         Ok(())
@@ -93,8 +96,9 @@ pub(crate) async fn rollback(global: &Global, args: Rollback) -> Result<u8, Prob
         return Ok(0);
     };
     if let Some(file) = &args.plan_only {
-        let text = serde_json::to_string_pretty(&plan)
-            .map_err(|error| Problem::new(BAD_PLAN, format!("the plan cannot be written: {error}")))?;
+        let text = serde_json::to_string_pretty(&plan).map_err(|error| {
+            Problem::new(BAD_PLAN, format!("the plan cannot be written: {error}"))
+        })?;
         plan::write(file, &text)?;
         print::data(&explain::summary(&plan));
         return Ok(0);

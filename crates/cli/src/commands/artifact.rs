@@ -31,7 +31,9 @@ async fn fetch(global: &Global, args: &ArtifactFetch) -> Result<ArtifactRef, Pro
     let pack = site::pack(&setup.packs, &args.pack)?;
     let wanted = release(&args.release)?;
     match (&args.url, &args.sha256) {
-        (Some(url), Some(sha256)) => from_web(&setup, pack, &wanted, url, sha256, &print::progress).await,
+        (Some(url), Some(sha256)) => {
+            from_web(&setup, pack, &wanted, url, sha256, &print::progress).await
+        }
         _ => from_debian(&setup.cache, pack, &wanted, &print::progress).await,
     }
 }
@@ -61,6 +63,8 @@ fn source(source: &ArtifactSource) -> String {
     match source {
         ArtifactSource::Folder(folder) => folder.display().to_string(),
         ArtifactSource::Url { url, .. } => url.clone(),
-        ArtifactSource::Debian { suite, packages } => format!("Debian {suite}: {}", packages.join(" ")),
+        ArtifactSource::Debian { suite, packages } => {
+            format!("Debian {suite}: {}", packages.join(" "))
+        }
     }
 }

@@ -23,7 +23,13 @@ pub(crate) async fn backup(global: &Global, args: Backup) -> Result<u8, Problem>
         print::json(&json!({ "schema": 1, "cluster": args.cluster, "backups": all }));
     } else {
         for one in taken {
-            print::data(&format!("{}\n  {} bytes, sha256 {}\n  {}", one.file.display(), one.size_bytes, one.sha256, one.verified));
+            print::data(&format!(
+                "{}\n  {} bytes, sha256 {}\n  {}",
+                one.file.display(),
+                one.size_bytes,
+                one.sha256,
+                one.verified
+            ));
         }
     }
     Ok(0)

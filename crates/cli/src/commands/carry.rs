@@ -7,7 +7,7 @@ use crate::{
 use quorate_model::{Recorded, RunEvent};
 use quorate_report::lines;
 use quorate_runner::{
-    ops::run::{CarryOptions, Carried, verdict},
+    ops::run::{Carried, CarryOptions, verdict},
     problem::{BUG, Problem},
     setup::holder,
 };
@@ -25,13 +25,20 @@ pub(crate) fn options(carry: &Carry) -> CarryOptions {
 /// Carries a run to its end and shows it.
 pub(crate) async fn show(global: &Global, carry: &Carry, carried: Carried) -> Result<u8, Problem> {
     let run = carried.run.clone();
-    let live = global.output == Output::Text && !carry.plain && std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
-    let ending = if live { screen::live::follow(carried).await? } else { follow(global, carried).await? };
+    let live = global.output == Output::Text
+        && !carry.plain
+        && std::io::stderr().is_terminal()
+        && std::io::stdin().is_terminal();
+    let ending =
+        if live { screen::live::follow(carried).await? } else { follow(global, carried).await? };
     verdict(&run, ending)?;
     Ok(0)
 }
 
-async fn follow(global: &Global, mut carried: Carried) -> Result<quorate_runner::drive::Ending, Problem> {
+async fn follow(
+    global: &Global,
+    mut carried: Carried,
+) -> Result<quorate_runner::drive::Ending, Problem> {
     loop {
         tokio::select! {
             event = carried.events.recv() => match event {
@@ -58,13 +65,19 @@ async fn follow(global: &Global, mut carried: Carried) -> Result<quorate_runner:
     settle(carried.work.await)
 }
 
-async fn drain(global: &Global, events: &mut tokio::sync::mpsc::UnboundedReceiver<Recorded>, plan: &quorate_model::Plan) {
+async fn drain(
+    global: &Global,
+    events: &mut tokio::sync::mpsc::UnboundedReceiver<Recorded>,
+    plan: &quorate_model::Plan,
+) {
     while let Some(recorded) = events.recv().await {
         line(global, &recorded, plan);
     }
 }
 
-fn settle(outcome: Result<Result<quorate_runner::drive::Ending, Problem>, tokio::task::JoinError>) -> Result<quorate_runner::drive::Ending, Problem> {
+fn settle(
+    outcome: Result<Result<quorate_runner::drive::Ending, Problem>, tokio::task::JoinError>,
+) -> Result<quorate_runner::drive::Ending, Problem> {
     outcome.map_err(|error| Problem::new(BUG, format!("the run's task ended badly: {error}")))?
 }
 
@@ -73,9 +86,14 @@ fn tell(global: &Global, recorded: &Recorded, carried: &Carried) {
     if let RunEvent::AskedApproval { step, text } = &recorded.event {
         if global.output == Output::Text && std::io::stdin().is_terminal() {
             if ask(&format!("{text}? [y/N] ")) {
-                let _ = carried.person.send(RunEvent::Approved { step: step.clone(), by: holder().who });
+                let _ = carried
+                    .person
+                    .send(RunEvent::Approved { step: step.clone(), by: holder().who });
             } else {
-                let _ = carried.person.send(RunEvent::PauseRequested { by: holder().who, reason: "not approved".into() });
+                let _ = carried.person.send(RunEvent::PauseRequested {
+                    by: holder().who,
+                    reason: "not approved".into(),
+                });
             }
         } else {
             print::say(&format!("waiting for `quorate run approve {}`", carried.run));

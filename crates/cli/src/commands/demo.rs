@@ -27,12 +27,15 @@ use std::{
 const ROAD: [&str; 3] = ["3.3.25", "3.4.23", "3.5.16"];
 
 pub(crate) async fn run(global: &Global, args: Demo) -> Result<u8, Problem> {
-    let folder = tempfile::Builder::new()
-        .prefix("quorate-demo-")
-        .tempdir()
-        .map_err(|error| Problem::new(FILE, format!("no folder for the demo can be made: {error}")))?;
+    let folder = tempfile::Builder::new().prefix("quorate-demo-").tempdir().map_err(|error| {
+        Problem::new(FILE, format!("no folder for the demo can be made: {error}"))
+    })?;
     let artifacts = fetch(&args.artifacts).await?;
-    print::say(&format!("setting up a three-member etcd {} cluster in {}", ROAD[0], folder.path().display()));
+    print::say(&format!(
+        "setting up a three-member etcd {} cluster in {}",
+        ROAD[0],
+        folder.path().display()
+    ));
     let name = "demo".to_owned();
     let request = LabRequest {
         pack: "etcd".into(),
@@ -64,7 +67,8 @@ async fn fetch(given: &Artifacts) -> Result<Artifacts, Problem> {
     }
     let packs = Packs::builtin();
     let pack = site::pack(packs, "etcd")?;
-    let cache = quorate_runner::Cache::open(shared_cache()).map_err(|error| Problem::new(BAD_STATE, error.sentence()))?;
+    let cache = quorate_runner::Cache::open(shared_cache())
+        .map_err(|error| Problem::new(BAD_STATE, error.sentence()))?;
     for text in ROAD {
         let wanted: Release = release(text)?;
         if cache.known(&pack.pack, &wanted).is_none() {
@@ -75,7 +79,13 @@ async fn fetch(given: &Artifacts) -> Result<Artifacts, Problem> {
     Ok(given.clone())
 }
 
-async fn upgrade(global: &Global, args: &Demo, artifacts: &Artifacts, fleet: &Path, name: &str) -> Result<u8, Problem> {
+async fn upgrade(
+    global: &Global,
+    args: &Demo,
+    artifacts: &Artifacts,
+    fleet: &Path,
+    name: &str,
+) -> Result<u8, Problem> {
     let state = fleet.parent().map(|dir| dir.join("state"));
     let own = Global { fleet: Some(fleet.to_owned()), state, ..global.clone() };
     let mut options = site::options(&own, artifacts);
@@ -83,13 +93,23 @@ async fn upgrade(global: &Global, args: &Demo, artifacts: &Artifacts, fleet: &Pa
     let setup = Setup::open(&options)?;
     let cluster = setup.cluster(name)?;
     let mut policy = cluster.policy.clone();
-    policy.soak = Duration::try_from_secs_f64(args.soak)
-        .map_err(|_| Problem::new(quorate_runner::problem::BAD_FLEET, format!("{} is no number of seconds to soak", args.soak)))?;
+    policy.soak = Duration::try_from_secs_f64(args.soak).map_err(|_| {
+        Problem::new(
+            quorate_runner::problem::BAD_FLEET,
+            format!("{} is no number of seconds to soak", args.soak),
+        )
+    })?;
     // A person watches: looks come fast, and the baseline is short.
     policy.look_every = Duration::from_millis(100);
     policy.baseline = Duration::from_secs(3);
     let to = release(ROAD[2])?;
-    let made = make(&setup, cluster, &to, PlanOptions { policy: Some(policy), parent: None, progress: &print::progress }).await?;
+    let made = make(
+        &setup,
+        cluster,
+        &to,
+        PlanOptions { policy: Some(policy), parent: None, progress: &print::progress },
+    )
+    .await?;
     let Made::Plan(plan) = made else {
         return Err(Problem::new(BUG, "a fresh 3.3 cluster needs no upgrade to 3.5?"));
     };
@@ -116,18 +136,24 @@ async fn upgrade(global: &Global, args: &Demo, artifacts: &Artifacts, fleet: &Pa
 }
 
 fn write_report(setup: &Setup, run: &RunId, folder: &Path) -> Result<PathBuf, Problem> {
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Problem::new(FILE, format!("cannot make {}", folder.display())).because(error.to_string()))?;
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Problem::new(FILE, format!("cannot make {}", folder.display())).because(error.to_string())
+    })?;
     let (_, _, report) = runs::fold(setup, run)?;
-    let html = std::path::absolute(folder.join("report.html")).unwrap_or_else(|_| folder.join("report.html"));
+    let html = std::path::absolute(folder.join("report.html"))
+        .unwrap_or_else(|_| folder.join("report.html"));
     super::plan::write(&html, &runs::render(&report, ReportForm::Html, None)?)?;
-    super::plan::write(&folder.join("report.md"), &runs::render(&report, ReportForm::Markdown, None)?)?;
+    super::plan::write(
+        &folder.join("report.md"),
+        &runs::render(&report, ReportForm::Markdown, None)?,
+    )?;
     Ok(html)
 }
 
 /// Opens the page where there is a screen to show it on; nothing is said where there is none.
 fn open_in_browser(file: &Path) {
-    let has_screen = std::env::var_os("DISPLAY").is_some() || std::env::var_os("WAYLAND_DISPLAY").is_some();
+    let has_screen =
+        std::env::var_os("DISPLAY").is_some() || std::env::var_os("WAYLAND_DISPLAY").is_some();
     if has_screen {
         let opened = std::process::Command::new("xdg-open")
             .arg(file)

@@ -15,9 +15,9 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Problem> {
 /// Prints the manual page.
 pub(crate) fn man() -> Result<u8, Problem> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut text)
-        .map_err(|error| Problem::new(FILE, format!("the manual page cannot be rendered: {error}")))?;
+    clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(|error| {
+        Problem::new(FILE, format!("the manual page cannot be rendered: {error}"))
+    })?;
     print::data(&String::from_utf8_lossy(&text));
     Ok(0)
 }

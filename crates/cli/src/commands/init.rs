@@ -13,22 +13,40 @@ use quorate_runner::{
 
 pub(crate) async fn run(global: &Global, args: Init) -> Result<u8, Problem> {
     if args.file.exists() && !args.force {
-        return Err(Problem::new(FILE, format!("{} is there already; it was left as it is", args.file.display()))
-            .hint("name another file, or overwrite it with `--force`"));
+        return Err(Problem::new(
+            FILE,
+            format!("{} is there already; it was left as it is", args.file.display()),
+        )
+        .hint("name another file, or overwrite it with `--force`"));
     }
     let Some(endpoint) = args.endpoint.clone() else {
         write(&args.file, STARTER)?;
-        print::say(&format!("{} is written: change its addresses, then look with `quorate detect`", args.file.display()));
+        print::say(&format!(
+            "{} is written: change its addresses, then look with `quorate detect`",
+            args.file.display()
+        ));
         return Ok(0);
     };
     let tls = match (&args.ca, &args.cert, &args.key) {
-        (Some(ca), cert, key) => Some(TlsSpec { ca: absolute(ca), cert: cert.as_deref().map(absolute), key: key.as_deref().map(absolute) }),
+        (Some(ca), cert, key) => Some(TlsSpec {
+            ca: absolute(ca),
+            cert: cert.as_deref().map(absolute),
+            key: key.as_deref().map(absolute),
+        }),
         (None, None, None) => None,
-        (None, ..) => return Err(Problem::new(NO_ADOPTION, "a client certificate without `--ca` cannot be used").hint("add `--ca FILE`")),
+        (None, ..) => {
+            return Err(Problem::new(
+                NO_ADOPTION,
+                "a client certificate without `--ca` cannot be used",
+            )
+            .hint("add `--ca FILE`"));
+        }
     };
     let auth = match (args.user, &args.password_file) {
         (Some(user), Some(file)) => Some(AuthSpec { user, password: Secret::File(absolute(file)) }),
-        (Some(user), None) => Some(AuthSpec { user, password: Secret::Env("QUORATE_PASSWORD".into()) }),
+        (Some(user), None) => {
+            Some(AuthSpec { user, password: Secret::Env("QUORATE_PASSWORD".into()) })
+        }
         (None, _) => None,
     };
     let request = AdoptRequest { pack: args.pack, endpoint, name: args.name, tls, auth };
@@ -38,7 +56,10 @@ pub(crate) async fn run(global: &Global, args: Init) -> Result<u8, Problem> {
     for note in notes {
         print::say(&format!("note: {note}"));
     }
-    print::say(&format!("{} is written; nothing was touched. Look with `quorate detect`", args.file.display()));
+    print::say(&format!(
+        "{} is written; nothing was touched. Look with `quorate detect`",
+        args.file.display()
+    ));
     Ok(0)
 }
 

@@ -19,8 +19,15 @@ pub(crate) async fn run(global: &Global, command: LabCommand) -> Result<u8, Prob
         LabCommand::Up(args) => up(global, args).await,
         LabCommand::Down { name } => {
             let down = lab::down(&name).await?;
-            let folder = if down.folder_removed { "its folder is removed" } else { "its folder holds other things too and stays" };
-            print::say(&format!("lab {name} is down: {} members stopped, {folder}", down.members.len()));
+            let folder = if down.folder_removed {
+                "its folder is removed"
+            } else {
+                "its folder holds other things too and stays"
+            };
+            print::say(&format!(
+                "lab {name} is down: {} members stopped, {folder}",
+                down.members.len()
+            ));
             Ok(0)
         }
         LabCommand::List => list(global).await,
@@ -93,7 +100,8 @@ async fn fault(args: LabFault) -> Result<u8, Problem> {
         FaultWord::FreeDisk => Fault::FreeDisk,
         FaultWord::DamageArtifact => {
             let text = args.release.as_deref().ok_or_else(|| {
-                Problem::new(LAB, "whose binary shall be damaged was not said").hint("add `--release RELEASE`")
+                Problem::new(LAB, "whose binary shall be damaged was not said")
+                    .hint("add `--release RELEASE`")
             })?;
             Fault::DamageArtifact { release: release(text)?, damage: Damage::Truncate }
         }

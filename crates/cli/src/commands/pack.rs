@@ -19,7 +19,9 @@ pub(crate) fn run(global: &Global, command: &PackCommand) -> Result<u8, Problem>
             let packs = site::packs(global)?;
             let pack = site::pack(&packs, pack)?;
             match global.output {
-                Output::Json => print::json(&json!({ "schema": 1, "digest": pack.digest(), "pack": **pack })),
+                Output::Json => {
+                    print::json(&json!({ "schema": 1, "digest": pack.digest(), "pack": **pack }))
+                }
                 Output::Text => print::data(&text(pack)),
             }
             Ok(0)
@@ -45,7 +47,14 @@ fn list(global: &Global) -> Result<u8, Problem> {
     }
     let rows: Vec<Vec<String>> = packs
         .iter()
-        .map(|pack| vec![pack.pack.to_string(), pack.releases.len().to_string(), pack.rules.len().to_string(), pack.about.clone()])
+        .map(|pack| {
+            vec![
+                pack.pack.to_string(),
+                pack.releases.len().to_string(),
+                pack.rules.len().to_string(),
+                pack.about.clone(),
+            ]
+        })
         .collect();
     print::data(&print::table(&["PACK", "RELEASES", "RULES", "ABOUT"], &rows));
     Ok(0)
@@ -53,14 +62,36 @@ fn list(global: &Global) -> Result<u8, Problem> {
 
 fn text(pack: &Pack) -> String {
     let mut text = format!("{} - {}\n\n", pack.title, pack.about);
-    let releases: Vec<String> = pack.releases.iter().map(|known| known.release.to_string()).collect();
+    let releases: Vec<String> =
+        pack.releases.iter().map(|known| known.release.to_string()).collect();
     text.push_str(&format!("releases: {}\n\nrules:\n", releases.join(" ")));
     for rule in &pack.rules {
-        text.push_str(&format!("  {:5} {} -> {}  {:?}: {}\n        because {} ({})\n", rule.id, rule.from, rule.to, rule.verdict, rule.text, rule.because, rule.sources.join("; ")).replace("Condition:", "asks:").replace("Allow:", "allows:").replace("Block:", "forbids:"));
+        text.push_str(
+            &format!(
+                "  {:5} {} -> {}  {:?}: {}\n        because {} ({})\n",
+                rule.id,
+                rule.from,
+                rule.to,
+                rule.verdict,
+                rule.text,
+                rule.because,
+                rule.sources.join("; ")
+            )
+            .replace("Condition:", "asks:")
+            .replace("Allow:", "allows:")
+            .replace("Block:", "forbids:"),
+        );
     }
     text.push_str("\nknown issues:\n");
     for issue in &pack.known_issues {
-        text.push_str(&format!("  {}  {}: {}\n        do: {} ({})\n", issue.id, issue.affects, issue.text, issue.advice, issue.sources.join("; ")));
+        text.push_str(&format!(
+            "  {}  {}: {}\n        do: {} ({})\n",
+            issue.id,
+            issue.affects,
+            issue.text,
+            issue.advice,
+            issue.sources.join("; ")
+        ));
     }
     text
 }
@@ -71,12 +102,18 @@ fn lint(global: &Global, files: &[PathBuf]) -> Result<u8, Problem> {
         if path.is_dir() {
             texts.extend(pack_files(path)?);
         } else {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Problem::new(BAD_PACK, format!("cannot read {}", path.display())).because(error.to_string()))?;
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Problem::new(BAD_PACK, format!("cannot read {}", path.display()))
+                    .because(error.to_string())
+            })?;
             texts.push((path.display().to_string(), text));
         }
     }
-    let diagnostics = if files.is_empty() { quorate_packs::lint(&quorate_packs::builtin_files()) } else { quorate_packs::lint(&texts) };
+    let diagnostics = if files.is_empty() {
+        quorate_packs::lint(&quorate_packs::builtin_files())
+    } else {
+        quorate_packs::lint(&texts)
+    };
     let errors = diagnostics.iter().filter(|one| one.is_error()).count();
     if global.output == Output::Json {
         print::json(&json!({ "schema": 1, "diagnostics": diagnostics }));
@@ -97,9 +134,12 @@ fn test(global: &Global, folders: &[PathBuf]) -> Result<u8, Problem> {
     let mut count = 0;
     let packs = site::packs(global)?;
     for folder in folders {
-        let pack_name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let pack_name =
+            folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let files = pack_files(folder)?;
-        let loaded = Packs::load(&files).map_err(|found| Problem::new(BAD_PACK, format!("{} faults in {}", found.len(), folder.display())))?;
+        let loaded = Packs::load(&files).map_err(|found| {
+            Problem::new(BAD_PACK, format!("{} faults in {}", found.len(), folder.display()))
+        })?;
         let pack = site::pack(&loaded, &pack_name)?;
         for entry in std::fs::read_dir(folder.join("tests")).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -108,14 +148,24 @@ fn test(global: &Global, folders: &[PathBuf]) -> Result<u8, Problem> {
                 count += 1;
                 if !case.holds() {
                     failed += 1;
-                    print::data(&format!("{}:{}: {}\nexpected:\n{}\nis:\n{}", path.display(), case.line, case.command, case.expected, case.actual));
+                    print::data(&format!(
+                        "{}:{}: {}\nexpected:\n{}\nis:\n{}",
+                        path.display(),
+                        case.line,
+                        case.command,
+                        case.expected,
+                        case.actual
+                    ));
                 }
             }
         }
     }
     if folders.is_empty() {
         let names: Vec<&str> = packs.names().map(quorate_model::PackName::as_str).collect();
-        return Err(Problem::new(BAD_PACK, "no folder of a pack was named").hint(format!("built in are {}; their tests run with the project's own", names.join(", "))));
+        return Err(Problem::new(BAD_PACK, "no folder of a pack was named").hint(format!(
+            "built in are {}; their tests run with the project's own",
+            names.join(", ")
+        )));
     }
     print::say(&format!("{count} golden tests, {failed} differ"));
     Ok(if failed == 0 { 0 } else { 5 })

@@ -12,7 +12,8 @@ pub(crate) fn run(global: &Global, args: &PathArgs) -> Result<u8, Problem> {
     let packs = site::packs(global)?;
     let pack = site::pack(&packs, &args.pack)?;
     let (from, to) = (release(&args.from)?, release(&args.to)?);
-    let available = args.available.iter().map(|text| release(text)).collect::<Result<Vec<_>, _>>()?;
+    let available =
+        args.available.iter().map(|text| release(text)).collect::<Result<Vec<_>, _>>()?;
     let request = PathRequest {
         available: (!available.is_empty()).then_some(available.as_slice()),
         facts: facts(&args.fact)?,
@@ -42,9 +43,11 @@ fn facts(words: &[String]) -> Result<Facts, Problem> {
         .iter()
         .map(|word| {
             let (name, value) = word.split_once('=').ok_or_else(|| {
-                Problem::new(BAD_RELEASE, format!("`{word}` is no fact")).hint("write NAME=VALUE, like `auth=true`")
+                Problem::new(BAD_RELEASE, format!("`{word}` is no fact"))
+                    .hint("write NAME=VALUE, like `auth=true`")
             })?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::String(value.to_owned()));
+            let value = serde_json::from_str(value)
+                .unwrap_or_else(|_| serde_json::Value::String(value.to_owned()));
             Ok((name.to_owned(), value))
         })
         .collect()

@@ -22,7 +22,11 @@ pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<u8, Problem> 
         print::json(&plan);
     } else {
         print::data(&explain::summary(&plan));
-        print::say(&format!("plan {} is kept; carry it out with `quorate apply {}`", plan.digest.short(), plan.digest.short()));
+        print::say(&format!(
+            "plan {} is kept; carry it out with `quorate apply {}`",
+            plan.digest.short(),
+            plan.digest.short()
+        ));
     }
     Ok(0)
 }
@@ -31,7 +35,11 @@ pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<u8, Problem> 
 pub(crate) async fn planned(setup: &Setup, args: &PlanArgs) -> Result<Option<Plan>, Problem> {
     let cluster = setup.cluster(&args.cluster)?;
     let to = release(&args.to)?;
-    let options = PlanOptions { policy: Some(policy(cluster, &args.limits)?), parent: None, progress: &print::progress };
+    let options = PlanOptions {
+        policy: Some(policy(cluster, &args.limits)?),
+        parent: None,
+        progress: &print::progress,
+    };
     match make(setup, cluster, &to, options).await? {
         Made::Plan(plan) => Ok(Some(*plan)),
         Made::NothingToDo(text) => {
@@ -54,16 +62,21 @@ pub(crate) fn write_files(plan: &Plan, args: &PlanArgs) -> Result<(), Problem> {
 }
 
 pub(crate) fn write(file: &Path, text: &str) -> Result<(), Problem> {
-    std::fs::write(file, text)
-        .map_err(|error| Problem::new(FILE, format!("cannot write {}", file.display())).because(error.to_string()))
+    std::fs::write(file, text).map_err(|error| {
+        Problem::new(FILE, format!("cannot write {}", file.display())).because(error.to_string())
+    })
 }
 
 /// The cluster's policy with what was said on the command line.
 pub(crate) fn policy(cluster: &Cluster, limits: &Limits) -> Result<Policy, Problem> {
     let mut policy = cluster.policy.clone();
     if let Some(secs) = limits.soak {
-        policy.soak = Duration::try_from_secs_f64(secs)
-            .map_err(|_| Problem::new(quorate_runner::problem::BAD_FLEET, format!("{secs} is no number of seconds to soak")))?;
+        policy.soak = Duration::try_from_secs_f64(secs).map_err(|_| {
+            Problem::new(
+                quorate_runner::problem::BAD_FLEET,
+                format!("{secs} is no number of seconds to soak"),
+            )
+        })?;
     }
     if let Some(approve) = limits.approve {
         policy.approve = match approve {
@@ -80,11 +93,17 @@ pub(crate) fn policy(cluster: &Cluster, limits: &Limits) -> Result<Policy, Probl
 pub(crate) fn check(global: &Global, args: &Check) -> Result<u8, Problem> {
     let path = Path::new(&args.plan);
     // A file needs no state; a digest is looked up in it.
-    let plan = if path.is_file() { read(path)? } else { site::setup(global, &Default::default())?.store.plan(&args.plan)? };
+    let plan = if path.is_file() {
+        read(path)?
+    } else {
+        site::setup(global, &Default::default())?.store.plan(&args.plan)?
+    };
     let violations = prove(&plan);
     if global.output == Output::Json {
         let found: Vec<_> = violations.iter().map(|one| serde_json::json!(one)).collect();
-        print::json(&serde_json::json!({ "schema": 1, "plan": plan.digest, "proved": found.is_empty(), "violations": found }));
+        print::json(
+            &serde_json::json!({ "schema": 1, "plan": plan.digest, "proved": found.is_empty(), "violations": found }),
+        );
     } else if violations.is_empty() {
         print::data(&format!("plan {} proves: S1 to S9 hold", plan.digest.short()));
     } else {

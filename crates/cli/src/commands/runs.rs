@@ -26,19 +26,36 @@ pub(crate) async fn run(global: &Global, command: RunCommand) -> Result<u8, Prob
     match command {
         RunCommand::List => list(global, &setup),
         RunCommand::Show(args) => show(global, &setup, &named(&setup, args.run.as_deref())?),
-        RunCommand::Watch(args) => watch(global, &setup, &named(&setup, args.run.as_deref())?).await,
+        RunCommand::Watch(args) => {
+            watch(global, &setup, &named(&setup, args.run.as_deref())?).await
+        }
         RunCommand::Pause(args) => {
             let run = named(&setup, args.run.as_deref())?;
-            tell(&setup, &run, RunEvent::PauseRequested { by: holder().who, reason: args.reason }, "it pauses at the next safe point")
+            tell(
+                &setup,
+                &run,
+                RunEvent::PauseRequested { by: holder().who, reason: args.reason },
+                "it pauses at the next safe point",
+            )
         }
         RunCommand::Abort(args) => {
             let run = named(&setup, args.run.as_deref())?;
-            tell(&setup, &run, RunEvent::AbortRequested { by: holder().who, reason: args.reason }, "it ends at the next safe point")
+            tell(
+                &setup,
+                &run,
+                RunEvent::AbortRequested { by: holder().who, reason: args.reason },
+                "it ends at the next safe point",
+            )
         }
         RunCommand::Approve(args) => approve(&setup, &named(&setup, args.run.as_deref())?),
         RunCommand::Note(args) => {
             let run = named(&setup, Some(&args.run))?;
-            tell(&setup, &run, RunEvent::Note { by: holder().who, text: args.text }, "it is written down")
+            tell(
+                &setup,
+                &run,
+                RunEvent::Note { by: holder().who, text: args.text },
+                "it is written down",
+            )
         }
         RunCommand::Report(args) => report(global, &setup, &args),
         RunCommand::Resume(_) => Ok(0),
@@ -71,14 +88,23 @@ fn list(global: &Global, setup: &Setup) -> Result<u8, Problem> {
         .map(|run| {
             let held = carrier(setup, &run.run).ok().flatten();
             let state = match (&run.state, &held) {
-                (RunState::Running | RunState::AwaitingApproval { .. }, None) => "interrupted".to_owned(),
+                (RunState::Running | RunState::AwaitingApproval { .. }, None) => {
+                    "interrupted".to_owned()
+                }
                 (RunState::Running, Some(_)) => "running".to_owned(),
                 (RunState::Paused { by }, _) => format!("paused by {by}"),
                 (RunState::AwaitingApproval { step }, _) => format!("waits for approval of {step}"),
                 (RunState::Ended { end }, _) => end_word(end),
             };
             let by = held.map_or_else(|| "-".to_owned(), |lease| lease.holder.who);
-            vec![run.run.to_string(), run.cluster.to_string(), words::moment(run.began_at), state, by, run.plan.short().to_owned()]
+            vec![
+                run.run.to_string(),
+                run.cluster.to_string(),
+                words::moment(run.began_at),
+                state,
+                by,
+                run.plan.short().to_owned(),
+            ]
         })
         .collect();
     print::data(&print::table(&["RUN", "CLUSTER", "BEGAN", "STATE", "HELD BY", "PLAN"], &rows));
@@ -106,10 +132,13 @@ fn show(global: &Global, setup: &Setup, run: &RunId) -> Result<u8, Problem> {
     let mut answer = report.answer();
     let ended = matches!(report.state, RunState::Ended { .. } | RunState::Paused { .. });
     if !ended && carrier(setup, run)?.is_none() {
-        answer.must_act = format!("you: nobody carries this run any more; `quorate run resume {run}` goes on");
+        answer.must_act =
+            format!("you: nobody carries this run any more; `quorate run resume {run}` goes on");
     }
     if global.output == Output::Json {
-        print::json(&json!({ "schema": 1, "run": run, "outcome": report.outcome(), "answer": answer }));
+        print::json(
+            &json!({ "schema": 1, "run": run, "outcome": report.outcome(), "answer": answer }),
+        );
     } else {
         print::data(&answer.to_string());
     }
@@ -142,18 +171,30 @@ fn approve(setup: &Setup, run: &RunId) -> Result<u8, Problem> {
     match header(setup, run)?.state {
         RunState::AwaitingApproval { step } => {
             if carrier(setup, run)?.is_none() {
-                print::say(&format!("nobody carries this run any more: after the yes, `quorate run resume {run}` goes on"));
+                print::say(&format!(
+                    "nobody carries this run any more: after the yes, `quorate run resume {run}` goes on"
+                ));
             }
-            tell(setup, run, RunEvent::Approved { step: step.clone(), by: holder().who }, &format!("{step} is approved"))
+            tell(
+                setup,
+                run,
+                RunEvent::Approved { step: step.clone(), by: holder().who },
+                &format!("{step} is approved"),
+            )
         }
-        _ => Err(Problem::new(NOT_NOW, format!("run {run} waits for no approval")).hint(format!("see `quorate run show {run}`"))),
+        _ => Err(Problem::new(NOT_NOW, format!("run {run} waits for no approval"))
+            .hint(format!("see `quorate run show {run}`"))),
     }
 }
 
 fn report(global: &Global, setup: &Setup, args: &ReportArgs) -> Result<u8, Problem> {
     let run = named(setup, args.run.as_deref())?;
     let (_, _, report) = fold(setup, &run)?;
-    let form = args.format.unwrap_or(if global.output == Output::Json { ReportForm::Json } else { ReportForm::Text });
+    let form = args.format.unwrap_or(if global.output == Output::Json {
+        ReportForm::Json
+    } else {
+        ReportForm::Text
+    });
     let text = render(&report, form, None)?;
     match &args.out {
         Some(file) => {
@@ -166,8 +207,14 @@ fn report(global: &Global, setup: &Setup, args: &ReportArgs) -> Result<u8, Probl
 }
 
 /// Draws a report.
-pub(crate) fn render(report: &Report, form: ReportForm, html: Option<&Path>) -> Result<String, Problem> {
-    let fault = |error: quorate_report::RenderError| Problem::new(BUG, format!("the report cannot be drawn: {error}"));
+pub(crate) fn render(
+    report: &Report,
+    form: ReportForm,
+    html: Option<&Path>,
+) -> Result<String, Problem> {
+    let fault = |error: quorate_report::RenderError| {
+        Problem::new(BUG, format!("the report cannot be drawn: {error}"))
+    };
     match form {
         ReportForm::Text => Ok(quorate_report::text(report)),
         ReportForm::Html => quorate_report::html(report).map_err(fault),

@@ -35,7 +35,10 @@ pub(crate) fn inventory(global: &Global, args: &Names) -> Result<u8, Problem> {
             ]);
         }
     }
-    print::data(&print::table(&["CLUSTER", "PACK", "ENVIRONMENT", "NODE", "GROUP", "ENDPOINTS"], &rows));
+    print::data(&print::table(
+        &["CLUSTER", "PACK", "ENVIRONMENT", "NODE", "GROUP", "ENDPOINTS"],
+        &rows,
+    ));
     Ok(0)
 }
 
@@ -44,7 +47,8 @@ pub(crate) async fn detect(global: &Global, args: Detect) -> Result<u8, Problem>
     let clusters = setup.select(&args.names.clusters)?;
     let seen = observe_all(&setup, &clusters).await?;
     if global.output == Output::Json {
-        let all: Vec<Value> = clusters.iter().zip(&seen).map(|(cluster, seen)| as_json(cluster, seen)).collect();
+        let all: Vec<Value> =
+            clusters.iter().zip(&seen).map(|(cluster, seen)| as_json(cluster, seen)).collect();
         print::json(&json!({ "schema": 1, "clusters": all }));
     } else {
         for seen in &seen {
@@ -55,7 +59,12 @@ pub(crate) async fn detect(global: &Global, args: Detect) -> Result<u8, Problem>
 }
 
 fn as_json(cluster: &Cluster, seen: &Observation) -> Value {
-    let mut releases: Vec<String> = seen.nodes.iter().filter_map(|node| node.release.as_ref()).map(ToString::to_string).collect();
+    let mut releases: Vec<String> = seen
+        .nodes
+        .iter()
+        .filter_map(|node| node.release.as_ref())
+        .map(ToString::to_string)
+        .collect();
     releases.sort();
     releases.dedup();
     let nodes: Vec<Value> = seen.nodes.iter().map(node_json).collect();
@@ -75,7 +84,13 @@ fn node_json(node: &NodeObservation) -> Value {
     let flags: Vec<String> = node
         .settings
         .iter()
-        .map(|setting| if setting.value.is_empty() { setting.key.clone() } else { format!("{}={}", setting.key, setting.value) })
+        .map(|setting| {
+            if setting.value.is_empty() {
+                setting.key.clone()
+            } else {
+                format!("{}={}", setting.key, setting.value)
+            }
+        })
         .collect();
     let why = match &node.reach {
         Reach::Reachable => Value::Null,
@@ -121,7 +136,8 @@ fn as_text(seen: &Observation) -> String {
                 (Reach::Reachable, None) => "unknown".to_owned(),
             };
             let since = node.process.as_ref().and_then(|process| process.started_at);
-            let age = since.and_then(|since| Duration::try_from(seen.taken_at.duration_since(since)).ok());
+            let age = since
+                .and_then(|since| Duration::try_from(seen.taken_at.duration_since(since)).ok());
             vec![
                 node.name.to_string(),
                 node.group.to_string(),
@@ -138,10 +154,17 @@ fn as_text(seen: &Observation) -> String {
             ]
         })
         .collect();
-    let head = ["NODE", "GROUP", "RUNS", "ON DISK", "ROLE", "HEALTH", "LAG", "STORE", "TLS", "OS", "UP", "CONFIG"];
-    let mut text = format!("cluster {} ({})\n{}", seen.cluster, seen.pack, print::table(&head, &rows));
+    let head = [
+        "NODE", "GROUP", "RUNS", "ON DISK", "ROLE", "HEALTH", "LAG", "STORE", "TLS", "OS", "UP",
+        "CONFIG",
+    ];
+    let mut text =
+        format!("cluster {} ({})\n{}", seen.cluster, seen.pack, print::table(&head, &rows));
     let own = seen.findings.iter().map(|finding| (None, finding));
-    let nodes = seen.nodes.iter().flat_map(|node| node.findings.iter().map(move |finding| (Some(&node.name), finding)));
+    let nodes = seen
+        .nodes
+        .iter()
+        .flat_map(|node| node.findings.iter().map(move |finding| (Some(&node.name), finding)));
     for (node, finding) in own.chain(nodes) {
         text.push_str(&finding_line(node.map(quorate_model::NodeName::as_str), finding));
     }
@@ -169,9 +192,18 @@ pub(crate) async fn probe(global: &Global, args: Probe) -> Result<u8, Problem> {
     let cluster = setup.cluster(&args.cluster)?;
     let seen = observe(&setup, cluster).await?;
     let lowest = seen.nodes.iter().filter_map(|node| node.release.as_ref()).min();
-    let lowest = lowest.ok_or_else(|| Problem::new(quorate_runner::problem::UNSEEN, format!("no member of {} says its release", cluster.name)))?;
-    let secs = Duration::try_from_secs_f64(args.secs)
-        .map_err(|_| Problem::new(quorate_runner::problem::BAD_FLEET, format!("{} is no number of seconds", args.secs)))?;
+    let lowest = lowest.ok_or_else(|| {
+        Problem::new(
+            quorate_runner::problem::UNSEEN,
+            format!("no member of {} says its release", cluster.name),
+        )
+    })?;
+    let secs = Duration::try_from_secs_f64(args.secs).map_err(|_| {
+        Problem::new(
+            quorate_runner::problem::BAD_FLEET,
+            format!("{} is no number of seconds", args.secs),
+        )
+    })?;
     let mut watch = ClientWatch::start(&setup, cluster, lowest)?;
     let mut events = watch.events();
     let until = tokio::time::sleep(secs);
@@ -189,8 +221,14 @@ pub(crate) async fn probe(global: &Global, args: Probe) -> Result<u8, Problem> {
     } else {
         print::data(&format!(
             "{} writes acknowledged, {} lost, {} requests failed, longest gap {} ms, {} reads ({} stale), {} watch events ({} missed)",
-            words::count(figures.writes_acked), figures.writes_lost, figures.requests_failed, figures.write_gap_max_ms,
-            words::count(figures.reads_ok), figures.reads_stale, words::count(figures.watch_events), figures.watch_missed,
+            words::count(figures.writes_acked),
+            figures.writes_lost,
+            figures.requests_failed,
+            figures.write_gap_max_ms,
+            words::count(figures.reads_ok),
+            figures.reads_stale,
+            words::count(figures.watch_events),
+            figures.watch_missed,
         ));
     }
     Ok(if lost == 0 { 0 } else { 5 })
@@ -201,9 +239,16 @@ fn tell(global: &Global, event: &RunEvent) {
         (Output::Json, event) => print::json(event),
         (Output::Text, RunEvent::Client { sample }) => print::say(&format!(
             "{}  {} writes, {} failed, p50 {}, worst {}, gap {} ms",
-            words::clock(sample.at), sample.acked, sample.failed, words::micros(sample.p50_us), words::micros(sample.max_us), sample.gap_ms,
+            words::clock(sample.at),
+            sample.acked,
+            sample.failed,
+            words::micros(sample.p50_us),
+            words::micros(sample.max_us),
+            sample.gap_ms,
         )),
-        (Output::Text, RunEvent::ClientGap { gap }) => print::say(&format!("{}  gap of {} ms", words::clock(gap.at), gap.gap_ms)),
+        (Output::Text, RunEvent::ClientGap { gap }) => {
+            print::say(&format!("{}  gap of {} ms", words::clock(gap.at), gap.gap_ms))
+        }
         _ => {}
     }
 }

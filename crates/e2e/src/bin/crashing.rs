@@ -5,7 +5,8 @@
 
 use jiff::Timestamp;
 use quorate_model::{
-    ClusterName, Digest, Holder, Lease, Observation, Plan, Recorded, RunEvent, RunHeader, RunId, Seq,
+    ClusterName, Digest, Holder, Lease, Observation, Plan, Recorded, RunEvent, RunHeader, RunId,
+    Seq,
 };
 use quorate_runner::{
     drive::Ending,
@@ -54,21 +55,23 @@ struct Crashing {
 /// a controller that dies whenever it has written its intent would do so for ever.
 fn moves_on(event: &RunEvent) -> bool {
     let again = matches!(event, RunEvent::Started { attempt, .. } if attempt.0 > 1);
-    !again && !matches!(
-        event,
-        RunEvent::Resumed { .. }
-            | RunEvent::WorldSeen { .. }
-            | RunEvent::MemberSeen { .. }
-            | RunEvent::Waiting { .. }
-            | RunEvent::Note { .. }
-            | RunEvent::Approved { .. }
-            | RunEvent::DoneProbed { done: false, .. }
-    )
+    !again
+        && !matches!(
+            event,
+            RunEvent::Resumed { .. }
+                | RunEvent::WorldSeen { .. }
+                | RunEvent::MemberSeen { .. }
+                | RunEvent::Waiting { .. }
+                | RunEvent::Note { .. }
+                | RunEvent::Approved { .. }
+                | RunEvent::DoneProbed { done: false, .. }
+        )
 }
 
 impl Crashing {
     fn survive(&self, events: &[RunEvent]) {
-        let nth = |counts: bool| if counts { self.seen.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+        let nth =
+            |counts: bool| if counts { self.seen.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
         let over = match &self.when {
             When::Never => false,
             When::Append(last) => nth(true) == *last,
@@ -87,7 +90,14 @@ impl Crashing {
 }
 
 impl Store for Crashing {
-    fn append(&self, run: &RunId, lease: Option<&Lease>, expected: Seq, at: Timestamp, events: &[RunEvent]) -> Result<Seq, StoreError> {
+    fn append(
+        &self,
+        run: &RunId,
+        lease: Option<&Lease>,
+        expected: Seq,
+        at: Timestamp,
+        events: &[RunEvent],
+    ) -> Result<Seq, StoreError> {
         let seq = self.inner.append(run, lease, expected, at, events)?;
         self.survive(events);
         Ok(seq)
@@ -95,7 +105,13 @@ impl Store for Crashing {
     fn journal(&self, run: &RunId, after: Seq) -> Result<Vec<Recorded>, StoreError> {
         self.inner.journal(run, after)
     }
-    fn create_run(&self, run: &RunId, cluster: &ClusterName, plan: &Digest, at: Timestamp) -> Result<(), StoreError> {
+    fn create_run(
+        &self,
+        run: &RunId,
+        cluster: &ClusterName,
+        plan: &Digest,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.inner.create_run(run, cluster, plan, at)
     }
     fn runs(&self) -> Result<Vec<RunHeader>, StoreError> {
@@ -113,10 +129,23 @@ impl Store for Crashing {
     fn last_observation(&self, cluster: &ClusterName) -> Result<Option<Observation>, StoreError> {
         self.inner.last_observation(cluster)
     }
-    fn take_lease(&self, cluster: &ClusterName, run: &RunId, holder: &Holder, now: Timestamp, ttl: Duration, break_held: bool) -> Result<Lease, StoreError> {
+    fn take_lease(
+        &self,
+        cluster: &ClusterName,
+        run: &RunId,
+        holder: &Holder,
+        now: Timestamp,
+        ttl: Duration,
+        break_held: bool,
+    ) -> Result<Lease, StoreError> {
         self.inner.take_lease(cluster, run, holder, now, ttl, break_held)
     }
-    fn renew_lease(&self, lease: &Lease, now: Timestamp, ttl: Duration) -> Result<Lease, StoreError> {
+    fn renew_lease(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Lease, StoreError> {
         self.inner.renew_lease(lease, now, ttl)
     }
     fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -128,7 +157,13 @@ impl Store for Crashing {
     fn measured(&self, pack: &str, role: &str) -> Result<Vec<f64>, StoreError> {
         self.inner.measured(pack, role)
     }
-    fn save_measured(&self, pack: &str, role: &str, secs: f64, at: Timestamp) -> Result<(), StoreError> {
+    fn save_measured(
+        &self,
+        pack: &str,
+        role: &str,
+        secs: f64,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.inner.save_measured(pack, role, secs, at)
     }
 }
@@ -137,13 +172,17 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [fleet, what, name, when] = words.as_slice() else { return ExitCode::from(2) };
     let Some(when) = When::read(when) else { return ExitCode::from(2) };
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() else {
+    let Ok(runtime) =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    else {
         return ExitCode::from(70);
     };
     match runtime.block_on(carry(fleet, what, name, when)) {
         Ok(ending) => {
             eprintln!("{ending:?}");
-            ExitCode::from(u8::from(!matches!(ending, Ending::Over(quorate_model::RunEnd::Succeeded))) * 4)
+            ExitCode::from(
+                u8::from(!matches!(ending, Ending::Over(quorate_model::RunEnd::Succeeded))) * 4,
+            )
         }
         Err(problem) => {
             eprintln!("{problem}");
@@ -152,7 +191,12 @@ fn main() -> ExitCode {
     }
 }
 
-async fn carry(fleet: &str, what: &str, name: &str, when: When) -> Result<Ending, quorate_runner::problem::Problem> {
+async fn carry(
+    fleet: &str,
+    what: &str,
+    name: &str,
+    when: When,
+) -> Result<Ending, quorate_runner::problem::Problem> {
     let options = SetupOptions { fleet: Some(fleet.into()), ..SetupOptions::default() };
     let mut setup = Setup::open(&options)?;
     setup.store = Arc::new(Crashing { inner: setup.store, when, seen: AtomicU64::new(0) });

@@ -80,9 +80,11 @@ impl Programs {
         let mut context = self.root.new_inner_scope();
         context.set_variable_resolver(scope);
         let answer = match self.by_text.get(text) {
-            Some(program) => {
-                program.get_or_init(|| self.parse(text)).as_ref().map_err(Clone::clone)?.execute(&context)
-            }
+            Some(program) => program
+                .get_or_init(|| self.parse(text))
+                .as_ref()
+                .map_err(Clone::clone)?
+                .execute(&context),
             None => self.added(text)?.execute(&context),
         };
         answer.map_err(|error| explain(text, &error))

@@ -1,9 +1,6 @@
 //! Carries out one step's action on real hosts, once.
 
-use super::{
-    call::outcome,
-    live::LiveHands,
-};
+use super::{call::outcome, live::LiveHands};
 use crate::drive::Done;
 use jiff::Timestamp;
 use quorate_hosts::{
@@ -11,7 +8,8 @@ use quorate_hosts::{
     swap::{self, asks_version},
 };
 use quorate_model::{
-    Action, ArtifactRef, Backup, ConfigChange, Digest, Hop, NodeName, Outcome, Release, RunEvent, Step,
+    Action, ArtifactRef, Backup, ConfigChange, Digest, Hop, NodeName, Outcome, Release, RunEvent,
+    Step,
 };
 use quorate_transport::{Answer, Command};
 use serde::{Deserialize, Serialize};
@@ -34,7 +32,9 @@ pub(crate) struct BackupRecord {
 impl LiveHands {
     pub(crate) async fn carry_out(&self, step: &Step) -> Done {
         let Some((at, hop)) = self.hop_of(step) else {
-            return plain(Outcome::Failed { because: format!("step {} is not in the plan", step.id) });
+            return plain(Outcome::Failed {
+                because: format!("step {} is not in the plan", step.id),
+            });
         };
         match &step.action {
             Action::Look | Action::Confirm { .. } => plain(Outcome::Succeeded { note: None }),
@@ -46,41 +46,70 @@ impl LiveHands {
             }
             Action::TempPutBack { key } => plain(crate::drive::Hands::put_back(self, key).await),
             Action::Stop { node } => plain(self.stop(node, at).await),
-            Action::Swap { node, from, to, config } => plain(self.swap(node, at, from, to, config.as_ref()).await),
+            Action::Swap { node, from, to, config } => {
+                plain(self.swap(node, at, from, to, config.as_ref()).await)
+            }
             Action::Start { node, .. } => plain(self.start(node, at).await),
-            Action::Restore { node, call, .. } => plain(self.restore(node, call, hop, step.limit).await),
+            Action::Restore { node, call, .. } => {
+                plain(self.restore(node, call, hop, step.limit).await)
+            }
         }
     }
 
     /// Puts the artifact beside the live one, and asks the staged binary for its version and whether it takes the node's settings.
-    pub(crate) async fn stage(&self, node: &NodeName, artifact: &ArtifactRef, hop: &Hop, at: usize) -> Outcome {
+    pub(crate) async fn stage(
+        &self,
+        node: &NodeName,
+        artifact: &ArtifactRef,
+        hop: &Hop,
+        at: usize,
+    ) -> Outcome {
         let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
-            return Outcome::Failed { because: format!("{node} has no service whose binary could be staged") };
+            return Outcome::Failed {
+                because: format!("{node} has no service whose binary could be staged"),
+            };
         };
         // The tools of the running release are needed for its backups and for the way back.
-        if let Some(running) = self.parts.cache.known(&artifact.pack, &hop.from).filter(|known| known.release != artifact.release)
+        if let Some(running) = self
+            .parts
+            .cache
+            .known(&artifact.pack, &hop.from)
+            .filter(|known| known.release != artifact.release)
             && let Answer::Failed(because) | Answer::Unknown(because) =
                 swap::stage(transport.as_ref(), &paths, &running, &self.parts.cache).await
-            {
-                return Outcome::Failed { because };
-            }
-        let staged = match swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache).await {
-            Answer::Done(staged) => staged,
-            Answer::Failed(because) => return Outcome::Failed { because },
-            Answer::Unknown(because) => return Outcome::Unknown { because },
-        };
+        {
+            return Outcome::Failed { because };
+        }
+        let staged =
+            match swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache).await {
+                Answer::Done(staged) => staged,
+                Answer::Failed(because) => return Outcome::Failed { because },
+                Answer::Unknown(because) => return Outcome::Unknown { because },
+            };
         if let Err(because) = self.says_its_release(node, &staged.binary, &artifact.release).await {
             return Outcome::Failed { because };
         }
-        if let Err(because) = self.accepts_settings(node, at, &staged.artifact_dir, artifact).await {
+        if let Err(because) = self.accepts_settings(node, at, &staged.artifact_dir, artifact).await
+        {
             return Outcome::Failed { because };
         }
-        let note = if staged.copied_bytes == 0 { "it was there already".to_owned() } else { format!("{} bytes copied", staged.copied_bytes) };
+        let note = if staged.copied_bytes == 0 {
+            "it was there already".to_owned()
+        } else {
+            format!("{} bytes copied", staged.copied_bytes)
+        };
         Outcome::Succeeded { note: Some(note) }
     }
 
-    async fn says_its_release(&self, node: &NodeName, binary: &Path, want: &Release) -> Result<(), String> {
-        let Some(transport) = self.transport(node) else { return Err(format!("there is no way to {node}")) };
+    async fn says_its_release(
+        &self,
+        node: &NodeName,
+        binary: &Path,
+        want: &Release,
+    ) -> Result<(), String> {
+        let Some(transport) = self.transport(node) else {
+            return Err(format!("there is no way to {node}"));
+        };
         let args = &self.parts.pack.scheme.version_args;
         if args.is_empty() {
             return Ok(());
@@ -88,14 +117,28 @@ impl LiveHands {
         let said = asks_version(transport.as_ref(), binary, args).await.into_result()?;
         match self.parts.pack.release_said(&said) {
             Some(release) if release == *want => Ok(()),
-            Some(release) => Err(format!("{} says that it is {release}, the plan says {want}", binary.display())),
-            None => Err(format!("{} does not say which release it is: {}", binary.display(), super::call::first_line(&said))),
+            Some(release) => {
+                Err(format!("{} says that it is {release}, the plan says {want}", binary.display()))
+            }
+            None => Err(format!(
+                "{} does not say which release it is: {}",
+                binary.display(),
+                super::call::first_line(&said)
+            )),
         }
     }
 
     /// Asks the staged binary, with the node's own arguments, without letting it serve.
-    async fn accepts_settings(&self, node: &NodeName, at: usize, folder: &Path, artifact: &ArtifactRef) -> Result<(), String> {
-        let (Some(question), Some(spec)) = (&self.parts.pack.recipes.accepts_config, self.service_at(node, at)) else {
+    async fn accepts_settings(
+        &self,
+        node: &NodeName,
+        at: usize,
+        folder: &Path,
+        artifact: &ArtifactRef,
+    ) -> Result<(), String> {
+        let (Some(question), Some(spec)) =
+            (&self.parts.pack.recipes.accepts_config, self.service_at(node, at))
+        else {
             return Ok(());
         };
         let quorate_packs::CallTemplate::Command { argv, env } = question else { return Ok(()) };
@@ -111,7 +154,9 @@ impl LiveHands {
         command.env.extend(own_env.clone());
         command.env.extend(env.clone());
         // Ten seconds: parsing arguments takes none.
-        let Some(transport) = self.transport(node) else { return Err(format!("there is no way to {node}")) };
+        let Some(transport) = self.transport(node) else {
+            return Err(format!("there is no way to {node}"));
+        };
         let output = transport.run(&command, Duration::from_secs(10)).await.into_result()?;
         if output.ok() {
             return Ok(());
@@ -125,11 +170,16 @@ impl LiveHands {
     }
 
     async fn stop(&self, node: &NodeName, at: usize) -> Outcome {
-        let (Some(spec), Some(transport)) = (self.service_before(node, at), self.transport(node)) else {
-            return Outcome::Failed { because: format!("{node} has no service that could be stopped") };
+        let (Some(spec), Some(transport)) = (self.service_before(node, at), self.transport(node))
+        else {
+            return Outcome::Failed {
+                because: format!("{node} has no service that could be stopped"),
+            };
         };
         self.remember_stop(node, Timestamp::now());
-        outcome(service::stop(transport.as_ref(), &spec).await, |stopped| Some(stopped.how.as_str().to_string()))
+        outcome(service::stop(transport.as_ref(), &spec).await, |stopped| {
+            Some(stopped.how.as_str().to_string())
+        })
     }
 
     /// The service as it runs before this hop's own rewrite.
@@ -140,9 +190,18 @@ impl LiveHands {
         }
     }
 
-    async fn swap(&self, node: &NodeName, at: usize, from: &Release, to: &ArtifactRef, config: Option<&ConfigChange>) -> Outcome {
+    async fn swap(
+        &self,
+        node: &NodeName,
+        at: usize,
+        from: &Release,
+        to: &ArtifactRef,
+        config: Option<&ConfigChange>,
+    ) -> Outcome {
         let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
-            return Outcome::Failed { because: format!("{node} has no service whose binary could be swapped") };
+            return Outcome::Failed {
+                because: format!("{node} has no service whose binary could be swapped"),
+            };
         };
         if let Some(config) = config {
             if let Err(because) = self.keep_rewrite(node, config) {
@@ -152,13 +211,18 @@ impl LiveHands {
                 let path = Path::new(&file.path);
                 let found = match transport.read(path).await {
                     Answer::Done(found) => sha256(&found),
-                    Answer::Failed(because) | Answer::Unknown(because) => return Outcome::Failed { because },
+                    Answer::Failed(because) | Answer::Unknown(because) => {
+                        return Outcome::Failed { because };
+                    }
                 };
                 if found == sha256(file.content.as_bytes()) {
                     continue;
                 }
                 if found != file.expect_sha256 {
-                    let because = format!("{} was changed since the plan was made: it was left as it is", file.path);
+                    let because = format!(
+                        "{} was changed since the plan was made: it was left as it is",
+                        file.path
+                    );
                     return Outcome::Failed { because };
                 }
                 // Readable to all, as the file it replaces is for the service's user.
@@ -176,17 +240,33 @@ impl LiveHands {
 
     /// From now on whoever starts this member must use the rewritten service, this run or a later one.
     fn keep_rewrite(&self, node: &NodeName, config: &ConfigChange) -> Result<(), String> {
-        let declared = self.parts.declared.nodes.iter().find(|own| own.name == *node).and_then(|own| own.service.as_ref());
+        let declared = self
+            .parts
+            .declared
+            .nodes
+            .iter()
+            .find(|own| own.name == *node)
+            .and_then(|own| own.service.as_ref());
         match (declared, &config.service) {
-            (Some(declared), Some(service)) => {
-                self.parts.rewrites.keep(&self.parts.cluster.name, node, &self.plan().digest, declared, service)
-            }
+            (Some(declared), Some(service)) => self.parts.rewrites.keep(
+                &self.parts.cluster.name,
+                node,
+                &self.plan().digest,
+                declared,
+                service,
+            ),
             _ => Ok(()),
         }
     }
 
-    pub(crate) async fn files_rewritten(&self, node: &NodeName, config: &ConfigChange) -> Answer<bool> {
-        let Some(transport) = self.transport(node) else { return Answer::Failed(format!("there is no way to {node}")) };
+    pub(crate) async fn files_rewritten(
+        &self,
+        node: &NodeName,
+        config: &ConfigChange,
+    ) -> Answer<bool> {
+        let Some(transport) = self.transport(node) else {
+            return Answer::Failed(format!("there is no way to {node}"));
+        };
         for file in &config.files {
             match transport.read(Path::new(&file.path)).await {
                 Answer::Done(found) if found == file.content.as_bytes() => {}
@@ -199,29 +279,49 @@ impl LiveHands {
     }
 
     async fn start(&self, node: &NodeName, at: usize) -> Outcome {
-        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node)) else {
-            return Outcome::Failed { because: format!("{node} has no service that could be started") };
+        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node))
+        else {
+            return Outcome::Failed {
+                because: format!("{node} has no service that could be started"),
+            };
         };
-        outcome(service::start(transport.as_ref(), &spec).await, |pid| Some(format!("process {pid}")))
+        outcome(service::start(transport.as_ref(), &spec).await, |pid| {
+            Some(format!("process {pid}"))
+        })
     }
 
-    async fn restore(&self, node: &NodeName, call: &quorate_model::Call, hop: &Hop, limit: Duration) -> Outcome {
+    async fn restore(
+        &self,
+        node: &NodeName,
+        call: &quorate_model::Call,
+        hop: &Hop,
+        limit: Duration,
+    ) -> Outcome {
         let Some(data) = self.node(node).and_then(|node| node.data_dir.clone()) else {
-            return Outcome::Failed { because: format!("the data folder of {node} is not declared") };
+            return Outcome::Failed {
+                because: format!("the data folder of {node} is not declared"),
+            };
         };
         let aside = data.with_extension(format!("before-restore-{}", self.plan().digest.short()));
         // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved.
         let script = "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi";
         let words = ["sh", "-c", script, "restore"].map(str::to_owned);
-        let command = Command::new(words.into_iter().chain([data.display().to_string(), aside.display().to_string()]));
-        if let Answer::Failed(because) | Answer::Unknown(because) = self.run(node, &command, limit).await {
+        let command = Command::new(
+            words.into_iter().chain([data.display().to_string(), aside.display().to_string()]),
+        );
+        if let Answer::Failed(because) | Answer::Unknown(because) =
+            self.run(node, &command, limit).await
+        {
             return Outcome::Failed { because };
         }
         // The older tool restores: the newer one writes what the older server cannot read.
         let said = self.say(call, &[&hop.to], limit).await;
         if let (Answer::Done(_), Some(mark)) = (&said, self.restore_mark(node)) {
-            let mark = Command::new(["touch".to_owned(), "--".to_owned(), mark.display().to_string()]);
-            if let Answer::Failed(because) | Answer::Unknown(because) = self.run(node, &mark, limit).await {
+            let mark =
+                Command::new(["touch".to_owned(), "--".to_owned(), mark.display().to_string()]);
+            if let Answer::Failed(because) | Answer::Unknown(because) =
+                self.run(node, &mark, limit).await
+            {
                 return Outcome::Failed { because };
             }
         }
@@ -252,15 +352,22 @@ impl LiveHands {
         let BackupRecord { sha256, size_bytes, verified, .. } = record;
         let note = verified.clone().unwrap_or_else(|| format!("{size_bytes} bytes"));
         let file = self.state_file(&backup.file).display().to_string();
-        let event = RunEvent::BackedUp { step: step.id.clone(), file, sha256, size_bytes, verified };
+        let event =
+            RunEvent::BackedUp { step: step.id.clone(), file, sha256, size_bytes, verified };
         Done { outcome: Outcome::Succeeded { note: Some(note) }, also: vec![event] }
     }
 
     /// Copies the data, and writes down what the copy is.
-    pub(crate) async fn save_copy(&self, backup: &Backup, releases: &[&Release], limit: Duration) -> Result<BackupRecord, String> {
+    pub(crate) async fn save_copy(
+        &self,
+        backup: &Backup,
+        releases: &[&Release],
+        limit: Duration,
+    ) -> Result<BackupRecord, String> {
         let file = self.state_file(&backup.file);
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         }
         self.say(&backup.save, releases, limit).await.into_result()?;
         let (sha256, size_bytes) = digest_of(&file)?;
@@ -278,11 +385,19 @@ impl LiveHands {
     }
 
     /// Proves a copy by restoring it, and writes down how.
-    pub(crate) async fn prove_copy(&self, backup: &Backup, releases: &[&Release], limit: Duration) -> Result<BackupRecord, String> {
+    pub(crate) async fn prove_copy(
+        &self,
+        backup: &Backup,
+        releases: &[&Release],
+        limit: Duration,
+    ) -> Result<BackupRecord, String> {
         let file = self.state_file(&backup.file);
         let mut record = BackupRecord::read(&file)?;
         if !record.sha256_matches {
-            return Err(format!("{} is not what was backed up: its digest differs", file.display()));
+            return Err(format!(
+                "{} is not what was backed up: its digest differs",
+                file.display()
+            ));
         }
         record.verified = Some(self.say(&backup.verify, releases, limit).await.into_result()?);
         record.write(&file)?;
@@ -290,11 +405,18 @@ impl LiveHands {
     }
 
     /// Puts the tools of a release on a node's host, beside the live ones.
-    pub(crate) async fn stage_tools(&self, node: &NodeName, artifact: &ArtifactRef) -> Result<(), String> {
+    pub(crate) async fn stage_tools(
+        &self,
+        node: &NodeName,
+        artifact: &ArtifactRef,
+    ) -> Result<(), String> {
         let (Some(paths), Some(transport)) = (self.paths(node, 0), self.transport(node)) else {
             return Err(format!("{node} has no service, so its host has no place for tools"));
         };
-        swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache).await.into_result().map(drop)
+        swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache)
+            .await
+            .into_result()
+            .map(drop)
     }
 
     /// What is known of a backup that was taken, with its digest checked again.
@@ -307,8 +429,10 @@ impl BackupRecord {
     /// Reads what stands beside a backup, and checks the backup's digest.
     pub(crate) fn read(file: &Path) -> Result<Self, String> {
         let path = record_path(file);
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let mut record: Self = serde_json::from_str(&text).map_err(|error| format!("{} is no record of a backup: {error}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let mut record: Self = serde_json::from_str(&text)
+            .map_err(|error| format!("{} is no record of a backup: {error}", path.display()))?;
         record.sha256_matches = digest_of(file).is_ok_and(|(sha256, _)| sha256 == record.sha256);
         Ok(record)
     }
@@ -316,7 +440,8 @@ impl BackupRecord {
     fn write(&self, file: &Path) -> Result<(), String> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
         let path = record_path(file);
-        std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+        std::fs::write(&path, text)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
 }
 
@@ -338,13 +463,16 @@ fn record_path(file: &Path) -> std::path::PathBuf {
 pub(crate) fn digest_of(path: &Path) -> Result<(Digest, u64), String> {
     let mut hasher = Sha256::new();
     let mut size = 0;
-    add(path, &mut hasher, &mut size).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    add(path, &mut hasher, &mut size)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok((Digest::new(hex::encode(hasher.finalize())), size))
 }
 
 fn add(path: &Path, hasher: &mut Sha256, size: &mut u64) -> std::io::Result<()> {
     if path.is_dir() {
-        let mut names: Vec<_> = std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let mut names: Vec<_> = std::fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         names.sort();
         for name in names {
             hasher.update(name.file_name().unwrap_or_default().as_encoded_bytes());

@@ -18,14 +18,26 @@ impl LiveHands {
                 if let Some(body) = body {
                     request = request.json(body.clone());
                 }
-                self.http(self.running(&call.node).as_ref().or(releases.first().copied())).send(&request, limit).await.and_then(|response| {
-                    let expected = if expect_status.is_empty() { response.ok() } else { expect_status.contains(&response.status) };
-                    if expected {
-                        Answer::Done(response.text())
-                    } else {
-                        Answer::Failed(format!("{} answered {}: {}", call.name, response.status, first_line(&response.text())))
-                    }
-                })
+                self.http(self.running(&call.node).as_ref().or(releases.first().copied()))
+                    .send(&request, limit)
+                    .await
+                    .and_then(|response| {
+                        let expected = if expect_status.is_empty() {
+                            response.ok()
+                        } else {
+                            expect_status.contains(&response.status)
+                        };
+                        if expected {
+                            Answer::Done(response.text())
+                        } else {
+                            Answer::Failed(format!(
+                                "{} answered {}: {}",
+                                call.name,
+                                response.status,
+                                first_line(&response.text())
+                            ))
+                        }
+                    })
             }
             CallKind::Command { argv, env } => {
                 let folder = match self.tools(&call.node, releases).await {
@@ -33,7 +45,8 @@ impl LiveHands {
                     Err(because) => return Answer::Failed(because),
                 };
                 let state = self.parts.state_dir.display().to_string();
-                let fill = |word: &String| word.replace("{artifact}", &folder).replace("{state}", &state);
+                let fill =
+                    |word: &String| word.replace("{artifact}", &folder).replace("{state}", &state);
                 let mut command = Command::new(argv.iter().map(fill));
                 for (key, value) in env {
                     command = command.env(key.clone(), fill(value));
@@ -44,40 +57,58 @@ impl LiveHands {
                 };
                 self.run(&call.node, &command, limit).await
             }
-            CallKind::Native { action, args } => natives::run(self, action, args, &call.node, releases, limit).await,
+            CallKind::Native { action, args } => {
+                natives::run(self, action, args, &call.node, releases, limit).await
+            }
         }
     }
 
     /// Runs a command on a node's host; a status other than zero is a failure with the command's own complaint.
     pub(crate) async fn run(&self, node: &NodeName, command: &Command, limit: Duration) -> Said {
-        let Some(transport) = self.transport(node) else { return Answer::Failed(format!("there is no way to {node}")) };
+        let Some(transport) = self.transport(node) else {
+            return Answer::Failed(format!("there is no way to {node}"));
+        };
         let program = command.argv.first().cloned().unwrap_or_default();
         transport.run(command, limit).await.and_then(|output: Output| {
             if output.ok() {
                 Answer::Done(output.text())
             } else {
-                let status = output.status.map_or("a signal".to_owned(), |status| format!("status {status}"));
+                let status = output
+                    .status
+                    .map_or("a signal".to_owned(), |status| format!("status {status}"));
                 Answer::Failed(format!("{program} ended with {status}: {}", output.complaint()))
             }
         })
     }
 
     /// The folder with the product's tools on a node's host, of the first of these releases that is staged there.
-    pub(crate) async fn tools(&self, node: &NodeName, releases: &[&Release]) -> Result<String, String> {
+    pub(crate) async fn tools(
+        &self,
+        node: &NodeName,
+        releases: &[&Release],
+    ) -> Result<String, String> {
         let declared = self.node(node).ok_or_else(|| format!("there is no node {node}"))?;
         let transport = self.transport(node).ok_or_else(|| format!("there is no way to {node}"))?;
         let mut tried = Vec::new();
         for release in releases {
-            let Some(folder) = artifact_dir(declared, &self.parts.cluster.pack, release) else { continue };
-            let command = Command::new(["test".to_owned(), "-d".to_owned(), folder.display().to_string()]);
+            let Some(folder) = artifact_dir(declared, &self.parts.cluster.pack, release) else {
+                continue;
+            };
+            let command =
+                Command::new(["test".to_owned(), "-d".to_owned(), folder.display().to_string()]);
             // Five seconds: `test -d` answers at once on any disk that answers at all.
             if let Answer::Done(output) = transport.run(&command, Duration::from_secs(5)).await
-                && output.ok() {
-                    return Ok(folder.display().to_string());
-                }
+                && output.ok()
+            {
+                return Ok(folder.display().to_string());
+            }
             tried.push(folder.display().to_string());
         }
-        Err(format!("no tools of {} are staged for {node}; looked for {}", self.parts.cluster.pack, tried.join(", ")))
+        Err(format!(
+            "no tools of {} are staged for {node}; looked for {}",
+            self.parts.cluster.pack,
+            tried.join(", ")
+        ))
     }
 
     /// A file of the state folder, named with or without the word that stands for the folder.

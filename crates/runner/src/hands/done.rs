@@ -12,30 +12,57 @@ use std::time::Duration;
 
 impl LiveHands {
     /// Whether the step has already happened.
-    pub(crate) async fn typed_done(&self, step: &Step, at: usize, hop: &Hop, name: &str) -> Verdict {
+    pub(crate) async fn typed_done(
+        &self,
+        step: &Step,
+        at: usize,
+        hop: &Hop,
+        name: &str,
+    ) -> Verdict {
         let answer = match &step.action {
-            Action::Stage { node, artifact } => match (self.paths(node, at), self.transport(node)) {
-                (Some(paths), Some(transport)) => swap::staged(transport.as_ref(), &paths, artifact).await,
-                _ => Answer::Failed(format!("{node} has no service whose binary could be staged")),
-            },
-            Action::Stop { node } => self.stopped(node, at, hop).await,
-            Action::Swap { node, to, config, .. } => match (self.paths(node, at), self.transport(node)) {
-                (Some(paths), Some(transport)) => {
-                    let live = swap::swapped(transport.as_ref(), &paths, to).await;
-                    match config {
-                        Some(config) => self.files_rewritten(node, config).await.and_then(|done| live.map(|live| live && done)),
-                        None => live,
+            Action::Stage { node, artifact } => {
+                match (self.paths(node, at), self.transport(node)) {
+                    (Some(paths), Some(transport)) => {
+                        swap::staged(transport.as_ref(), &paths, artifact).await
                     }
+                    _ => Answer::Failed(format!(
+                        "{node} has no service whose binary could be staged"
+                    )),
                 }
-                _ => Answer::Failed(format!("{node} has no service whose binary could be swapped")),
-            },
+            }
+            Action::Stop { node } => self.stopped(node, at, hop).await,
+            Action::Swap { node, to, config, .. } => {
+                match (self.paths(node, at), self.transport(node)) {
+                    (Some(paths), Some(transport)) => {
+                        let live = swap::swapped(transport.as_ref(), &paths, to).await;
+                        match config {
+                            Some(config) => self
+                                .files_rewritten(node, config)
+                                .await
+                                .and_then(|done| live.map(|live| live && done)),
+                            None => live,
+                        }
+                    }
+                    _ => Answer::Failed(format!(
+                        "{node} has no service whose binary could be swapped"
+                    )),
+                }
+            }
             Action::Start { node, .. } => self.started(node, at).await,
-            Action::Backup { backup } => Answer::Done(self.backup_record(backup).is_some_and(|record| record.sha256_matches)),
+            Action::Backup { backup } => {
+                Answer::Done(self.backup_record(backup).is_some_and(|record| record.sha256_matches))
+            }
             // Proving a copy again costs seconds and harms nothing.
             Action::Verify { .. } => Answer::Done(false),
             Action::Restore { node, .. } => self.restored(node).await,
-            Action::Look | Action::Confirm { .. } | Action::Call { .. } | Action::TempSet { .. } | Action::TempPutBack { .. } => {
-                return Verdict::Unseen(format!("there is no probe `{name}` for this kind of step"));
+            Action::Look
+            | Action::Confirm { .. }
+            | Action::Call { .. }
+            | Action::TempSet { .. }
+            | Action::TempPutBack { .. } => {
+                return Verdict::Unseen(format!(
+                    "there is no probe `{name}` for this kind of step"
+                ));
             }
         };
         match answer {
@@ -51,18 +78,24 @@ impl LiveHands {
 
     pub(crate) fn paths(&self, node: &NodeName, at: usize) -> Option<NodePaths> {
         let server = self.parts.pack.scheme.binaries.first()?;
-        NodePaths::of_service(&self.service_at(node, at)?).map(|paths| paths.server_named(server.clone()))
+        NodePaths::of_service(&self.service_at(node, at)?)
+            .map(|paths| paths.server_named(server.clone()))
     }
 
     /// Stopped, or already past it: the planned binary is live and runs with the planned arguments.
     async fn stopped(&self, node: &NodeName, at: usize, hop: &Hop) -> Answer<bool> {
-        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node)) else {
+        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node))
+        else {
             return Answer::Failed(format!("{node} has no service that could be stopped"));
         };
         match service::state(transport.as_ref(), &spec).await {
             Answer::Done(ServiceState::Stopped) => Answer::Done(true),
             // Data are put back only on a member that is really down, whatever release it runs.
-            Answer::Done(ServiceState::Running { .. }) if self.plan().kind == PlanKind::RollbackRestore => Answer::Done(false),
+            Answer::Done(ServiceState::Running { .. })
+                if self.plan().kind == PlanKind::RollbackRestore =>
+            {
+                Answer::Done(false)
+            }
             Answer::Done(ServiceState::Running { .. }) => self.moved(node, at, hop).await,
             Answer::Failed(because) => Answer::Failed(because),
             Answer::Unknown(because) => Answer::Unknown(because),
@@ -74,7 +107,8 @@ impl LiveHands {
         let (Some(mark), Some(transport)) = (self.restore_mark(node), self.transport(node)) else {
             return Answer::Failed(format!("the data folder of {node} is not declared"));
         };
-        let command = Command::new(["test".to_owned(), "-e".to_owned(), mark.display().to_string()]);
+        let command =
+            Command::new(["test".to_owned(), "-e".to_owned(), mark.display().to_string()]);
         // Five seconds: `test` answers at once on any disk that answers at all.
         transport.run(&command, Duration::from_secs(5)).await.map(|output| output.ok())
     }
@@ -87,9 +121,13 @@ impl LiveHands {
         match swap::swapped(transport.as_ref(), &paths, &hop.artifact).await {
             Answer::Done(true) => {
                 let now = jiff::Timestamp::now();
-                let seen = self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await;
+                let seen =
+                    self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await;
                 let runs = seen.as_ref().and_then(|seen| seen.release.clone());
-                let replaced = seen.as_ref().and_then(|seen| seen.process.as_ref()).is_some_and(|process| process.binary_replaced);
+                let replaced = seen
+                    .as_ref()
+                    .and_then(|seen| seen.process.as_ref())
+                    .is_some_and(|process| process.binary_replaced);
                 Answer::Done(runs.as_ref() == Some(&hop.to) && !replaced)
             }
             other => other,
@@ -98,14 +136,16 @@ impl LiveHands {
 
     /// Running from the binary that is live now: a process of the old binary does not count.
     async fn started(&self, node: &NodeName, at: usize) -> Answer<bool> {
-        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node)) else {
+        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node))
+        else {
             return Answer::Failed(format!("{node} has no service that could be started"));
         };
         match service::state(transport.as_ref(), &spec).await {
             Answer::Done(ServiceState::Stopped) => Answer::Done(false),
             Answer::Done(ServiceState::Running { .. }) => {
                 let now = jiff::Timestamp::now();
-                let seen = self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await;
+                let seen =
+                    self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await;
                 match seen.and_then(|seen| seen.process) {
                     Some(process) => Answer::Done(!process.binary_replaced),
                     None => Answer::Failed(format!("the process of {node} could not be seen")),

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use quorate_engine::{Look, Verdict};
 use quorate_hosts::artifacts::Cache;
 use quorate_model::{
-    Action, Attempt, Call, Cluster, Condition, Hop, Node, NodeName, NodeObservation, Observation, Outcome, Plan, Reach,
-    Release, RunEvent, ServiceSpec, Step, StepRole,
+    Action, Attempt, Call, Cluster, Condition, Hop, Node, NodeName, NodeObservation, Observation,
+    Outcome, Plan, Reach, Release, RunEvent, ServiceSpec, Step, StepRole,
 };
 use quorate_observe::{Clients, Depth, Observer};
 use quorate_packs::Pack;
@@ -85,16 +85,30 @@ impl LiveHands {
 
     /// The hop that a step belongs to.
     pub(crate) fn hop_of(&self, step: &Step) -> Option<(usize, &Hop)> {
-        let holds = |hop: &&Hop| hop.waves.iter().any(|wave| wave.steps.iter().any(|own| own.id == step.id));
-        self.plan().hops.iter().position(|hop| holds(&hop)).and_then(|at| Some((at, self.plan().hops.get(at)?)))
+        let holds = |hop: &&Hop| {
+            hop.waves.iter().any(|wave| wave.steps.iter().any(|own| own.id == step.id))
+        };
+        self.plan()
+            .hops
+            .iter()
+            .position(|hop| holds(&hop))
+            .and_then(|at| Some((at, self.plan().hops.get(at)?)))
     }
 
     /// The service of a node as it shall be at a hop: as declared, or as the last rewrite up to there says.
     pub(crate) fn service_at(&self, name: &NodeName, hop: usize) -> Option<ServiceSpec> {
-        let rewritten = self.plan().hops.iter().take(hop + 1).flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+        let rewritten = self
+            .plan()
+            .hops
+            .iter()
+            .take(hop + 1)
+            .flat_map(|hop| &hop.waves)
+            .flat_map(|wave| &wave.steps);
         let last = rewritten
             .filter_map(|step| match &step.action {
-                Action::Swap { node, config: Some(config), .. } if node == name => config.service.clone(),
+                Action::Swap { node, config: Some(config), .. } if node == name => {
+                    config.service.clone()
+                }
                 _ => None,
             })
             .next_back();
@@ -104,7 +118,9 @@ impl LiveHands {
     /// Adds the user to a command's environment, for tools that read it there. Never in the words: those show in `ps`.
     pub(crate) fn with_login(&self, command: Command) -> Result<Command, String> {
         let Some(auth) = &self.parts.cluster.auth else { return Ok(command) };
-        let Some(variable) = self.parts.pack.detect.as_ref().and_then(|detect| detect.tool_user_env.clone()) else {
+        let Some(variable) =
+            self.parts.pack.detect.as_ref().and_then(|detect| detect.tool_user_env.clone())
+        else {
             return Ok(command);
         };
         let password = secret::read(&auth.password).map_err(|error| error.to_string())?;
@@ -132,7 +148,8 @@ impl LiveHands {
             let NodeObservation { name, reach, release, role, healthy, lag, .. } = node;
             let reachable = *reach == Reach::Reachable;
             // A lag that moves is not told entry by entry: only whether there is one.
-            let told = (reachable, release.clone(), *role, *healthy, lag.is_some_and(|lag| lag > 0));
+            let told =
+                (reachable, release.clone(), *role, *healthy, lag.is_some_and(|lag| lag > 0));
             if memory.told.get(name) == Some(&told) {
                 continue;
             }
@@ -151,7 +168,10 @@ impl LiveHands {
 
     /// The time from the stop to the first look in which the member was back and caught up.
     fn floor(&self, step: &Step, verdict: &Verdict, now: Timestamp) -> Option<RunEvent> {
-        let node = step.node.clone().filter(|_| step.role == StepRole::Rejoin && *verdict == Verdict::Holds)?;
+        let node = step
+            .node
+            .clone()
+            .filter(|_| step.role == StepRole::Rejoin && *verdict == Verdict::Holds)?;
         let began = self.lock().stopped_at.remove(&node)?;
         let floor = std::time::Duration::try_from(now.duration_since(began)).ok()?;
         Some(RunEvent::Floor { step: step.id.clone(), node, floor })
@@ -165,14 +185,24 @@ impl LiveHands {
             Look::World => Vec::new(),
         };
         let Some((at, hop)) = self.hop_of(step) else {
-            return Seen { verdict: Verdict::Unseen(format!("step {} is not in the plan", step.id)), news: Vec::new() };
+            return Seen {
+                verdict: Verdict::Unseen(format!("step {} is not in the plan", step.id)),
+                news: Vec::new(),
+            };
         };
         if look == Look::Done
-            && let Some(done) = step.done.as_ref().filter(|done| done.cel.is_empty()) {
-                return Seen { verdict: self.typed_done(step, at, hop, &done.name).await, news: Vec::new() };
-            }
+            && let Some(done) = step.done.as_ref().filter(|done| done.cel.is_empty())
+        {
+            return Seen {
+                verdict: self.typed_done(step, at, hop, &done.name).await,
+                news: Vec::new(),
+            };
+        }
         let depth = match &self.parts.pack.detect {
-            Some(detect) => Depth::for_conditions(detect, conditions.iter().map(|condition| condition.cel.as_str())),
+            Some(detect) => Depth::for_conditions(
+                detect,
+                conditions.iter().map(|condition| condition.cel.as_str()),
+            ),
             None => Depth::Gate,
         };
         let seen = self.parts.observer.look(depth, now).await;
@@ -191,11 +221,14 @@ impl LiveHands {
 impl Hands for LiveHands {
     async fn look(&self, view: &View, look: Look, now: Timestamp) -> Seen {
         match (&view.step, look) {
-            (Some(step), Look::Done | Look::Precheck | Look::Gate) => self.look_at(step, look, now).await,
+            (Some(step), Look::Done | Look::Precheck | Look::Gate) => {
+                self.look_at(step, look, now).await
+            }
             _ => {
                 let seen = self.parts.observer.look(Depth::Gate, now).await;
                 let differs = world(self.plan(), &view.finished, &view.touched, &seen);
-                let verdict = if differs.is_empty() { Verdict::Holds } else { Verdict::Differs(differs) };
+                let verdict =
+                    if differs.is_empty() { Verdict::Holds } else { Verdict::Differs(differs) };
                 Seen { verdict, news: self.news(&seen) }
             }
         }
@@ -206,17 +239,27 @@ impl Hands for LiveHands {
     }
 
     async fn put_back(&self, key: &str) -> Outcome {
-        let owed: Option<(&Step, Call)> =
-            self.plan().hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps).find_map(|step| match &step.action {
-                Action::TempSet { key: own, put_back, .. } if own == key => Some((step, put_back.clone())),
+        let owed: Option<(&Step, Call)> = self
+            .plan()
+            .hops
+            .iter()
+            .flat_map(|hop| &hop.waves)
+            .flat_map(|wave| &wave.steps)
+            .find_map(|step| match &step.action {
+                Action::TempSet { key: own, put_back, .. } if own == key => {
+                    Some((step, put_back.clone()))
+                }
                 _ => None,
             });
         match owed {
             Some((step, call)) => {
-                let releases: Vec<&Release> = self.hop_of(step).map(|(_, hop)| vec![&hop.to, &hop.from]).unwrap_or_default();
+                let releases: Vec<&Release> =
+                    self.hop_of(step).map(|(_, hop)| vec![&hop.to, &hop.from]).unwrap_or_default();
                 outcome(self.say(&call, &releases, step.limit).await, |_| None)
             }
-            None => Outcome::Failed { because: format!("the plan does not say how `{key}` is put back") },
+            None => Outcome::Failed {
+                because: format!("the plan does not say how `{key}` is put back"),
+            },
         }
     }
 }

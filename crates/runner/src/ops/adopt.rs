@@ -26,8 +26,14 @@ pub struct AdoptRequest {
 }
 
 /// Gives the fleet file's text, and what a person should know.
-pub async fn cluster(packs: &Packs, request: &AdoptRequest, fleet_file: &Path) -> Result<(String, Vec<String>), Problem> {
-    let pack = packs.shared(&request.pack.as_str().into()).ok_or_else(|| unknown_pack(packs, &request.pack))?;
+pub async fn cluster(
+    packs: &Packs,
+    request: &AdoptRequest,
+    fleet_file: &Path,
+) -> Result<(String, Vec<String>), Problem> {
+    let pack = packs
+        .shared(&request.pack.as_str().into())
+        .ok_or_else(|| unknown_pack(packs, &request.pack))?;
     let file = std::path::absolute(fleet_file).unwrap_or_else(|_| fleet_file.to_owned());
     let state_dir = file.parent().map(|folder| folder.join(".quorate")).unwrap_or_default();
     let options = AdoptOptions {
@@ -37,14 +43,17 @@ pub async fn cluster(packs: &Packs, request: &AdoptRequest, fleet_file: &Path) -
         auth: request.auth.clone(),
         state_dir,
     };
-    let adopted = adopt(&pack, &transports(), &options, Timestamp::now())
-        .await
-        .map_err(|error| {
+    let adopted =
+        adopt(&pack, &transports(), &options, Timestamp::now()).await.map_err(|error| {
             let hint = error.hint();
             let mut problem = Problem::new(NO_ADOPTION, error.to_string());
             problem.hints.push(hint);
             problem
         })?;
-    let fleet = Fleet { name: request.name.clone(), artifacts: Vec::new(), clusters: vec![adopted.cluster] };
+    let fleet = Fleet {
+        name: request.name.clone(),
+        artifacts: Vec::new(),
+        clusters: vec![adopted.cluster],
+    };
     Ok((quorate_inventory::write_fleet(&fleet), adopted.notes))
 }

@@ -18,15 +18,26 @@ const RELEASED: usize = 3;
 
 /// Makes the releases of the way between two releases be at hand, as far as Debian has them. What cannot be had is left
 /// to the planner, which says what is missing.
-pub async fn bring_way(setup: &Setup, pack: &Pack, from: &Release, to: &Release, progress: OnProgress<'_>) -> Result<(), Problem> {
-    let mut at_hand: Vec<Release> = setup.artifacts(&pack.pack).into_iter().map(|artifact| artifact.release).collect();
-    if way(pack, from, to, &at_hand).is_some() && at_hand.contains(to) || pack.scheme.debian_packages.is_empty() {
+pub async fn bring_way(
+    setup: &Setup,
+    pack: &Pack,
+    from: &Release,
+    to: &Release,
+    progress: OnProgress<'_>,
+) -> Result<(), Problem> {
+    let mut at_hand: Vec<Release> =
+        setup.artifacts(&pack.pack).into_iter().map(|artifact| artifact.release).collect();
+    if way(pack, from, to, &at_hand).is_some() && at_hand.contains(to)
+        || pack.scheme.debian_packages.is_empty()
+    {
         return Ok(());
     }
-    let suites: Vec<String> = SUITES.iter().take(RELEASED).map(|suite| (*suite).to_owned()).collect();
+    let suites: Vec<String> =
+        SUITES.iter().take(RELEASED).map(|suite| (*suite).to_owned()).collect();
     let Some(server) = pack.scheme.debian_packages.first() else { return Ok(()) };
     let upstream = |version: &str| pack.upstream(version);
-    let (offers, problems) = debian::offers(&setup.cache, server, &suites, &upstream, progress).await;
+    let (offers, problems) =
+        debian::offers(&setup.cache, server, &suites, &upstream, progress).await;
     for problem in problems {
         tracing::info!(problem, "a Debian suite could not be asked");
     }
@@ -40,7 +51,12 @@ pub async fn bring_way(setup: &Setup, pack: &Pack, from: &Release, to: &Release,
 }
 
 /// One release, from the folders, the cache, or Debian.
-pub async fn bring(setup: &Setup, pack: &Pack, release: &Release, progress: OnProgress<'_>) -> Result<ArtifactRef, Problem> {
+pub async fn bring(
+    setup: &Setup,
+    pack: &Pack,
+    release: &Release,
+    progress: OnProgress<'_>,
+) -> Result<ArtifactRef, Problem> {
     match setup.artifact(&pack.pack, release) {
         Some(artifact) => Ok(artifact),
         None => from_debian(&setup.cache, pack, release, progress).await,
@@ -48,7 +64,12 @@ pub async fn bring(setup: &Setup, pack: &Pack, release: &Release, progress: OnPr
 }
 
 /// One release from Debian, into the cache.
-pub async fn from_debian(cache: &Cache, pack: &Pack, release: &Release, progress: OnProgress<'_>) -> Result<ArtifactRef, Problem> {
+pub async fn from_debian(
+    cache: &Cache,
+    pack: &Pack,
+    release: &Release,
+    progress: OnProgress<'_>,
+) -> Result<ArtifactRef, Problem> {
     let request = DebianRequest {
         pack: pack.pack.clone(),
         release: release.clone(),
@@ -63,10 +84,20 @@ pub async fn from_debian(cache: &Cache, pack: &Pack, release: &Release, progress
 }
 
 /// One release from an address, into the cache; its SHA-256 must be known beforehand.
-pub async fn from_web(setup: &Setup, pack: &Pack, release: &Release, url: &str, sha256: &str, progress: OnProgress<'_>) -> Result<ArtifactRef, Problem> {
+pub async fn from_web(
+    setup: &Setup,
+    pack: &Pack,
+    release: &Release,
+    url: &str,
+    sha256: &str,
+    progress: OnProgress<'_>,
+) -> Result<ArtifactRef, Problem> {
     let digest = sha256.to_ascii_lowercase();
     if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Problem::new(NO_ARTIFACT, format!("`{sha256}` is no SHA-256: 64 hexadecimal digits are expected")));
+        return Err(Problem::new(
+            NO_ARTIFACT,
+            format!("`{sha256}` is no SHA-256: 64 hexadecimal digits are expected"),
+        ));
     }
     let request = WebRequest {
         pack: pack.pack.clone(),
@@ -86,5 +117,6 @@ pub async fn from_web(setup: &Setup, pack: &Pack, release: &Release, url: &str, 
 fn way(pack: &Pack, from: &Release, to: &Release, at_hand: &[Release]) -> Option<Vec<Release>> {
     let request = PathRequest { available: Some(at_hand), ..PathRequest::on_paper(from, to) };
     let answer = path(pack, &request);
-    (answer.outcome == PathOutcome::Path).then(|| answer.hops.into_iter().map(|hop| hop.to).collect())
+    (answer.outcome == PathOutcome::Path)
+        .then(|| answer.hops.into_iter().map(|hop| hop.to).collect())
 }

@@ -14,8 +14,8 @@ use crate::{
 use jiff::Timestamp;
 use quorate_hosts::artifacts::silent;
 use quorate_model::{
-    ArtifactRef, Backup, Call, CallKind, Cluster, Digest, Door, Edge, Facts, Hop, HopKind, Observation, ObservationRef,
-    PLAN_SCHEMA, Plan, PlanKind, Release, Risk,
+    ArtifactRef, Backup, Call, CallKind, Cluster, Digest, Door, Edge, Facts, Hop, HopKind,
+    Observation, ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Release, Risk,
 };
 use quorate_planner::{
     PlanRequest, Planned, RollbackRequest,
@@ -48,7 +48,11 @@ pub struct Taken {
 const BACKUP_LIMIT: Duration = Duration::from_secs(600);
 
 /// Takes every backup that the pack knows for the running release, and proves each by restoring it.
-pub async fn take(setup: &Setup, cluster: &Cluster, tell: &(dyn Fn(&str) + Sync)) -> Result<Vec<Taken>, Problem> {
+pub async fn take(
+    setup: &Setup,
+    cluster: &Cluster,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<Taken>, Problem> {
     let pack = setup.pack(cluster)?;
     let observation = observe(setup, cluster).await?;
     let release = running(cluster, &observation)?;
@@ -66,17 +70,29 @@ pub async fn take(setup: &Setup, cluster: &Cluster, tell: &(dyn Fn(&str) + Sync)
     };
     let planned = copies(&request).map_err(|refusal| not_now(cluster, &refusal))?;
     if planned.is_empty() {
-        return Err(Problem::new(NO_BACKUP, format!("pack {} knows no backup for {release}", cluster.pack)));
+        return Err(Problem::new(
+            NO_BACKUP,
+            format!("pack {} knows no backup for {release}", cluster.pack),
+        ));
     }
     let hands = hands(setup, cluster, Arc::new(standing(cluster, &observation, &artifact)))?;
     let mut taken = Vec::new();
     for backup in planned {
         tell(&format!("staging the tools of {release} for {}", backup.node));
-        hands.stage_tools(&backup.node, &artifact).await.map_err(|because| Problem::new(NO_BACKUP, because))?;
+        hands
+            .stage_tools(&backup.node, &artifact)
+            .await
+            .map_err(|because| Problem::new(NO_BACKUP, because))?;
         tell(&format!("saving {} from {}", backup.kind, backup.node));
-        hands.save_copy(&backup, &[&release], BACKUP_LIMIT).await.map_err(|because| Problem::new(NO_BACKUP, because))?;
+        hands
+            .save_copy(&backup, &[&release], BACKUP_LIMIT)
+            .await
+            .map_err(|because| Problem::new(NO_BACKUP, because))?;
         tell("restoring it into a scratch member and comparing");
-        let record = hands.prove_copy(&backup, &[&release], BACKUP_LIMIT).await.map_err(|because| Problem::new(NO_BACKUP, because))?;
+        let record = hands
+            .prove_copy(&backup, &[&release], BACKUP_LIMIT)
+            .await
+            .map_err(|because| Problem::new(NO_BACKUP, because))?;
         let BackupRecord { kind, sha256, size_bytes, verified, .. } = record;
         taken.push(Taken {
             kind,
@@ -93,10 +109,18 @@ pub async fn take(setup: &Setup, cluster: &Cluster, tell: &(dyn Fn(&str) + Sync)
 pub async fn restore_plan(setup: &Setup, cluster: &Cluster, file: &Path) -> Result<Plan, Problem> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let record = BackupRecord::read(&file).map_err(|because| {
-        Problem::new(NO_BACKUP, because).hint("give a file that `quorate backup` or a run has taken: what it is stands beside it")
+        Problem::new(NO_BACKUP, because).hint(
+            "give a file that `quorate backup` or a run has taken: what it is stands beside it",
+        )
     })?;
     if !record.sha256_matches {
-        return Err(Problem::new(NO_BACKUP, format!("{} is not what was backed up: its digest differs; nothing was touched", file.display())));
+        return Err(Problem::new(
+            NO_BACKUP,
+            format!(
+                "{} is not what was backed up: its digest differs; nothing was touched",
+                file.display()
+            ),
+        ));
     }
     let pack = setup.pack(cluster)?;
     let observation = observe(setup, cluster).await?;
@@ -110,8 +134,11 @@ pub async fn restore_plan(setup: &Setup, cluster: &Cluster, file: &Path) -> Resu
         by_hand: String::new(),
     };
     let relative = file.strip_prefix(&setup.state_dir).map(Path::to_owned).map_err(|_| {
-        Problem::new(NO_BACKUP, format!("{} is not in the state folder {}", file.display(), setup.state_dir.display()))
-            .hint("copy it, with the .json beside it, into `backups/` there")
+        Problem::new(
+            NO_BACKUP,
+            format!("{} is not in the state folder {}", file.display(), setup.state_dir.display()),
+        )
+        .hint("copy it, with the .json beside it, into `backups/` there")
     })?;
     let backup = Backup {
         kind: record.kind.clone(),
@@ -141,12 +168,9 @@ pub async fn restore_plan(setup: &Setup, cluster: &Cluster, file: &Path) -> Resu
 }
 
 fn running(cluster: &Cluster, observation: &Observation) -> Result<Release, Problem> {
-    observation
-        .nodes
-        .iter()
-        .filter_map(|node| node.release.clone())
-        .min()
-        .ok_or_else(|| Problem::new(UNSEEN, format!("no member of {} says which release it runs", cluster.name)))
+    observation.nodes.iter().filter_map(|node| node.release.clone()).min().ok_or_else(|| {
+        Problem::new(UNSEEN, format!("no member of {} says which release it runs", cluster.name))
+    })
 }
 
 /// A plan that moves nothing: the ground for acts on the release that runs.
@@ -162,7 +186,10 @@ fn standing(cluster: &Cluster, observation: &Observation, artifact: &ArtifactRef
         kind: PlanKind::RollbackRestore,
         from: release.clone(),
         to: release.clone(),
-        observation: ObservationRef { taken_at: observation.taken_at, digest: observation_digest(observation) },
+        observation: ObservationRef {
+            taken_at: observation.taken_at,
+            digest: observation_digest(observation),
+        },
         observed: observation.clone(),
         policy: cluster.policy.clone(),
         hops: vec![Hop {
@@ -172,7 +199,12 @@ fn standing(cluster: &Cluster, observation: &Observation, artifact: &ArtifactRef
             risk: Risk::High,
             one_way: Door::Now,
             rules: Vec::new(),
-            edge: Edge { permitted_by: Vec::new(), blocks: Vec::new(), excused: Vec::new(), never_land: Vec::new() },
+            edge: Edge {
+                permitted_by: Vec::new(),
+                blocks: Vec::new(),
+                excused: Vec::new(),
+                never_land: Vec::new(),
+            },
             artifact: artifact.clone(),
             waves: Vec::new(),
         }],

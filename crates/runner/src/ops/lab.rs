@@ -46,12 +46,18 @@ pub struct LabRequest {
 /// Makes a cluster, writes its fleet file, and gives the file's path.
 pub async fn up(request: &LabRequest, progress: OnProgress<'_>) -> Result<(Lab, PathBuf), Problem> {
     let packs = Packs::builtin();
-    let pack = packs.get(&request.pack).ok_or_else(|| unknown_pack(packs, request.pack.as_str()))?;
+    let pack =
+        packs.get(&request.pack).ok_or_else(|| unknown_pack(packs, request.pack.as_str()))?;
     let dir = std::path::absolute(&request.dir).unwrap_or_else(|_| request.dir.clone());
     let cache_dir = request.cache.clone().unwrap_or_else(shared_cache);
-    let cache = Cache::open(cache_dir).map_err(|error| Problem::new(BAD_STATE, error.sentence()))?;
+    let cache =
+        Cache::open(cache_dir).map_err(|error| Problem::new(BAD_STATE, error.sentence()))?;
     let catalog = Catalog::scan(&request.artifacts);
-    let artifact = match catalog.find(&request.pack, &request.release).cloned().or_else(|| cache.known(&request.pack, &request.release)) {
+    let artifact = match catalog
+        .find(&request.pack, &request.release)
+        .cloned()
+        .or_else(|| cache.known(&request.pack, &request.release))
+    {
         Some(artifact) => artifact,
         None => from_debian(&cache, pack, &request.release, progress).await?,
     };
@@ -65,11 +71,20 @@ pub async fn up(request: &LabRequest, progress: OnProgress<'_>) -> Result<(Lab, 
         extra_args: request.extra_args.clone(),
         artifact,
     };
-    let mut lab = lab::up(&LocalTransport, &cache, &Registry::of_user(), &spec, progress).await.map_err(problem)?;
-    lab.fleet.artifacts.extend(request.artifacts.iter().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone())));
+    let mut lab = lab::up(&LocalTransport, &cache, &Registry::of_user(), &spec, progress)
+        .await
+        .map_err(problem)?;
+    lab.fleet.artifacts.extend(
+        request
+            .artifacts
+            .iter()
+            .map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone())),
+    );
     let file = dir.join("fleet.yaml");
     let text = quorate_inventory::write_fleet(&lab.fleet);
-    std::fs::write(&file, text).map_err(|error| Problem::new(FILE, format!("cannot write {}", file.display())).because(error.to_string()))?;
+    std::fs::write(&file, text).map_err(|error| {
+        Problem::new(FILE, format!("cannot write {}", file.display())).because(error.to_string())
+    })?;
     Ok((lab, file))
 }
 
@@ -93,8 +108,12 @@ pub async fn fault(name: &str, node: &str, fault: &Fault) -> Result<String, Prob
 
 /// Where fetched releases are kept for every lab and demo of this user.
 pub fn shared_cache() -> PathBuf {
-    let env = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    env("XDG_CACHE_HOME").or_else(|| env("HOME").map(|home| home.join(".cache"))).unwrap_or_else(std::env::temp_dir).join("quorate")
+    let env =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    env("XDG_CACHE_HOME")
+        .or_else(|| env("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("quorate")
 }
 
 async fn dir_of(name: &str) -> Result<PathBuf, Problem> {
@@ -105,7 +124,11 @@ async fn dir_of(name: &str) -> Result<PathBuf, Problem> {
     let (labs, _) = list().await;
     labs.iter().find(|lab| lab.name == name).map(|lab| lab.dir.clone()).ok_or_else(|| {
         let known: Vec<&str> = labs.iter().map(|lab| lab.name.as_str()).collect();
-        let known = if known.is_empty() { "there is none".to_owned() } else { format!("there are: {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there are: {}", known.join(", "))
+        };
         Problem::new(LAB, format!("there is no lab `{name}`")).hint(known)
     })
 }

@@ -6,9 +6,11 @@ use crate::{
     setup::Setup,
 };
 use jiff::Timestamp;
-use quorate_hosts::artifacts::OnProgress;
 use quorate_checker::{Violation, check};
-use quorate_model::{Cluster, Digest, NotNow, Observation, PLAN_SCHEMA, Plan, Policy, Refusal, Release};
+use quorate_hosts::artifacts::OnProgress;
+use quorate_model::{
+    Cluster, Digest, NotNow, Observation, PLAN_SCHEMA, Plan, Policy, Refusal, Release,
+};
 use quorate_planner::{Measured, PlanRequest, Planned, plan};
 use std::path::Path;
 
@@ -32,7 +34,12 @@ pub enum Made {
 }
 
 /// Plans an upgrade of a cluster from a fresh look, proves the plan and keeps it.
-pub async fn make(setup: &Setup, cluster: &Cluster, to: &Release, options: PlanOptions<'_>) -> Result<Made, Problem> {
+pub async fn make(
+    setup: &Setup,
+    cluster: &Cluster,
+    to: &Release,
+    options: PlanOptions<'_>,
+) -> Result<Made, Problem> {
     let mut cluster = cluster.clone();
     if let Some(policy) = options.policy {
         cluster.policy = policy;
@@ -56,7 +63,8 @@ pub async fn make(setup: &Setup, cluster: &Cluster, to: &Release, options: PlanO
         parent: options.parent,
         state_files: &state_files,
     };
-    settle(setup, plan(&request), &cluster).map_err(|problem| with_unanswered(problem, &observation))
+    settle(setup, plan(&request), &cluster)
+        .map_err(|problem| with_unanswered(problem, &observation))
 }
 
 /// Proves and keeps what the planner gave, or says why there is nothing.
@@ -89,8 +97,10 @@ pub fn prove(plan: &Plan) -> Result<(), Problem> {
     if found.is_empty() {
         return Ok(());
     }
-    let mut problem = Problem::new(NOT_PROVED, format!("plan {} does not prove", plan.digest.short()))
-        .hint("this plan must not be carried out; if Quorate made it, please report it as a bug");
+    let mut problem =
+        Problem::new(NOT_PROVED, format!("plan {} does not prove", plan.digest.short())).hint(
+            "this plan must not be carried out; if Quorate made it, please report it as a bug",
+        );
     for violation in found {
         problem = problem.because(violation.to_string());
     }
@@ -105,13 +115,19 @@ pub fn load(setup: &Setup, name: &str) -> Result<Plan, Problem> {
 
 /// Reads a plan file and checks that nobody edited it.
 pub fn read(path: &Path) -> Result<Plan, Problem> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Problem::new(BAD_PLAN, format!("cannot read plan {}", path.display())).because(error.to_string()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::new(BAD_PLAN, format!("cannot read plan {}", path.display()))
+            .because(error.to_string())
+    })?;
     let schema = serde_json::from_str::<serde_json::Value>(&text)
         .ok()
         .and_then(|value| value.get("schema").and_then(serde_json::Value::as_u64));
     if schema.is_some_and(|schema| schema > u64::from(PLAN_SCHEMA)) {
-        return Err(Problem::new(BAD_PLAN, format!("plan {} was written by a newer Quorate", path.display())).hint("use that program, or make the plan again"));
+        return Err(Problem::new(
+            BAD_PLAN,
+            format!("plan {} was written by a newer Quorate", path.display()),
+        )
+        .hint("use that program, or make the plan again"));
     }
     let plan: Plan = serde_json::from_str(&text).map_err(|error| {
         Problem::new(BAD_PLAN, format!("{} is no plan", path.display()))
@@ -119,8 +135,14 @@ pub fn read(path: &Path) -> Result<Plan, Problem> {
             .hint("make it again with `quorate plan CLUSTER --to RELEASE -o FILE`")
     })?;
     if quorate_planner::digest::plan_digest(&plan) != plan.digest {
-        return Err(Problem::new(BAD_PLAN, format!("plan {} was changed after it was made: its digest does not fit", path.display()))
-            .hint("a plan is never edited: change the fleet file or the policy, and plan again"));
+        return Err(Problem::new(
+            BAD_PLAN,
+            format!(
+                "plan {} was changed after it was made: its digest does not fit",
+                path.display()
+            ),
+        )
+        .hint("a plan is never edited: change the fleet file or the policy, and plan again"));
     }
     Ok(plan)
 }
@@ -128,7 +150,10 @@ pub fn read(path: &Path) -> Result<Plan, Problem> {
 /// Median of what was measured, by role.
 pub fn measured(setup: &Setup, pack: &str) -> Result<Measured, Problem> {
     let mut measured = Measured::new();
-    for role in ["stage", "backup", "verify", "handover", "stop", "swap", "start", "rejoin", "complete", "restore"] {
+    for role in [
+        "stage", "backup", "verify", "handover", "stop", "swap", "start", "rejoin", "complete",
+        "restore",
+    ] {
         let mut secs = setup.store.measured(pack, role)?;
         secs.sort_by(f64::total_cmp);
         if let Some(median) = secs.get(secs.len() / 2) {
@@ -159,7 +184,10 @@ pub fn state_files(state_dir: &Path) -> Vec<String> {
 
 /// Why there is no plan, as a person is told.
 pub fn not_now(cluster: &Cluster, refusal: &Refusal) -> Problem {
-    let mut problem = Problem::new(NOT_NOW, format!("cluster {} cannot be upgraded now; nothing was touched", cluster.name));
+    let mut problem = Problem::new(
+        NOT_NOW,
+        format!("cluster {} cannot be upgraded now; nothing was touched", cluster.name),
+    );
     for reason in &refusal.reasons {
         problem = problem.because(reason.to_string());
     }

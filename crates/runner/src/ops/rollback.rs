@@ -10,10 +10,7 @@ use crate::{problem::Problem, setup::Setup};
 use jiff::Timestamp;
 use quorate_hosts::artifacts::silent;
 use quorate_model::{Action, Plan, RunEvent, RunId, Seq};
-use quorate_planner::{
-    RollbackRequest, rollback,
-    rollback::BackupAtHand,
-};
+use quorate_planner::{RollbackRequest, rollback, rollback::BackupAtHand};
 
 /// Plans the way back over the last hop of a run; nothing when no member runs the new release.
 pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {

@@ -6,15 +6,17 @@ use crate::{
     drive::{Driver, Ending, Hands, LEASE_TTL},
     hands::{LiveHands, LiveParts},
     journal::Journal,
-    problem::{ABORTED, FROZEN, HALTED, NOISY, NO_RUN, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
+    problem::{
+        ABORTED, FROZEN, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN,
+    },
     setup::{Setup, holder},
     watch::ClientWatch,
 };
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
-    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader,
-    RunId, Seq, Step, StepRole,
+    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan,
+    PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
@@ -52,7 +54,11 @@ pub struct Carried {
 }
 
 /// Stages and checks a plan's artifacts on every node at once. Services are not touched; a second time does nothing.
-pub async fn prepare(setup: &Setup, plan: &Plan, mut told: impl FnMut(&Step, &Outcome)) -> Result<(), Problem> {
+pub async fn prepare(
+    setup: &Setup,
+    plan: &Plan,
+    mut told: impl FnMut(&Step, &Outcome),
+) -> Result<(), Problem> {
     prove(plan)?;
     let cluster = setup.cluster(plan.cluster.as_str())?;
     let hands = hands(setup, cluster, Arc::new(plan.clone()))?;
@@ -72,7 +78,10 @@ pub async fn prepare(setup: &Setup, plan: &Plan, mut told: impl FnMut(&Step, &Ou
     if failed.is_empty() {
         return Ok(());
     }
-    let mut problem = Problem::new(NOT_STAGED, format!("{} artifacts could not be staged; no service was touched", failed.len()));
+    let mut problem = Problem::new(
+        NOT_STAGED,
+        format!("{} artifacts could not be staged; no service was touched", failed.len()),
+    );
     problem.causes = failed;
     Err(problem)
 }
@@ -99,12 +108,17 @@ pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<
         generation: lease.generation,
     };
     let engine = Engine::new(Arc::new(plan.clone()), now);
-    let first: Vec<RunEvent> = std::iter::once(began).chain(notes.into_iter().map(|text| note(&lease, text))).collect();
+    let first: Vec<RunEvent> =
+        std::iter::once(began).chain(notes.into_iter().map(|text| note(&lease, text))).collect();
     carry(setup, &cluster, run, lease, Seq(0), engine, first, options).await
 }
 
 /// Takes a run up again that was paused, halted, or lost its controller.
-pub async fn resume(setup: &Setup, run: &RunId, options: &CarryOptions) -> Result<Carried, Problem> {
+pub async fn resume(
+    setup: &Setup,
+    run: &RunId,
+    options: &CarryOptions,
+) -> Result<Carried, Problem> {
     let header = header(setup, run)?;
     let plan = setup.store.plan(header.plan.as_str())?;
     let cluster = setup.cluster(plan.cluster.as_str())?.clone();
@@ -112,12 +126,19 @@ pub async fn resume(setup: &Setup, run: &RunId, options: &CarryOptions) -> Resul
     let mut engine = Engine::replay(Arc::new(plan.clone()), &journal, Timestamp::now())
         .map_err(|error| Problem::new(NO_RUN, format!("run {run} cannot be resumed: {error}")))?;
     if engine.is_over() {
-        return Err(Problem::new(NO_RUN, format!("run {run} is over")).hint(format!("see `quorate run report {run}`")));
+        return Err(Problem::new(NO_RUN, format!("run {run} is over"))
+            .hint(format!("see `quorate run report {run}`")));
     }
     engine.give_steps_their_tries_back();
     let lease = take_lease(setup, &cluster, run, options)?;
-    let mut first = vec![RunEvent::Resumed { holder: lease.holder.clone(), generation: lease.generation }];
-    first.extend(options.break_lease.iter().map(|reason| note(&lease, format!("the lease was taken from its holder: {reason}"))));
+    let mut first =
+        vec![RunEvent::Resumed { holder: lease.holder.clone(), generation: lease.generation }];
+    first.extend(
+        options
+            .break_lease
+            .iter()
+            .map(|reason| note(&lease, format!("the lease was taken from its holder: {reason}"))),
+    );
     let last = journal.last();
     // What people wrote while the run stood still does not count: nobody carried it then.
     let carried = journal.iter().rev().find(|recorded| !is_operator_event(&recorded.event));
@@ -129,7 +150,9 @@ pub async fn resume(setup: &Setup, run: &RunId, options: &CarryOptions) -> Resul
 /// Members that were started while no controller wrote this run's journal: somebody's hand, or an act whose outcome was lost.
 /// A cluster that cannot be looked at says nothing here; the look at the world after this says so.
 async fn meanwhile(setup: &Setup, cluster: &Cluster, since: Option<Timestamp>) -> Vec<RunEvent> {
-    let (Some(since), Ok((observer, _))) = (since, setup.observer(cluster)) else { return Vec::new() };
+    let (Some(since), Ok((observer, _))) = (since, setup.observer(cluster)) else {
+        return Vec::new();
+    };
     let mut seen = observer.look(Depth::Gate, Timestamp::now()).await;
     if seen.nodes.iter().any(|node| node.reach == Reach::Reachable && node.process.is_none()) {
         // A hand that starts a member writes no pid file: only the longer look goes through every process.
@@ -138,13 +161,19 @@ async fn meanwhile(setup: &Setup, cluster: &Cluster, since: Option<Timestamp>) -
     let started = |node: &NodeObservation| {
         let process = node.process.as_ref()?;
         let at = process.started_at.filter(|at| *at > since)?;
-        let text = format!("{} was started at {at} (process {}), while nobody carried this run", node.name, process.pid);
+        let text = format!(
+            "{} was started at {at} (process {}), while nobody carried this run",
+            node.name, process.pid
+        );
         Some(RunEvent::Note { by: "quorate".into(), text })
     };
     seen.nodes.iter().filter_map(started).collect()
 }
 
-#[expect(clippy::too_many_arguments, reason = "both ways into a run meet here, each argument is a part of the run")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "both ways into a run meet here, each argument is a part of the run"
+)]
 async fn carry(
     setup: &Setup,
     cluster: &Cluster,
@@ -172,7 +201,8 @@ async fn carry(
     }
     // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
     let unwatched = options.no_probe || plan.kind == PlanKind::RollbackRestore;
-    let watch = if unwatched { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
+    let watch =
+        if unwatched { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
     let store = setup.store.clone();
     let given = plan.clone();
     let work = tokio::spawn(async move {
@@ -194,7 +224,15 @@ async fn carry(
             }
             None => unbounded_channel().1,
         };
-        let driver = Driver { engine, journal, store: store.clone(), hands, clock, client, person: person_receiver };
+        let driver = Driver {
+            engine,
+            journal,
+            store: store.clone(),
+            hands,
+            clock,
+            client,
+            person: person_receiver,
+        };
         let (ending, mut journal) = driver.drive().await?;
         let account = account(watch, &store.journal(journal.run(), Seq(0))?).await;
         match journal.close(clock.now(), &account) {
@@ -217,8 +255,13 @@ async fn account(watch: Option<ClientWatch>, journal: &[Recorded]) -> Vec<RunEve
         _ => None,
     });
     match watch.end().await {
-        Ok(figures) => vec![RunEvent::ClientFigures { figures: joined(earlier.unwrap_or_default(), &figures) }],
-        Err(problem) => vec![RunEvent::Note { by: "quorate".into(), text: format!("no client's account: {problem}") }],
+        Ok(figures) => {
+            vec![RunEvent::ClientFigures { figures: joined(earlier.unwrap_or_default(), &figures) }]
+        }
+        Err(problem) => vec![RunEvent::Note {
+            by: "quorate".into(),
+            text: format!("no client's account: {problem}"),
+        }],
     }
 }
 
@@ -279,11 +322,18 @@ pub fn verdict(run: &RunId, ending: Ending) -> Result<(), Problem> {
     match ending {
         Ending::Over(RunEnd::Succeeded) => Ok(()),
         Ending::Over(RunEnd::Halted { hold }) if hold.code == NOISY_BASELINE => {
-            let problem = Problem::new(NOISY, format!("run {run} was not begun; nothing was touched")).because(hold.text);
-            Err(hold.hint.into_iter().fold(problem, Problem::hint).hint(format!("try again with `quorate run resume {run}`")))
+            let problem =
+                Problem::new(NOISY, format!("run {run} was not begun; nothing was touched"))
+                    .because(hold.text);
+            Err(hold
+                .hint
+                .into_iter()
+                .fold(problem, Problem::hint)
+                .hint(format!("try again with `quorate run resume {run}`")))
         }
         Ending::Over(RunEnd::Halted { hold }) => {
-            let mut problem = Problem::new(HALTED, format!("run {run} halted; nothing further was touched"));
+            let mut problem =
+                Problem::new(HALTED, format!("run {run} halted; nothing further was touched"));
             problem = problem.because(match hold.step {
                 Some(step) => format!("at {step}: {} ({})", hold.text, hold.code),
                 None => format!("{} ({})", hold.text, hold.code),
@@ -291,7 +341,9 @@ pub fn verdict(run: &RunId, ending: Ending) -> Result<(), Problem> {
             if let Some(hint) = hold.hint {
                 problem = problem.hint(hint);
             }
-            Err(problem.hint(format!("carry on with `quorate run resume {run}`, or go back with `quorate rollback {run}`")))
+            Err(problem.hint(format!(
+                "carry on with `quorate run resume {run}`, or go back with `quorate rollback {run}`"
+            )))
         }
         Ending::Over(RunEnd::Aborted { by, reason }) => {
             Err(Problem::new(ABORTED, format!("run {run} was aborted by {by}")).because(reason))
@@ -314,12 +366,10 @@ pub fn say(setup: &Setup, run: &RunId, event: &RunEvent) -> Result<(), Problem> 
 pub fn named(setup: &Setup, name: Option<&str>) -> Result<RunId, Problem> {
     match name {
         Some(name) => header(setup, &RunId::new(name)).map(|header| header.run),
-        None => setup
-            .store
-            .runs()?
-            .first()
-            .map(|header| header.run.clone())
-            .ok_or_else(|| Problem::new(NO_RUN, "there are no runs yet").hint("begin one with `quorate upgrade CLUSTER --to RELEASE`")),
+        None => setup.store.runs()?.first().map(|header| header.run.clone()).ok_or_else(|| {
+            Problem::new(NO_RUN, "there are no runs yet")
+                .hint("begin one with `quorate upgrade CLUSTER --to RELEASE`")
+        }),
     }
 }
 
@@ -335,18 +385,39 @@ pub fn steps(plan: &Plan) -> impl Iterator<Item = &Step> {
     plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps)
 }
 
-fn take_lease(setup: &Setup, cluster: &Cluster, run: &RunId, options: &CarryOptions) -> Result<Lease, Problem> {
+fn take_lease(
+    setup: &Setup,
+    cluster: &Cluster,
+    run: &RunId,
+    options: &CarryOptions,
+) -> Result<Lease, Problem> {
     let break_held = options.break_lease.is_some();
-    Ok(setup.store.take_lease(&cluster.name, run, &holder(), Timestamp::now(), LEASE_TTL, break_held)?)
+    Ok(setup.store.take_lease(
+        &cluster.name,
+        run,
+        &holder(),
+        Timestamp::now(),
+        LEASE_TTL,
+        break_held,
+    )?)
 }
 
 /// Whether the policy lets a run begin now; notes for its journal when a person has set a freeze window aside.
-pub fn not_frozen(plan: &Plan, options: &CarryOptions, now: Timestamp) -> Result<Vec<String>, Problem> {
+pub fn not_frozen(
+    plan: &Plan,
+    options: &CarryOptions,
+    now: Timestamp,
+) -> Result<Vec<String>, Problem> {
     match (quorate_inventory::freeze::frozen(&plan.policy, now), &options.override_freeze) {
         (None, _) => Ok(Vec::new()),
-        (Some(frozen), Some(reason)) => Ok(vec![format!("begun although freeze window `{}` is open: {reason}", frozen.window)]),
-        (Some(frozen), None) => Err(Problem::new(FROZEN, format!("freeze window `{}` is open until {}", frozen.window, frozen.until))
-            .hint("wait until it closes, or say why it must be now with `--override-freeze REASON`")),
+        (Some(frozen), Some(reason)) => {
+            Ok(vec![format!("begun although freeze window `{}` is open: {reason}", frozen.window)])
+        }
+        (Some(frozen), None) => Err(Problem::new(
+            FROZEN,
+            format!("freeze window `{}` is open until {}", frozen.window, frozen.until),
+        )
+        .hint("wait until it closes, or say why it must be now with `--override-freeze REASON`")),
     }
 }
 
@@ -359,11 +430,21 @@ fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
             continue;
         };
         if let (Reach::Unreachable(because), Reach::Reachable) = (&is.reach, &was.reach) {
-            return Err(Problem::new(UNSEEN, format!("{} cannot be reached now: {because}", is.name)));
+            return Err(Problem::new(
+                UNSEEN,
+                format!("{} cannot be reached now: {because}", is.name),
+            ));
         }
         if was.release != is.release {
-            let text = |release: &Option<Release>| release.as_ref().map_or("unknown".to_owned(), ToString::to_string);
-            differs.push(format!("{} ran {}, it runs {} now", was.name, text(&was.release), text(&is.release)));
+            let text = |release: &Option<Release>| {
+                release.as_ref().map_or("unknown".to_owned(), ToString::to_string)
+            };
+            differs.push(format!(
+                "{} ran {}, it runs {} now",
+                was.name,
+                text(&was.release),
+                text(&is.release)
+            ));
         }
         if was.member_id != is.member_id {
             differs.push(format!("{} is another member than it was", was.name));
@@ -372,8 +453,9 @@ fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
     if differs.is_empty() {
         return Ok(());
     }
-    let mut problem = Problem::new(STALE_PLAN, format!("plan {} is older than the cluster", plan.digest.short()))
-        .hint("make it again: `quorate plan` starts from what is really there");
+    let mut problem =
+        Problem::new(STALE_PLAN, format!("plan {} is older than the cluster", plan.digest.short()))
+            .hint("make it again: `quorate plan` starts from what is really there");
     problem.causes = differs;
     Err(problem)
 }
@@ -391,15 +473,27 @@ fn note(lease: &Lease, text: String) -> RunEvent {
 }
 
 /// Keeps how long steps took, for the estimates of the next plan.
-fn keep_measured(store: &dyn Store, plan: &Plan, run: &RunId, now: Timestamp) -> Result<(), Problem> {
+fn keep_measured(
+    store: &dyn Store,
+    plan: &Plan,
+    run: &RunId,
+    now: Timestamp,
+) -> Result<(), Problem> {
     for recorded in store.journal(run, Seq(0))? {
-        if let RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, took } = recorded.event
-            && let Some(step) = steps(plan).find(|own| own.id == step) {
-                let acts = !matches!(step.action, Action::Look | Action::Confirm { .. });
-                if acts || matches!(step.role, StepRole::Rejoin | StepRole::HopComplete) {
-                    store.save_measured(plan.pack.as_str(), quorate_planner::estimate::role_name(step.role), took.as_secs_f64(), now)?;
-                }
+        if let RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, took } =
+            recorded.event
+            && let Some(step) = steps(plan).find(|own| own.id == step)
+        {
+            let acts = !matches!(step.action, Action::Look | Action::Confirm { .. });
+            if acts || matches!(step.role, StepRole::Rejoin | StepRole::HopComplete) {
+                store.save_measured(
+                    plan.pack.as_str(),
+                    quorate_planner::estimate::role_name(step.role),
+                    took.as_secs_f64(),
+                    now,
+                )?;
             }
+        }
     }
     Ok(())
 }

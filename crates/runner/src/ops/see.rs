@@ -19,7 +19,11 @@ pub async fn observe(setup: &Setup, cluster: &Cluster) -> Result<Observation, Pr
 }
 
 /// Looks at many, in the order given.
-pub async fn observe_all(setup: &Setup, clusters: &[&Cluster]) -> Result<Vec<Observation>, Problem> {
-    let looks = stream::iter(clusters.iter().map(|cluster| observe(setup, cluster))).buffered(LOOKS_AT_ONCE);
+pub async fn observe_all(
+    setup: &Setup,
+    clusters: &[&Cluster],
+) -> Result<Vec<Observation>, Problem> {
+    let looks = stream::iter(clusters.iter().map(|cluster| observe(setup, cluster)))
+        .buffered(LOOKS_AT_ONCE);
     looks.collect::<Vec<_>>().await.into_iter().collect()
 }

@@ -26,5 +26,7 @@ pub(crate) async fn run(
 
 /// An argument as text.
 pub(crate) fn arg<'a>(args: &'a Facts, name: &str) -> Result<&'a str, String> {
-    args.get(name).and_then(|value| value.as_str()).ok_or_else(|| format!("the pack gives no `{name}` to its action"))
+    args.get(name)
+        .and_then(|value| value.as_str())
+        .ok_or_else(|| format!("the pack gives no `{name}` to its action"))
 }

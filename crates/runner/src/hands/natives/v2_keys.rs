@@ -29,7 +29,10 @@ pub(super) fn keys_of(body: &Value) -> BTreeMap<String, V2Key> {
 }
 
 /// How the copy stands to the cluster: a sentence when it proves, or why it does not.
-pub(super) fn compare(restored: &BTreeMap<String, V2Key>, live: &BTreeMap<String, V2Key>) -> Result<String, String> {
+pub(super) fn compare(
+    restored: &BTreeMap<String, V2Key>,
+    live: &BTreeMap<String, V2Key>,
+) -> Result<String, String> {
     let until = restored.values().map(|key| key.modified).max().unwrap_or(0);
     let (mut missing, mut differing, mut newer) = (0, 0, 0);
     for (name, now) in live {
@@ -41,14 +44,27 @@ pub(super) fn compare(restored: &BTreeMap<String, V2Key>, live: &BTreeMap<String
         }
     }
     if restored.is_empty() && newer > 0 {
-        return Err(format!("the restored copy holds none of the {} keys of the cluster", live.len()));
+        return Err(format!(
+            "the restored copy holds none of the {} keys of the cluster",
+            live.len()
+        ));
     }
     if differing > 0 || missing > 0 {
-        return Err(format!("{differing} keys differ and {missing} are missing in the restored copy of {}", live.len()));
+        return Err(format!(
+            "{differing} keys differ and {missing} are missing in the restored copy of {}",
+            live.len()
+        ));
     }
     // Keys that only the copy holds were deleted, or their time to live has ended meanwhile.
-    let tail = if newer == 0 { String::new() } else { format!("; the last {newer} writes before it are not in the copy") };
-    Ok(format!("restored into a scratch member: {} v2 keys as in the cluster{tail}", restored.len()))
+    let tail = if newer == 0 {
+        String::new()
+    } else {
+        format!("; the last {newer} writes before it are not in the copy")
+    };
+    Ok(format!(
+        "restored into a scratch member: {} v2 keys as in the cluster{tail}",
+        restored.len()
+    ))
 }
 
 #[cfg(test)]
@@ -73,17 +89,37 @@ mod tests {
 
     #[test]
     fn a_copy_may_lack_only_the_last_writes() {
-        check(&[("/dir/a", "1", 4), ("/dir/b", "2", 5)], &[("/dir/a", "1", 4), ("/dir/b", "2", 5)], Ok("2 v2 keys as in the cluster"));
-        check(&[("/dir/a", "1", 4)], &[("/dir/a", "1", 4), ("/dir/b", "2", 5)], Ok("the last 1 writes"));
-        check(&[("/dir/a", "1", 4), ("/dir/b", "2", 5)], &[("/dir/a", "9", 6), ("/dir/b", "2", 5)], Ok("the last 1 writes"));
+        check(
+            &[("/dir/a", "1", 4), ("/dir/b", "2", 5)],
+            &[("/dir/a", "1", 4), ("/dir/b", "2", 5)],
+            Ok("2 v2 keys as in the cluster"),
+        );
+        check(
+            &[("/dir/a", "1", 4)],
+            &[("/dir/a", "1", 4), ("/dir/b", "2", 5)],
+            Ok("the last 1 writes"),
+        );
+        check(
+            &[("/dir/a", "1", 4), ("/dir/b", "2", 5)],
+            &[("/dir/a", "9", 6), ("/dir/b", "2", 5)],
+            Ok("the last 1 writes"),
+        );
         check(&[("/dir/a", "1", 4), ("/dir/gone", "2", 5)], &[("/dir/a", "1", 4)], Ok("2 v2 keys"));
         check(&[], &[], Ok("0 v2 keys"));
     }
 
     #[test]
     fn a_copy_with_a_hole_does_not_prove() {
-        check(&[("/dir/b", "2", 5)], &[("/dir/a", "1", 4), ("/dir/b", "2", 5)], Err("1 are missing"));
-        check(&[("/dir/a", "1", 4), ("/dir/b", "2", 5)], &[("/dir/a", "9", 4), ("/dir/b", "2", 5)], Err("1 keys differ"));
+        check(
+            &[("/dir/b", "2", 5)],
+            &[("/dir/a", "1", 4), ("/dir/b", "2", 5)],
+            Err("1 are missing"),
+        );
+        check(
+            &[("/dir/a", "1", 4), ("/dir/b", "2", 5)],
+            &[("/dir/a", "9", 4), ("/dir/b", "2", 5)],
+            Err("1 keys differ"),
+        );
         check(&[], &[("/dir/a", "1", 4)], Err("none of the 1 keys"));
     }
 }
