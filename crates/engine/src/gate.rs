@@ -10,6 +10,9 @@ use std::time::Duration;
 /// the other three to the looks themselves, which wait for a host that does not answer.
 pub(crate) const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Between the answer to a slow look and the next look: nobody is asked without any pause.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// How long a step may be refused as unsafe or not yet before the run halts: a member that has just rejoined needs
 /// a heartbeat or two to be counted; past this somebody should look.
 pub(crate) const PRECHECK_PATIENCE: Duration = Duration::from_secs(4);
@@ -100,7 +103,7 @@ impl GateClock {
                 if self.unsafe_in_row >= 2 && since(self.safe_at, now) >= GUARD_PATIENCE {
                     return GateSays::Broken(reason);
                 }
-                return GateSays::LookAt(after(now, self.gate.look_every), None);
+                return GateSays::LookAt(self.next_look(now), None);
             }
         };
         self.good_in_row = 0;
@@ -109,7 +112,13 @@ impl GateClock {
         if since(self.began, now) >= self.gate.limit {
             return GateSays::TimedOut(self.last.clone());
         }
-        GateSays::LookAt(after(now, self.gate.look_every), Some(waiting))
+        GateSays::LookAt(self.next_look(now), Some(waiting))
+    }
+
+    /// Looks are asked for at an even pace: one that took long is followed by the next after a breath.
+    fn next_look(&self, now: Timestamp) -> Timestamp {
+        let every = self.gate.look_every;
+        after(self.asked_at, every).max(after(now, every.min(BREATH)))
     }
 
     fn safe(&mut self) {
@@ -126,14 +135,14 @@ impl GateClock {
             return GateSays::Open;
         }
         let next = if self.good_in_row >= self.gate.good_looks {
-            left.min(self.gate.look_every)
+            after(now, left).min(self.next_look(now))
         } else {
-            self.gate.look_every
+            self.next_look(now)
         };
         let waiting = (!left.is_zero()).then(|| WaitingOn::Soak {
             node: self.node.clone(),
             left_secs: left.as_secs() + u64::from(left.subsec_nanos() > 0),
         });
-        GateSays::LookAt(after(now, next), waiting)
+        GateSays::LookAt(next, waiting)
     }
 }
