@@ -14,6 +14,9 @@ pub enum Depth {
     Full,
 }
 
+/// A costly answer, such as a hash over all data, may take this long.
+const SLOW_LIMIT: Duration = Duration::from_secs(5);
+
 impl Depth {
     /// The depth that conditions need: costly probes are asked only when one of them is named.
     pub fn for_conditions<'a>(
@@ -52,17 +55,21 @@ impl Depth {
     }
 
     /// One answer may take this long. At a gate a second: a member that is slower than that is not caught up, and the
-    /// next look comes soon. In a full look five: a store under load may need them, and a person waits.
-    pub(crate) fn probe_limit(&self) -> Duration {
+    /// next look comes soon; an election in the middle must not blind it for longer. What is costly, and a full look, may
+    /// take five: a store under load may need them.
+    pub(crate) fn probe_limit(&self, probe: &Probe) -> Duration {
         match self {
-            Self::Gate => Duration::from_secs(1),
-            Self::GateFor(_) | Self::Full => Duration::from_secs(5),
+            Self::Gate | Self::GateFor(_) if !probe.costly => Duration::from_secs(1),
+            Self::Gate | Self::GateFor(_) | Self::Full => SLOW_LIMIT,
         }
     }
 
     /// All answers of one node together may take this long; what was not asked by then is not seen.
     pub(crate) fn node_limit(&self) -> Duration {
-        self.probe_limit() * 3
+        match self {
+            Self::Gate => Duration::from_secs(3),
+            Self::GateFor(_) | Self::Full => SLOW_LIMIT * 3,
+        }
     }
 }
 

@@ -299,7 +299,7 @@ impl NodeLook<'_> {
             transport: self.transport,
             folder: folder.as_deref(),
             tool_user: self.tool_user(&probe.ask)?,
-            limit: self.depth.probe_limit(),
+            limit: self.depth.probe_limit(probe),
         };
         asking.ask(&probe.ask, &template_value(&self.context(release, facts, memory))).await
     }

@@ -119,7 +119,7 @@ impl Judged<'_> {
     }
 
     /// A voter other than the one at work that was well when the plan was made and is not well now.
-    fn guard(&self) -> Option<Unsafe> {
+    pub(crate) fn guard(&self) -> Option<Unsafe> {
         let node = self.step.node.as_ref()?;
         if self.hop.kind != HopKind::Rolling || self.plan.observed.nodes.len() < 2 {
             return None;

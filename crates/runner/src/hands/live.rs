@@ -37,6 +37,8 @@ pub struct LiveParts {
     pub plan: Arc<Plan>,
     /// Looks.
     pub observer: Observer,
+    /// Looks at everybody else while a long look of the other one is under way.
+    pub guard: Observer,
     /// HTTP clients by release.
     pub clients: Clients,
     /// Ways to hosts, by node.
@@ -205,8 +207,12 @@ impl LiveHands {
             ),
             None => Depth::Gate,
         };
-        let seen = self.parts.observer.look(depth, now).await;
-        let judged = Judged { pack: &self.parts.pack, plan: self.plan(), hop, step, seen: &seen };
+        let guarded = (look == Look::Gate).then_some(hop);
+        let seen = tokio::select! {
+            seen = self.parts.observer.look(depth, now) => seen,
+            seen = self.somebody_breaks(step, guarded, now) => seen,
+        };
+        let judged = self.judged(step, hop, &seen);
         let verdict = match (look, &step.gate) {
             (Look::Gate, Some(gate)) => judged.gate(gate),
             _ => judged.conditions(&conditions.into_iter().cloned().collect::<Vec<_>>()),
@@ -215,7 +221,27 @@ impl LiveHands {
         news.extend(self.floor(step, &verdict, now));
         Seen { verdict, news }
     }
+
+    fn judged<'a>(&'a self, step: &'a Step, hop: &'a Hop, seen: &'a Observation) -> Judged<'a> {
+        Judged { pack: &self.parts.pack, plan: self.plan(), hop, step, seen }
+    }
+
+    /// A look at a gate may ask for a hash of all data, and a member that dies while it is asked keeps the look waiting for
+    /// seconds. Meanwhile short looks go on; resolves with the first that sees another member break.
+    async fn somebody_breaks(&self, step: &Step, hop: Option<&Hop>, now: Timestamp) -> Observation {
+        let Some(hop) = hop else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(self.plan().policy.look_every.max(GUARD_EVERY)).await;
+            let seen = self.parts.guard.look(Depth::Gate, now).await;
+            if self.judged(step, hop, &seen).guard().is_some() {
+                return seen;
+            }
+        }
+    }
 }
+
+/// A short look this often at most beside a long one, however often the policy looks at gates.
+const GUARD_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
 #[async_trait]
 impl Hands for LiveHands {

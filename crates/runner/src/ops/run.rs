@@ -303,6 +303,7 @@ fn too_noisy(journal: &[Recorded], plan: &Plan) -> Option<Hold> {
 /// Makes hands for a cluster and a plan.
 pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHands, Problem> {
     let (observer, clients) = setup.observer(cluster)?;
+    let (guard, _) = setup.observer(cluster)?;
     Ok(LiveHands::new(LiveParts {
         pack: setup.pack(cluster)?,
         cluster: cluster.clone(),
@@ -310,6 +311,7 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
         rewrites: setup.rewrites.clone(),
         plan,
         observer,
+        guard,
         clients,
         transports: setup.ways(cluster),
         cache: setup.cache.clone(),
