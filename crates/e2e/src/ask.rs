@@ -80,16 +80,19 @@ impl Bed {
     /// Runs the product's own client against one member.
     #[track_caller]
     pub fn ctl(&self, node: &str, words: &[&str]) -> String {
+        self.try_ctl(node, words).unwrap_or_else(|said| panic!("etcdctl {words:?}: {said}"))
+    }
+    /// The same, giving what the client complains of when it fails.
+    pub fn try_ctl(&self, node: &str, words: &[&str]) -> Result<String, String> {
         let tool = crate::artifacts().join("etcd/3.4.23/etcdctl");
         let mut command = Command::new(tool);
         command.env("ETCDCTL_API", "3").arg("--endpoints").arg(self.endpoint(node)).args(words);
         let output = command.output().expect("etcdctl runs");
-        assert!(
-            output.status.success(),
-            "etcdctl {words:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
     }
     /// Writes a key.
     #[track_caller]

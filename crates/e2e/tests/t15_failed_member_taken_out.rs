@@ -3,7 +3,7 @@
 //!
 //! Taking out and joining are done with the product's own tool here: what is asked of Quorate is what it permits then.
 
-use quorate_e2e::{Bed, QUICK, finish};
+use quorate_e2e::{Bed, QUICK, finish, until};
 use quorate_model::RunState;
 use serde_json::Value;
 use std::{
@@ -80,15 +80,16 @@ fn join(bed: &Bed, node: &str, by: &str, argv: &[String]) -> Rejoined {
             .find_map(|word| word.strip_prefix(name))
             .unwrap_or_else(|| panic!("no {name}: {argv:?}"))
     };
-    let said = bed.ctl(
-        by,
-        &[
-            "member",
-            "add",
-            node,
-            &format!("--peer-urls={}", flag("--initial-advertise-peer-urls=")),
-        ],
-    );
+    let peer = format!("--peer-urls={}", flag("--initial-advertise-peer-urls="));
+    let mut said = String::new();
+    // etcd refuses to add anybody until every member has been connected for five seconds.
+    until(Duration::from_secs(30), "a member may be added", || {
+        match bed.try_ctl(by, &["member", "add", node, &peer]) {
+            Ok(answer) => said = answer,
+            Err(refusal) => assert!(refusal.contains("unhealthy cluster"), "{refusal}"),
+        }
+        !said.is_empty()
+    });
     let all = said
         .lines()
         .find_map(|line| line.strip_prefix("ETCD_INITIAL_CLUSTER="))
