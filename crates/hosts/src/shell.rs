@@ -5,9 +5,12 @@
 use quorate_transport::{Answer, Command, Output, Transport};
 use std::time::Duration;
 
+/// The name that the scripts run under, so that they can be told from what they look for.
+pub(crate) const NAME: &str = "quorate";
+
 /// A shell command: the script's text, then its parameters.
 pub(crate) fn script(text: &str, words: &[&str]) -> Command {
-    let fixed = ["sh", "-c", text, "quorate"];
+    let fixed = ["sh", "-c", text, NAME];
     let mut command = Command::new(fixed.iter().chain(words).copied());
     command.clean_env = true;
     command

@@ -198,6 +198,105 @@ async fn a_stale_pid_file_never_leads_to_a_stranger() {
     stranger.wait().unwrap();
 }
 
+/// A program of its own, started by somebody else with a relative name: nothing of it was noted anywhere.
+struct Foreign(std::process::Child);
+
+impl Foreign {
+    fn start(bench: &Bench, words: &[&str]) -> Self {
+        fs::create_dir_all(bench.path("bin")).unwrap();
+        fs::create_dir_all(bench.path("run")).unwrap();
+        fs::copy("/bin/sleep", bench.path("bin/member")).unwrap();
+        let mut command = std::process::Command::new("bin/member");
+        command.args(words).current_dir(bench.path("")).env("QUORATE_TEST", "a 'b' $c");
+        Self(command.spawn().unwrap())
+    }
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn unknown<T: std::fmt::Debug>(answer: Answer<T>) -> String {
+    match answer {
+        Answer::Unknown(because) => because,
+        other => panic!("expected an unknown, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_was_started_with_a_relative_name_is_not_stopped() {
+    let bench = Bench::new();
+    let foreign = Foreign::start(&bench, &["60"]);
+    let spec = bench.spec(&[bench.path("bin/member").to_str().unwrap(), "60"]);
+    assert_eq!(pid(&state(&spec).await), Some(foreign.pid()), "by its words");
+    fs::write(bench.path("run/service.pid"), format!("{}\n", foreign.pid())).unwrap();
+    assert_eq!(pid(&state(&spec).await), Some(foreign.pid()), "by the pid file");
+    // The file is exchanged under it, as an earlier, wrong swap would have done.
+    fs::rename(bench.path("bin/member"), bench.path("bin/member_1.0")).unwrap();
+    fs::copy("/bin/sleep", bench.path("bin/member")).unwrap();
+    assert_eq!(pid(&state(&spec).await), Some(foreign.pid()), "its file has another name now");
+    fs::remove_file(bench.path("bin/member_1.0")).unwrap();
+    assert_eq!(pid(&state(&spec).await), Some(foreign.pid()), "its file is gone");
+    let again = failure(service::start(&LocalTransport::new(), &spec).await);
+    assert!(again.contains(&format!("runs already as process {}", foreign.pid())), "{again}");
+}
+
+#[tokio::test]
+async fn a_process_of_the_program_with_other_words_is_neither_stopped_nor_touched() {
+    let bench = Bench::new();
+    let mut foreign = Foreign::start(&bench, &["60"]);
+    let spec = bench.spec(&[bench.path("bin/member").to_str().unwrap(), "61"]);
+    let local = LocalTransport::new();
+    let said = unknown(service::state(&local, &spec).await);
+    let own = format!("process {} on", foreign.pid());
+    assert!(said.contains(&own) && said.contains("write its pid into"), "{said}");
+    unknown(service::stop(&local, &spec).await);
+    unknown(service::start(&local, &spec).await);
+    unknown(service::signal(&local, &spec, Signal::Kill).await);
+    assert!(foreign.0.try_wait().unwrap().is_none(), "it was touched");
+    // With the pid file that names it, it is proved.
+    fs::write(bench.path("run/service.pid"), format!("{}\n", foreign.pid())).unwrap();
+    assert_eq!(pid(&state(&spec).await), Some(foreign.pid()));
+    assert_eq!(stop(&spec).await, How::Polite);
+}
+
+#[tokio::test]
+async fn a_wrapper_that_was_left_by_its_child_is_not_stopped() {
+    let bench = Bench::new();
+    // It does not replace itself by the member: the polite signal ends the wrapper alone.
+    let data = bench.path("data").display().to_string();
+    let body = format!(
+        "/bin/sh -c 'n=0; while [ $n -lt 1200 ]; do sleep 0.05; n=$((n + 1)); done' member --data-dir={data}\n"
+    );
+    let spec = bench.spec(&[&bench.script("wrapper", &body), &format!("--data-dir={data}")]);
+    started(&spec).await;
+    bench.until("the child runs", || child_with(&data).is_some()).await;
+    stop(&spec).await;
+    let child = child_with(&data).expect("the child outlives the wrapper");
+    let said = unknown(service::state(&LocalTransport::new(), &spec).await);
+    assert!(said.contains(&format!("process {child} on")), "{said}");
+    let child = nix::unistd::Pid::from_raw(child.try_into().unwrap());
+    nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// The process named `member` that was started with this folder.
+fn child_with(data: &str) -> Option<u32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&words).into_owned();
+        let words: Vec<&str> = text.split('\0').collect();
+        words.get(3) == Some(&"member") && words.get(4) == Some(&&*format!("--data-dir={data}"))
+    })
+}
+
 #[tokio::test]
 async fn a_lost_pid_file_does_not_lose_the_service() {
     let bench = Bench::new();

@@ -1,7 +1,9 @@
-# Tells what is known of a service: the process that its pid file names, and processes that look like it.
-# Parameters: pid file, live binary, working folder. Prints one fact a line; bytes that could hold anything are hexadecimal.
+# Tells what is known of a service: the process that its pid file names, and every process that may be it.
+# Parameters: pid file, live binary, working folder, then words (`--data-dir=/x`, `/x`) that only the service's own process
+# is likely to have been started with. Prints one fact a line; bytes that could hold anything are hexadecimal.
 set -uf
 pid_file=$1 binary=$2 work_dir=$3
+shift 3
 
 hex() { od -An -v -tx1 | tr -d ' \n'; }
 
@@ -12,7 +14,9 @@ show() {
     cwd=$(readlink "/proc/$1/cwd" 2>/dev/null | hex)
     words=$(hex 2>/dev/null <"/proc/$1/cmdline") 2>/dev/null
     variables=$(hex 2>/dev/null <"/proc/$1/environ") 2>/dev/null
-    printf 'process %s|%s|%s|%s|%s|%s\n' "$1" "${line##*) }" "$exe" "$words" "$variables" "$cwd"
+    file_is=other
+    if [ "/proc/$1/exe" -ef "$file" ]; then file_is=live; fi
+    printf 'process %s|%s|%s|%s|%s|%s|%s\n' "$1" "${line##*) }" "$exe" "$words" "$variables" "$cwd" "$file_is"
 }
 
 read -r boot </proc/sys/kernel/random/boot_id
@@ -39,25 +43,47 @@ case $recorded_pid in
     if [ -n "$line" ] && [ "$recorded_boot" = "$boot" ]; then
         start_of ${line##*) }
         if [ "$start" = "$recorded_start" ]; then
-            printf 'process %s|%s||||\n' "$recorded_pid" "${line##*) }"
+            printf 'process %s|%s|||||other\n' "$recorded_pid" "${line##*) }"
             case ${line##*) } in Z* | X*) ;; *) exit 0 ;; esac
         fi
     fi
     ;;
 esac
-if [ -n "$pid" ]; then show "$pid"; fi
 
 case $binary in
 */*) file=$binary ;;
 *) file=$(command -v "$binary" 2>/dev/null || echo "$binary") ;;
 esac
-printf 'real %s\n' "$(readlink -f "$file" 2>/dev/null | hex)"
+real=$(readlink -f "$file" 2>/dev/null)
+head=$(head -c 256 "$file" 2>/dev/null | hex)
+printf 'real %s\n' "$(printf '%s' "$real" | hex)"
 printf 'folder %s\n' "$(readlink -f "$work_dir" 2>/dev/null | hex)"
-printf 'head %s\n' "$(head -c 256 "$file" 2>/dev/null | hex)"
+printf 'head %s\n' "$head"
+if [ -n "$pid" ]; then show "$pid"; fi
+
+# Who may be it: who runs the live file, or a file whose name begins with that file's (a swap gives the file another name
+# under a process that still runs it), or was started with one of the words, as argument or as variable.
+# Only candidates are printed; which of them is the service is not decided here.
 set +f
-for found in $(grep -szlxF -e "$binary" /proc/[0-9]*/cmdline 2>/dev/null); do
-    found=${found#/proc/}
-    found=${found%/cmdline}
+candidates() {
+    for process in /proc/[0-9]*; do
+        if [ "$process/exe" -ef "$file" ]; then printf '%s\n' "${process#/proc/}"; fi
+    done
+    ls -ld /proc/[0-9]*/exe 2>/dev/null | sed -n 's|^.* /proc/\([0-9]*\)/exe -> |\1 |p' |
+        while read -r id program; do
+            case $program in "$file"* | "${real:-$file}"*) printf '%s\n' "$id" ;; esac
+        done
+    # A script's process runs its interpreter, and names the script as it was called, from its own folder.
+    case $head in 2321*) grep -szlF -e "${file##*/}" /proc/[0-9]*/cmdline ;; esac 2>/dev/null
+    grep -szlxF "$@" /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null
+}
+expressions=$#
+while [ "$expressions" -gt 0 ]; do
+    set -- "$@" -e "$1"
+    shift
+    expressions=$((expressions - 1))
+done
+for found in $(candidates -e "$binary" "$@" | sed 's|^/proc/||; s|/.*$||' | sort -un); do
     if [ "$found" != "$pid" ] && [ "$found" != "$$" ]; then show "$found"; fi
 done
 exit 0

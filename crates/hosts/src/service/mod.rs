@@ -3,15 +3,17 @@
 //! A plain process is started in a session of its own, notes its identity (pid, start time, boot) in `PIDFILE` and
 //! `PIDFILE.identity`, and outlives the controller. Invariant: a process that is not proved to be the service is never
 //! signalled; when the proof is ambiguous the answer is Unknown.
-//! Read next: `seen.rs` (the proof), then the `.sh` files, which do the work on the host in one round trip each.
+//! Read next: `proof.rs` (the proof), then the `.sh` files, which do the work on the host in one round trip each.
 
+mod likeness;
+mod proof;
 mod seen;
 
 use crate::shell;
 use jiff::Timestamp;
+use proof::{Found, Verdict};
 use quorate_model::ServiceSpec;
 use quorate_transport::{Answer, Transport};
-use seen::{Found, Verdict};
 use std::time::Duration;
 
 /// Whether a service runs.
@@ -218,30 +220,66 @@ pub async fn signal(transport: &dyn Transport, spec: &ServiceSpec, signal: Signa
     })
 }
 
+/// A program that is asked for its version, or whether it takes settings, is gone within milliseconds; three looks this far
+/// apart tell it from a service.
+const DOUBT_LOOKS: usize = 3;
+const DOUBT_EVERY: Duration = Duration::from_millis(250);
+
 async fn find(transport: &dyn Transport, spec: &ServiceSpec) -> Answer<Option<Found>> {
     if let Err(because) = sound(spec) {
         return Answer::Failed(because);
     }
+    for _ in 1..DOUBT_LOOKS {
+        match look(transport, spec).await {
+            Answer::Done(Verdict::Unproved(_)) => tokio::time::sleep(DOUBT_EVERY).await,
+            looked => return looked.and_then(|verdict| judged(transport, spec, verdict)),
+        }
+    }
+    look(transport, spec).await.and_then(|verdict| judged(transport, spec, verdict))
+}
+
+async fn look(transport: &dyn Transport, spec: &ServiceSpec) -> Answer<Verdict> {
     let ServiceSpec::Process { argv, pid_file, work_dir, .. } = spec;
-    let binary = argv.first().map_or("", String::as_str);
+    let pid_file = pid_file.to_string_lossy();
     let folder = work_dir.as_ref().map_or("/".into(), |dir| dir.to_string_lossy());
-    let command =
-        shell::script(include_str!("look.sh"), &[&pid_file.to_string_lossy(), binary, &folder]);
-    let text = match shell::run(transport, "looking for the service", &command, LOOK_LIMIT).await {
-        Answer::Done(text) => text,
-        Answer::Failed(because) => return Answer::Failed(because),
-        // Looking changes nothing, so nothing is uncertain about the host; what is unknown is the service's state.
-        Answer::Unknown(because) => return Answer::Unknown(because),
-    };
-    match seen::read(&text).map(|seen| seen::verdict(&seen, spec)) {
-        Ok(Verdict::Running(found)) => Answer::Done(Some(found)),
-        Ok(Verdict::Stopped) => Answer::Done(None),
-        Ok(Verdict::Ambiguous(pids)) => Answer::Unknown(format!(
-            "processes {pids:?} on {} all look like the service and {} names none of them: write the right one there",
-            transport.name(),
-            pid_file.display()
+    let telling = likeness::telling_words(spec);
+    let mut words: Vec<&str> = vec![&pid_file, argv.first().map_or("", String::as_str), &folder];
+    words.extend(telling.iter().map(String::as_str));
+    let command = shell::script(include_str!("look.sh"), &words);
+    // Looking changes nothing, so nothing is uncertain about the host; what is unknown is the service's state.
+    shell::run(transport, "looking for the service", &command, LOOK_LIMIT).await.and_then(|text| {
+        match seen::read(&text) {
+            Ok(seen) => Answer::Done(proof::verdict(&seen, spec)),
+            Err(because) => Answer::Unknown(because),
+        }
+    })
+}
+
+fn judged(
+    transport: &dyn Transport,
+    spec: &ServiceSpec,
+    verdict: Verdict,
+) -> Answer<Option<Found>> {
+    let ServiceSpec::Process { pid_file, .. } = spec;
+    let (host, pid_file) = (transport.name(), pid_file.display());
+    match verdict {
+        Verdict::Running(found) => Answer::Done(Some(found)),
+        Verdict::Stopped => Answer::Done(None),
+        Verdict::Ambiguous(pids) => Answer::Unknown(format!(
+            "processes {pids:?} on {host} all look like the service and {pid_file} names none of them beyond doubt: write the right one there"
         )),
-        Err(because) => Answer::Unknown(because),
+        Verdict::Unproved(doubts) => {
+            let each: Vec<String> = doubts
+                .iter()
+                .map(|(pid, because)| {
+                    format!("process {pid} on {host} may be the service: {because}")
+                })
+                .collect();
+            Answer::Unknown(format!(
+                "{}; it is neither stopped nor proved to run, and nothing was signalled: if it is the service, declare it as it runs (`argv`, `env`, `work_dir`) and write its pid into {pid_file}",
+                each.join("; ")
+            ))
+        }
     }
 }
 
