@@ -1,7 +1,7 @@
 //! Adopts a running cluster that Quorate did not deploy: from one endpoint to its members, their processes and settings.
 //!
-//! Invariant: nothing of the cluster is touched. The only thing written is a pid file for each process that was found,
-//! in Quorate's own state folder, so that Quorate can stop later what it did not start.
+//! Invariant: nothing of the cluster is touched. The only things written are a pid file and the identity beside it for each process
+//! that was found, in Quorate's own state folder, so that Quorate can stop later what it did not start.
 
 use crate::{
     Clients, Depth, Member, ObserveError, Observer, Tools, Transports,
@@ -12,6 +12,7 @@ use crate::{
         find::{self, Found},
         settings, sockets,
     },
+    shared::BINARY_SHARED,
 };
 use jiff::Timestamp;
 use quorate_model::fleet::GRACE_DEFAULT;
@@ -135,6 +136,10 @@ pub async fn adopt(
         Reach::Reachable => None,
         Reach::Unreachable(because) => Some(format!("{} does not answer: {because}", node.name)),
     }));
+    let shared = observation.findings.iter().filter(|finding| finding.code == BINARY_SHARED);
+    notes.extend(shared.map(|finding| {
+        format!("{}; {}", finding.text, finding.hint.as_deref().unwrap_or_default())
+    }));
     Ok(Adopted { cluster: adopted, observation, notes })
 }
 
@@ -211,8 +216,7 @@ fn add_processes(
         };
         let folder = state_dir.join("adopted").join(name.as_str());
         let pid_file = folder.join(format!("{}.pid", node.name));
-        let write = |_: ()| std::fs::write(&pid_file, format!("{}\n", found.pid));
-        std::fs::create_dir_all(&folder).and_then(write).map_err(|error| AdoptError::PidFile {
+        note(found, &pid_file).map_err(|error| AdoptError::PidFile {
             path: pid_file.clone(),
             because: error.to_string(),
         })?;
@@ -229,6 +233,18 @@ fn add_processes(
         }
     }
     Ok(notes)
+}
+
+/// Notes the process as a start notes its own, identity first: it listens at the member's address, so it is proved now, and a
+/// restart of the host, or its pid in other hands, is told later.
+fn note(found: &Found, pid_file: &Path) -> std::io::Result<()> {
+    if let Some(folder) = pid_file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let identity = format!("{} {} {}\n", found.pid, found.start_ticks, boot.trim());
+    std::fs::write(pid_file.with_added_extension("identity"), identity)?;
+    std::fs::write(pid_file, format!("{}\n", found.pid))
 }
 
 fn service(found: &Found, form: &ProcessForm, pid_file: PathBuf, log_file: PathBuf) -> ServiceSpec {

@@ -18,6 +18,7 @@ mod memory;
 mod node;
 mod observer;
 pub mod process;
+mod shared;
 mod tools;
 
 pub use adopt::{AdoptError, AdoptOptions, Adopted, adopt};

@@ -9,6 +9,7 @@ use crate::{
     fields, findings, members_of,
     memory::Memory,
     node::{self, NodeLook, NodeSeen},
+    shared,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -122,6 +123,7 @@ impl Observer {
                 let local = (self.transports)(&Host::Local);
                 seen.findings.extend(certificates::of_client(local.as_ref(), tls, now).await);
             }
+            seen.findings.extend(shared::binaries(&self.cluster));
             findings::add(&self.pack, detect, &mut seen);
         }
         seen

@@ -320,7 +320,19 @@ async fn a_cluster_is_adopted_from_one_endpoint() {
     };
     assert!(argv[0].ends_with(&own_name()));
     assert!(pid_file.starts_with(folder.path()));
-    assert_eq!(std::fs::read_to_string(pid_file).unwrap().trim(), std::process::id().to_string());
+    let own = std::process::id().to_string();
+    assert_eq!(std::fs::read_to_string(pid_file).unwrap().trim(), own);
+    // The identity: with it no later change of words or of the pid's owner leads to a wrong process.
+    let identity = std::fs::read_to_string(pid_file.with_added_extension("identity")).unwrap();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let start = stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap();
+    assert_eq!(identity, format!("{own} {start} {}\n", boot.trim()));
+    // All three are one process of one file here: that must be said before anybody plans.
+    let shared = |text: &String| text.starts_with("n1, n2, n3 are started from one file");
+    assert!(adopted.notes.iter().any(shared), "{:?}", adopted.notes);
+    let found = &adopted.observation.findings;
+    assert!(found.iter().any(|f| f.code == "binary-shared" && shared(&f.text)), "{found:?}");
 }
 
 #[tokio::test]

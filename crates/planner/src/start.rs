@@ -8,6 +8,8 @@ use quorate_packs::Pack;
 
 /// The finding that says so of a node, by its code.
 const OTHER_CLUSTER: &str = "other-cluster";
+/// The finding that says that members are started from one file, by its code: a way back exchanges files as well.
+const BINARY_SHARED: &str = "binary-shared";
 
 /// Where a plan starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +71,10 @@ pub(crate) fn stands_in_the_way(
             reasons_of(pack, finding, member).into_iter().for_each(&mut block);
         }
     }
-    if let Some(first) = members.first().filter(|_| purpose == Purpose::Upgrade) {
-        for finding in &observation.findings {
+    if let Some(first) = members.first() {
+        let stands =
+            |finding: &&Finding| purpose == Purpose::Upgrade || finding.code == BINARY_SHARED;
+        for finding in observation.findings.iter().filter(stands) {
             reasons_of(pack, finding, first).into_iter().for_each(&mut block);
         }
     }

@@ -383,3 +383,18 @@ fn all_reasons_come_at_once() {
     assert_eq!(reasons(&world, "1.1.9").len(), 2);
     assert_eq!(world.seen.taken_at, now());
 }
+
+#[test]
+fn members_that_share_a_binary_are_planned_neither_up_nor_back() {
+    let mut world = world(3, "1.1.9");
+    world.seen.findings.push(quorate_model::Finding {
+        severity: quorate_model::Severity::Error,
+        code: "binary-shared".into(),
+        text: "a, b are started from one file".into(),
+        hint: Some("give each a copy".into()),
+    });
+    let Blocked::Condition { rule, way_out, .. } = blocked(&world, "1.2.3") else {
+        panic!("not blocked")
+    };
+    assert_eq!((rule.as_str(), way_out.as_deref()), ("binary-shared", Some("give each a copy")));
+}
