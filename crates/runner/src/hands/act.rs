@@ -177,9 +177,14 @@ impl LiveHands {
             };
         };
         self.remember_stop(node, Timestamp::now());
-        outcome(service::stop(transport.as_ref(), &spec).await, |stopped| {
-            Some(stopped.how.as_str().to_string())
-        })
+        let stopped = service::stop(transport.as_ref(), &spec).await;
+        // Nobody was signalled: then the member's own silence must say that it does not run.
+        if let Answer::Done(service::Stopped { how: service::How::Already }) = &stopped
+            && let Some(because) = self.still_answers(node).await
+        {
+            return Outcome::Failed { because };
+        }
+        outcome(stopped, |stopped| Some(stopped.how.as_str().to_string()))
     }
 
     /// The service as it runs before this hop's own rewrite.

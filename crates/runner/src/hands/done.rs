@@ -6,7 +6,9 @@ use quorate_hosts::{
     service::{self, ServiceState},
     swap::{self, paths::NodePaths},
 };
-use quorate_model::{Action, Hop, NodeName, PlanKind, Step, WaitingOn};
+use quorate_model::{
+    Action, Hop, NodeName, NodeObservation, PlanKind, Reach, ServiceSpec, Step, WaitingOn,
+};
 use quorate_transport::{Answer, Command};
 use std::time::Duration;
 
@@ -89,7 +91,10 @@ impl LiveHands {
             return Answer::Failed(format!("{node} has no service that could be stopped"));
         };
         match service::state(transport.as_ref(), &spec).await {
-            Answer::Done(ServiceState::Stopped) => Answer::Done(true),
+            Answer::Done(ServiceState::Stopped) => match self.still_answers(node).await {
+                None => Answer::Done(true),
+                Some(because) => Answer::Unknown(because),
+            },
             // Data are put back only on a member that is really down, whatever release it runs.
             Answer::Done(ServiceState::Running { .. })
                 if self.plan().kind == PlanKind::RollbackRestore =>
@@ -100,6 +105,24 @@ impl LiveHands {
             Answer::Failed(because) => Answer::Failed(because),
             Answer::Unknown(because) => Answer::Unknown(because),
         }
+    }
+
+    /// Why a member whose process was not found runs nevertheless: it answers at its own address, with its own id. What the
+    /// list of processes shows depends on how and by whom it was started; who answers does not.
+    pub(crate) async fn still_answers(&self, node: &NodeName) -> Option<String> {
+        let now = jiff::Timestamp::now();
+        let seen = self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await?;
+        let planned = self.plan().observed.nodes.iter().find(|own| own.name == *node);
+        answers_as_itself(&seen, planned).then(|| {
+            let pid_file = self.node(node).and_then(|node| node.service.as_ref()).map(|service| {
+                let ServiceSpec::Process { pid_file, .. } = service;
+                format!("; write the pid of its process into {}", pid_file.display())
+            });
+            format!(
+                "{node} answers at its own address with its own id, so it runs, though no process on its host is found to be its service{}, or stop it the way it was started",
+                pid_file.unwrap_or_default()
+            )
+        })
     }
 
     /// Whether this plan has put the data back on this member: a mark is written after the tool has ended well.
@@ -154,5 +177,40 @@ impl LiveHands {
             Answer::Failed(because) => Answer::Failed(because),
             Answer::Unknown(because) => Answer::Unknown(because),
         }
+    }
+}
+
+/// Whether it is this member that answers. An answer without an id, or when the plan knows none, counts: only another
+/// member's id says that somebody else has taken the address.
+fn answers_as_itself(seen: &NodeObservation, planned: Option<&NodeObservation>) -> bool {
+    let planned = planned.and_then(|planned| planned.member_id.as_ref());
+    seen.reach == Reach::Reachable
+        && match (&seen.member_id, planned) {
+            (Some(now), Some(planned)) => now == planned,
+            (None, _) | (_, None) => true,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(reach: Reach, id: Option<&str>) -> NodeObservation {
+        let bare = NodeObservation::unseen("a".into(), "server".into(), "not asked");
+        NodeObservation { reach, member_id: id.map(str::to_owned), ..bare }
+    }
+
+    #[test]
+    fn a_member_that_answers_with_its_id_runs() {
+        let planned = seen(Reach::Reachable, Some("7"));
+        for (reach, id, runs) in [
+            (Reach::Reachable, Some("7"), true),
+            (Reach::Reachable, None, true),
+            (Reach::Reachable, Some("8"), false),
+            (Reach::Unreachable("refused".into()), Some("7"), false),
+        ] {
+            assert_eq!(answers_as_itself(&seen(reach, id), Some(&planned)), runs, "{id:?}");
+        }
+        assert!(answers_as_itself(&seen(Reach::Reachable, Some("8")), None), "no id was planned");
     }
 }
