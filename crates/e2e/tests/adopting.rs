@@ -4,10 +4,21 @@ use quorate_e2e::{artifacts, binary, until};
 use std::{
     fs,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
+
+/// How somebody has laid out and called the members.
+#[derive(Clone, Copy, PartialEq)]
+enum Layout {
+    /// A folder a member with all tools, called by absolute paths.
+    Whole,
+    /// `b0/etcd`, called so from the folder above, and no other tool beside it.
+    Relative,
+    /// One `bin/etcd` for all.
+    Shared,
+}
 
 /// Members started by hand; dropped, they are ended by their own ids.
 struct ByHand {
@@ -16,7 +27,7 @@ struct ByHand {
 }
 
 impl ByHand {
-    fn start(release: &str) -> Self {
+    fn start(release: &str, layout: Layout) -> Self {
         let folder = tempfile::Builder::new().prefix("quorate-by-hand-").tempdir().unwrap();
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let held: Vec<TcpListener> = (0..6).map(|_| free()).collect();
@@ -26,41 +37,41 @@ impl ByHand {
         let (clients, peers) = urls.split_at(3);
         let all: Vec<String> =
             peers.iter().enumerate().map(|(at, peer)| format!("hand{at}={peer}")).collect();
+        let released = artifacts().join("etcd").join(release);
         for at in 0..3 {
-            // A binary of its own for each member, as three hosts would have.
             let home = folder.path().join(format!("host-{at}"));
-            fs::create_dir_all(home.join("bin")).unwrap();
-            for name in ["etcd", "etcdctl"] {
-                fs::copy(
-                    artifacts().join("etcd").join(release).join(name),
-                    home.join("bin").join(name),
-                )
-                .unwrap();
+            // A binary of its own for each member, as three hosts would have, unless they share one.
+            let (bin, names, called, from): (_, &[&str], _, _) = match layout {
+                Layout::Whole => {
+                    (home.join("bin"), &["etcd", "etcdctl"], home.join("bin/etcd"), home.clone())
+                }
+                Layout::Relative => {
+                    let bin = folder.path().join(format!("b{at}"));
+                    (bin, &["etcd"], format!("b{at}/etcd").into(), folder.path().to_owned())
+                }
+                Layout::Shared => {
+                    let bin = folder.path().join("bin");
+                    let called = bin.join("etcd");
+                    (bin, &["etcd"], called, home.clone())
+                }
+            };
+            fs::create_dir_all(&home).unwrap();
+            fs::create_dir_all(&bin).unwrap();
+            for name in names.iter().filter(|name| !bin.join(name).exists()) {
+                fs::copy(released.join(name), bin.join(name)).unwrap();
             }
             let log = fs::File::create(home.join("log")).unwrap();
+            let data = home.join("data").display().to_string();
             let status = Command::new("setsid")
                 .arg("--fork")
-                .arg(home.join("bin/etcd"))
-                .args([
-                    "--name",
-                    &format!("hand{at}"),
-                    "--data-dir",
-                    &home.join("data").display().to_string(),
-                ])
-                .args([
-                    "--listen-client-urls",
-                    &clients[at],
-                    "--advertise-client-urls",
-                    &clients[at],
-                ])
-                .args([
-                    "--listen-peer-urls",
-                    &peers[at],
-                    "--initial-advertise-peer-urls",
-                    &peers[at],
-                ])
+                .arg(called)
+                .args(["--name", &format!("hand{at}"), "--data-dir", &data])
+                .args(["--listen-client-urls", &clients[at]])
+                .args(["--advertise-client-urls", &clients[at]])
+                .args(["--listen-peer-urls", &peers[at]])
+                .args(["--initial-advertise-peer-urls", &peers[at]])
                 .args(["--initial-cluster", &all.join(","), "--initial-cluster-token", "by-hand"])
-                .current_dir(&home)
+                .current_dir(from)
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().unwrap())
                 .stderr(log)
@@ -68,23 +79,52 @@ impl ByHand {
                 .unwrap();
             assert!(status.success());
         }
-        Self { folder, clients: clients.to_vec() }
+        let bed = Self { folder, clients: clients.to_vec() };
+        until(Duration::from_secs(20), "the cluster serves", || {
+            bed.quorate(&["init", "--force", "--endpoint", &bed.clients[0]]).0 == 0
+        });
+        bed
     }
     fn path(&self) -> &Path {
         self.folder.path()
     }
-    /// Processes whose program lies in this folder.
+    /// Processes whose program lies in this folder, whatever they call it.
     fn pids(&self) -> Vec<i32> {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let own = |pid: &i32| {
-            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let program = words.split(|byte| *byte == 0).next().unwrap_or_default();
-            PathBuf::from(String::from_utf8_lossy(program).into_owned()).starts_with(self.path())
+            fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.starts_with(self.path()))
         };
         entries
             .filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
             .filter(own)
             .collect()
+    }
+    /// What every node says of one thing.
+    #[track_caller]
+    fn seen(&self, pointer: &str) -> Vec<serde_json::Value> {
+        let (code, seen, said) = self.quorate(&["--output", "json", "detect"]);
+        let seen: serde_json::Value =
+            serde_json::from_str(&seen).unwrap_or_else(|error| panic!("{code} {error}: {said}"));
+        let nodes = seen["clusters"][0]["nodes"].as_array().cloned().unwrap_or_default();
+        nodes.iter().map(|node| node.pointer(pointer).cloned().unwrap_or_default()).collect()
+    }
+    /// Upgrades, and insists that nothing was lost and every member runs on as the new release.
+    #[track_caller]
+    fn upgrade(&self, to: &str) {
+        let artifacts = artifacts().display().to_string();
+        let words = ["upgrade", "main", "--to", to, "--soak", "1", "--yes", "--artifacts"];
+        let (code, _, said) = self.quorate(&[words.as_slice(), &[&artifacts]].concat());
+        assert_eq!(code, 0, "{said}");
+        let (_, report, said) = self.quorate(&["--output", "json", "run", "report"]);
+        let report: serde_json::Value =
+            serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(
+            (&report["client"]["writes_lost"], &report["client"]["requests_failed"]),
+            (&0.into(), &0.into())
+        );
+        assert_eq!(self.seen("/release"), vec![serde_json::Value::from(to); 3]);
+        assert_eq!(self.seen("/healthy"), vec![serde_json::Value::from(true); 3]);
+        assert_eq!(self.pids().len(), 3, "three members run on");
     }
     fn quorate(&self, words: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(binary());
@@ -112,10 +152,7 @@ impl Drop for ByHand {
 
 #[test]
 fn a_cluster_that_quorate_did_not_start_is_adopted_and_upgraded() {
-    let bed = ByHand::start("3.4.23");
-    until(Duration::from_secs(20), "the cluster serves", || {
-        bed.quorate(&["init", "--force", "--endpoint", &bed.clients[0]]).0 == 0
-    });
+    let bed = ByHand::start("3.4.23", Layout::Whole);
     let pids = bed.pids();
     let fleet = fs::read_to_string(bed.path().join("fleet.yaml")).unwrap();
     for at in 0..3 {
@@ -124,18 +161,42 @@ fn a_cluster_that_quorate_did_not_start_is_adopted_and_upgraded() {
             "{fleet}"
         );
     }
-    let (code, seen, said) = bed.quorate(&["--output", "json", "detect"]);
-    assert_eq!(code, 0, "{said}");
-    let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
-    assert!(
-        seen["clusters"][0]["nodes"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|node| node["release"] == "3.4.23")
-    );
+    assert_eq!(bed.seen("/release"), vec![serde_json::Value::from("3.4.23"); 3]);
     assert_eq!(bed.pids(), pids, "adopting and looking touch nothing");
+    bed.upgrade("3.5.16");
+}
 
+#[test]
+fn a_member_called_by_a_relative_name_is_stopped_before_its_file_is_exchanged() {
+    let bed = ByHand::start("3.4.23", Layout::Relative);
+    let pids = bed.pids();
+    // The identity is what proves a process best; without it, as after a hand-written fleet file, the rest must do.
+    for at in 0..3 {
+        let note = format!(".quorate/adopted/main/hand{at}.pid.identity");
+        fs::remove_file(bed.path().join(note)).unwrap();
+    }
+    bed.upgrade("3.5.16");
+    let now = bed.pids();
+    assert!(pids.iter().all(|pid| !now.contains(pid)), "every old process was ended: {pids:?}");
+}
+
+#[test]
+fn a_member_that_answers_is_not_stopped_though_its_process_is_not_found() {
+    let bed = ByHand::start("3.4.23", Layout::Relative);
+    let pids = bed.pids();
+    // Nothing leads from the declaration to the process any more: not the pid file, not the program, not its places.
+    fs::remove_dir_all(bed.path().join(".quorate/adopted")).unwrap();
+    let file = bed.path().join("fleet.yaml");
+    let mut text = fs::read_to_string(&file).unwrap();
+    for at in 0..3 {
+        let other = bed.path().join(format!("c{at}"));
+        fs::create_dir_all(&other).unwrap();
+        fs::copy(bed.path().join(format!("b{at}/etcd")), other.join("etcd")).unwrap();
+        text = text.replace(&format!("b{at}/etcd"), &format!("c{at}/etcd"));
+    }
+    let argv = |line: &&str| !line.contains("--data-dir") && !line.contains("/data\"");
+    let kept: Vec<&str> = text.lines().filter(argv).collect();
+    fs::write(&file, kept.join("\n").replace("--listen-client-urls", "--other-urls")).unwrap();
     let artifacts = artifacts().display().to_string();
     let (code, _, said) = bed.quorate(&[
         "upgrade",
@@ -145,25 +206,38 @@ fn a_cluster_that_quorate_did_not_start_is_adopted_and_upgraded() {
         "--soak",
         "1",
         "--yes",
+        "--no-probe",
         "--artifacts",
         &artifacts,
     ]);
-    assert_eq!(code, 0, "{said}");
-    let (_, report, said) = bed.quorate(&["--output", "json", "run", "report"]);
-    let report: serde_json::Value =
-        serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {said}"));
-    assert_eq!(
-        (&report["client"]["writes_lost"], &report["client"]["requests_failed"]),
-        (&0.into(), &0.into())
-    );
-    let (_, seen, _) = bed.quorate(&["--output", "json", "detect"]);
-    let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
-    assert!(
-        seen["clusters"][0]["nodes"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|node| node["release"] == "3.5.16" && node["healthy"] == true)
-    );
-    assert_eq!(bed.pids().len(), 3, "three members run on");
+    assert_ne!(code, 0, "{said}");
+    assert_eq!(bed.pids(), pids, "no member was touched: {said}");
+    assert_eq!(bed.seen("/release"), vec![serde_json::Value::from("3.4.23"); 3]);
+}
+
+#[test]
+fn members_that_share_a_binary_are_refused_until_each_has_its_own() {
+    let bed = ByHand::start("3.4.23", Layout::Shared);
+    let artifacts = artifacts().display().to_string();
+    let words = ["plan", "main", "--to", "3.5.16", "--artifacts", &artifacts];
+    let (code, _, said) = bed.quorate(&words);
+    assert_eq!(code, 3, "{said}");
+    let shared = bed.path().canonicalize().unwrap().join("bin/etcd");
+    let shared = shared.display().to_string();
+    for told in ["hand0, hand1, hand2 are started from one file", &shared, "cp -p", "argv"] {
+        assert!(said.contains(told), "`{told}` is not told: {said}");
+    }
+    // The way out, as it is told: copies, and their names in the fleet file. Nothing restarts.
+    let pids = bed.pids();
+    let file = bed.path().join("fleet.yaml");
+    let mut text = fs::read_to_string(&file).unwrap();
+    for at in 0..3 {
+        let own = bed.path().join(format!("bin/hand{at}"));
+        fs::create_dir_all(&own).unwrap();
+        fs::copy(&shared, own.join("etcd")).unwrap();
+        text = text.replacen("bin/etcd", &format!("bin/hand{at}/own"), 1);
+    }
+    fs::write(&file, text.replace("/own", "/etcd")).unwrap();
+    assert_eq!(bed.pids(), pids);
+    bed.upgrade("3.5.16");
 }
