@@ -442,6 +442,9 @@ pub(crate) enum LabCommand {
     Down {
         /// Name
         name: String,
+        /// Say yes to the deletion
+        #[arg(long)]
+        yes: bool,
     },
     /// List clusters that `lab up` made
     List,

@@ -292,7 +292,7 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         let dir = self.dir().display().to_string();
-        let down = self.run_bare(&["lab", "down", &dir]);
+        let down = self.run_bare(&["lab", "down", &dir, "--yes"]);
         if down.code != 0 && !std::thread::panicking() {
             panic!("the lab could not be taken down: {down:?}");
         }

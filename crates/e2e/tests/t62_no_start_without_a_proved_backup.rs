@@ -15,13 +15,13 @@ fn t62_a_damaged_copy_lets_no_member_stop() {
             bytes.iter_mut().skip(middle).take(4096).for_each(|byte| *byte ^= 0x5a);
             fs::write(copy, bytes).unwrap();
         },
-        "digest",
+        "is not what was backed up: its digest differs",
     );
 }
 
 #[test]
 fn t62_a_copy_that_vanished_lets_no_member_stop() {
-    damaged(|copy| fs::remove_file(copy).unwrap(), "");
+    damaged(|copy| fs::remove_file(copy).unwrap(), "is not there any more");
 }
 
 /// Ends the controller between the copy and its proof, spoils the copy, and resumes.

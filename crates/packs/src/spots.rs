@@ -76,6 +76,7 @@ pub(crate) fn spots(pack: &PackFile) -> Vec<Spot<'_>> {
         });
     }
     list.within("recipes", |list| list.recipes(pack));
+    list.within("by_hand", |list| list.by_hand(pack));
     list.within("client", |list| list.client(pack));
     list.spots
 }
@@ -195,12 +196,28 @@ impl<'a> List<'a> {
                     list.call("verify", &backup.verify);
                     list.call("restore", &backup.restore);
                     list.add(&["by_hand".into()], &backup.by_hand, Kind::Template);
+                    list.option(
+                        &["verify_by_hand".into()],
+                        backup.verify_by_hand.as_deref(),
+                        Kind::Template,
+                    );
                     list.add(&["restore_by_hand".into()], &backup.restore_by_hand, Kind::Template);
                 });
             });
         }
         if let Some(call) = &recipes.accepts_config {
             self.call("accepts_config", call);
+        }
+    }
+
+    fn by_hand(&mut self, pack: &'a PackFile) {
+        let by_hand = &pack.by_hand;
+        self.add(&["shell".into()], &by_hand.shell, Kind::Template);
+        for (scope, all) in [("of_member", &by_hand.of_member), ("of_cluster", &by_hand.of_cluster)]
+        {
+            for (name, command) in all {
+                self.add(&[scope.into(), name.as_str().into()], command, Kind::Template);
+            }
         }
     }
 

@@ -165,6 +165,9 @@ fn findings_about_procedures_and_expressions() {
         ),
         ("recipes:\n", "recipes:\n  estimates_secs: {stopp: 1}\n"),
         ("http: {method: GET", "htp: {method: GET"),
+        ("recipes:\n", "by_hand: {of_member: {helthy: ask it}}\nrecipes:\n"),
+        ("recipes:\n", "by_hand: {of_cluster: {healthy: ' '}}\nrecipes:\n"),
+        ("recipes:\n", "by_hand: {shell: '{{ tls'}\nrecipes:\n"),
     ];
     insta::assert_snapshot!(table(&cases));
 }

@@ -70,7 +70,9 @@ fn plan_one<'a>(
         request.words.call(&what, &member, template, by_hand, extra)
     };
     let save = say(format!("{}-save", recipe.kind), &recipe.save, &recipe.by_hand)?;
-    let proof = format!("restore {file} into a scratch cluster and compare it with the live data");
+    let proof = recipe.verify_by_hand.clone().unwrap_or_else(|| {
+        format!("# restore {file} into a scratch cluster and compare it with the live data")
+    });
     let verify = say(format!("{}-verify", recipe.kind), &recipe.verify, &proof)?;
     let backup = Backup {
         kind: recipe.kind.clone(),

@@ -84,8 +84,8 @@ impl<'a> Words<'a> {
                 });
             }
         };
-        // A person types a path; the state folder is where it is by default.
-        let by_hand = fill(by_hand)?.replace("{state}", ".quorate");
+        // A run book sets these before anything is typed.
+        let by_hand = fill(by_hand)?.replace("{state}", "$state").replace("{artifact}", "$tools");
         Ok(Call { name: what.into(), node: member.name().clone(), call, by_hand })
     }
 

@@ -61,7 +61,7 @@ pub(crate) async fn run(global: &Global, args: Apply) -> Result<u8, Problem> {
 pub(crate) async fn upgrade(global: &Global, args: Upgrade) -> Result<u8, Problem> {
     let setup = site::setup(global, &args.plan.artifacts)?;
     let Some(plan) = plan::planned(&setup, &args.plan).await? else { return Ok(0) };
-    plan::write_files(&plan, &args.plan)?;
+    plan::write_files(&setup, &plan, &args.plan)?;
     print::say(&explain::summary(&plan));
     agreed(&args.carry, "carry this plan out")?;
     let options = carry::options(&args.carry);
@@ -74,7 +74,12 @@ pub(crate) async fn upgrade(global: &Global, args: Upgrade) -> Result<u8, Proble
 
 /// A destructive act asks; `--yes` answers; without a terminal nobody can.
 pub(crate) fn agreed(carry: &crate::args::Carry, what: &str) -> Result<(), Problem> {
-    if carry.yes {
+    agreed_to(carry.yes, what)
+}
+
+/// The same for a command that carries no run.
+pub(crate) fn agreed_to(yes: bool, what: &str) -> Result<(), Problem> {
+    if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {

@@ -2,6 +2,7 @@
 
 use crate::{
     args::{Fault as FaultWord, Global, LabCommand, LabFault, LabUp, Output},
+    commands::apply::agreed_to,
     print,
 };
 use quorate_runner::{
@@ -17,7 +18,13 @@ use std::path::PathBuf;
 pub(crate) async fn run(global: &Global, command: LabCommand) -> Result<u8, Problem> {
     match command {
         LabCommand::Up(args) => up(global, args).await,
-        LabCommand::Down { name } => {
+        LabCommand::Down { name, yes } => {
+            let dir = lab::dir_of(&name).await?;
+            let what = format!(
+                "stop the members of lab {name} and delete their data in {}",
+                dir.display()
+            );
+            agreed_to(yes, &what)?;
             let down = lab::down(&name).await?;
             let folder = if down.folder_removed {
                 "its folder is removed"

@@ -6,7 +6,7 @@ use crate::{
 };
 use quorate_checker::check as prove;
 use quorate_model::{Cluster, Plan, Policy};
-use quorate_planner::explain;
+use quorate_planner::explain::{self, RunBook};
 use quorate_runner::{
     ops::plan::{Made, PlanOptions, make, read, release},
     problem::{FILE, Problem},
@@ -17,7 +17,7 @@ use std::{path::Path, time::Duration};
 pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<u8, Problem> {
     let setup = site::setup(global, &args.artifacts)?;
     let Some(plan) = planned(&setup, &args).await? else { return Ok(0) };
-    write_files(&plan, &args)?;
+    write_files(&setup, &plan, &args)?;
     if global.output == Output::Json {
         print::json(&plan);
     } else {
@@ -49,14 +49,18 @@ pub(crate) async fn planned(setup: &Setup, args: &PlanArgs) -> Result<Option<Pla
     }
 }
 
-pub(crate) fn write_files(plan: &Plan, args: &PlanArgs) -> Result<(), Problem> {
+pub(crate) fn write_files(setup: &Setup, plan: &Plan, args: &PlanArgs) -> Result<(), Problem> {
     if let Some(file) = &args.out {
         let text = serde_json::to_string_pretty(plan)
             .map_err(|error| Problem::new(FILE, format!("the plan cannot be written: {error}")))?;
         write(file, &text)?;
     }
     if let Some(file) = &args.runbook {
-        write(file, &explain::run_book(plan))?;
+        let cluster = setup.cluster(plan.cluster.as_str())?;
+        let pack = setup.pack(cluster)?;
+        let state_dir = std::path::absolute(&setup.state_dir).unwrap_or(setup.state_dir.clone());
+        let book = RunBook { plan, pack: &pack, cluster, state_dir: &state_dir };
+        write(file, &explain::run_book(&book))?;
     }
     Ok(())
 }

@@ -2,12 +2,14 @@
 //!
 //! Invariant: unknown keys are refused, and every rule names a source.
 
+mod by_hand;
 mod client;
 mod config;
 mod detect;
 mod recipes;
 mod rules;
 
+pub use by_hand::*;
 pub use client::*;
 pub use config::*;
 pub use detect::*;
@@ -78,6 +80,9 @@ pub struct PackFile {
     /// How things are done to it.
     #[serde(default)]
     pub recipes: Recipes,
+    /// How a person does and asks the same in a shell.
+    #[serde(default)]
+    pub by_hand: ByHand,
     /// How its clients write, read and watch.
     #[serde(default)]
     pub client: Option<ClientView>,

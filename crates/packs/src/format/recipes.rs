@@ -91,6 +91,9 @@ pub struct BackupRecipe {
     pub restore: CallTemplate,
     /// The save as a person types it, a template.
     pub by_hand: String,
+    /// The proof as a person types it, a template: ends with status 0 when the copy holds what the cluster holds.
+    #[serde(default)]
+    pub verify_by_hand: Option<String>,
     /// The restore as a person types it, a template.
     pub restore_by_hand: String,
     /// Given up after this many seconds.

@@ -32,6 +32,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     safety(lint);
     recipes(lint);
     backups(lint);
+    by_hand(lint);
     client(lint);
 }
 
@@ -121,6 +122,68 @@ fn safety(lint: &mut Lint<'_>) {
     if safety.hop_complete.is_empty() {
         let message = "nothing says when the cluster has taken the new release";
         lint.error(&["safety".into(), "hop_complete".into()], "pack-rejoined", message);
+    }
+}
+
+/// Conditions that every plan may hold, whatever the pack.
+const ALWAYS: [&str; 9] = [
+    "already-moved",
+    "caught-up",
+    "data-equal",
+    "healthy",
+    "leader",
+    "leads-not",
+    "may-stop",
+    "no-alarm",
+    "release",
+];
+
+/// Whoever has words for hands has them for every condition of a gate: a run book that asks less than a run is no run book.
+fn by_hand(lint: &mut Lint<'_>) {
+    let pack = lint.pack;
+    let by_hand = &pack.by_hand;
+    let scopes = [("of_member", &by_hand.of_member), ("of_cluster", &by_hand.of_cluster)];
+    if scopes.iter().all(|(_, commands)| commands.is_empty()) {
+        return;
+    }
+    let safety = pack.safety.iter();
+    let of_member: Vec<&str> = safety
+        .clone()
+        .flat_map(|safety| safety.rejoined.iter().chain(&safety.may_stop))
+        .chain(pack.recipes.handover.iter().flat_map(|recipe| &recipe.gate))
+        .map(|condition| condition.name.as_str())
+        .chain(["leader", "leads-not", "may-stop", "already-moved"])
+        .collect();
+    let of_cluster: Vec<&str> = safety
+        .flat_map(|safety| &safety.hop_complete)
+        .map(|condition| condition.name.as_str())
+        .chain(["healthy", "release", "no-alarm", "caught-up", "data-equal", "leader"])
+        .collect();
+    let others = pack.recipes.cures.values().chain(&pack.recipes.finalize);
+    let known: Vec<&str> = of_member
+        .iter()
+        .chain(&of_cluster)
+        .copied()
+        .chain(ALWAYS)
+        .chain(pack.rules.iter().map(|rule| rule.id.as_str()))
+        .chain(pack.recipes.cures.keys().map(String::as_str))
+        .chain(others.flat_map(|recipe| &recipe.gate).map(|condition| condition.name.as_str()))
+        .collect();
+    for ((scope, commands), needed) in scopes.into_iter().zip([of_member, of_cluster]) {
+        for (name, command) in commands {
+            let at = ["by_hand".into(), scope.into(), name.as_str().into()];
+            lint.not_empty(&at, command, "the command of the condition");
+            if !known.contains(&name.as_str()) {
+                let message = format!("no condition is called `{name}`");
+                lint.error_hint(&at, "pack-by-hand", message, suggestion(name, &known));
+            }
+        }
+        let lacking: BTreeSet<&str> =
+            needed.into_iter().filter(|name| !commands.contains_key(*name)).collect();
+        for name in lacking {
+            let message = format!("a person cannot ask `{name}`: it has no command here");
+            lint.warn(&["by_hand".into(), scope.into()], "pack-by-hand", message, None);
+        }
     }
 }
 

@@ -1,79 +1,309 @@
-//! What a person types instead of a step; what cannot be typed is a comment.
+//! What a person types instead of a step: commands of `hands.sh` and of the pack, which work as they are printed.
+//!
+//! What cannot be typed is a comment, and says so. Read next: `hands.sh`, the words that these commands are made of.
 
-use quorate_model::{Action, ArtifactRef, NodeName, Plan, ProcessSeen};
+use super::{RunBook, shell};
+use crate::{
+    hop::quoted,
+    members::{Member, members},
+    template::{Extra, Words},
+};
+use quorate_model::{
+    Action, ArtifactRef, ArtifactSource, Condition, Hop, Node, NodeName, Release, ServiceSpec, Step,
+};
+use std::path::{Path, PathBuf};
 
-/// Commands and requests for a step, a line each; none when looking is all there is to do.
-pub(super) fn lines(plan: &Plan, action: &Action) -> Vec<String> {
-    match action {
-        Action::Look | Action::Confirm { .. } => Vec::new(),
-        Action::Stage { node, artifact } => stage(plan, node, artifact),
-        Action::Backup { backup } => vec![backup.save.by_hand.clone()],
-        Action::Verify { backup } => vec![format!("# {}", backup.verify.by_hand)],
-        Action::Call { call } => vec![call.by_hand.clone()],
-        Action::TempSet { call, put_back, .. } => {
-            vec![call.by_hand.clone(), format!("# later, to put it back: {}", put_back.by_hand)]
+/// One hop, as a person goes through it.
+pub(super) struct Hands<'a> {
+    pub(super) book: &'a RunBook<'a>,
+    pub(super) at: usize,
+    pub(super) hop: &'a Hop,
+    pub(super) members: Vec<Member<'a>>,
+}
+
+impl<'a> Hands<'a> {
+    pub(super) fn new(book: &'a RunBook<'a>, at: usize, hop: &'a Hop) -> Self {
+        let members = members(book.cluster, &book.plan.observed);
+        Self { book, at, hop, members }
+    }
+
+    fn words(&self) -> Words<'a> {
+        Words {
+            pack: self.book.pack,
+            cluster: self.book.cluster,
+            observation: &self.book.plan.observed,
+            from: &self.hop.from,
+            to: &self.hop.to,
+            speaking: &self.hop.from,
+            before: None,
         }
-        Action::TempPutBack { key } => vec![format!("# put back `{key}` as noted when it was set")],
-        Action::Stop { node } => vec![stop(plan, node)],
-        Action::Swap { node, from, to, config } => {
-            let mut lines: Vec<String> = to
-                .files
-                .iter()
-                .flat_map(|file| {
-                    let live = live_path(plan, node, &file.name);
-                    [
-                        format!("mv {live} {live}-{from}"),
-                        format!("cp -p {live}-{} {live}", to.release),
-                        format!("sha256sum {live}   # {}", file.sha256),
-                    ]
-                })
-                .collect();
-            lines.extend(
-                config
-                    .iter()
-                    .flat_map(|config| &config.diff)
-                    .map(|change| format!("# setting: {change}")),
+    }
+
+    fn member(&self, name: Option<&NodeName>) -> Option<&Member<'a>> {
+        match name {
+            Some(name) => self.members.iter().find(|member| member.name() == name),
+            None => self.members.first(),
+        }
+    }
+
+    /// Words of the pack's own, for the head of the book.
+    pub(super) fn shell(&self) -> Option<String> {
+        let text = &self.book.pack.by_hand.shell;
+        let member = self.member(None).filter(|_| !text.is_empty())?;
+        self.words().text("the run book", member, text, Extra::default()).ok()
+    }
+
+    /// The folder of the hop's tools on the first node, and the commands that bring them there.
+    pub(super) fn tools(&self) -> Vec<String> {
+        let Some(node) = self
+            .book
+            .cluster
+            .nodes
+            .iter()
+            .find(|node| Files::of(node, &self.hop.artifact).is_some())
+        else {
+            return vec![format!("tools=   # the folder with the tools of {}", self.hop.to)];
+        };
+        let mut lines = self.stage(&node.name, &self.hop.artifact);
+        if let Some(files) = Files::of(node, &self.hop.artifact) {
+            lines.push(format!("tools={}", quoted_path(&files.folder)));
+        }
+        lines
+    }
+
+    /// What a block says for a step; nothing when there is nothing to type.
+    pub(super) fn step(&self, step: &Step) -> Vec<String> {
+        let acts = self.act(&step.action);
+        let (comments, mut chain): (Vec<String>, Vec<String>) =
+            acts.into_iter().partition(|line| line.starts_with('#'));
+        let mut looks = Vec::new();
+        if !chain.is_empty() && !step.precheck.is_empty() {
+            looks.extend(self.look(step, "before", &step.precheck));
+            // Asked five times at most: what does not hold within some seconds needs a person, not patience.
+            chain.insert(0, "gate before 1 2 5".into());
+        }
+        if let Some(gate) = &step.gate {
+            looks.extend(self.look(step, "after", &gate.conditions));
+            chain.push(format!("gate after {}", shell::waits(gate)));
+        }
+        let chain = chain.join(" &&\n");
+        let done = step.done.as_ref().filter(|_| !chain.is_empty());
+        let chain = match done.and_then(|done| Some((done, self.ask(step, done)?))) {
+            Some((done, asked)) => {
+                let said = shell::word(&format!("{}: nothing to do", done.text));
+                vec![format!("if {asked}; then echo {said}; else"), chain, "fi".into()]
+            }
+            None if chain.is_empty() => Vec::new(),
+            None => vec![chain],
+        };
+        [comments, looks, chain].concat()
+    }
+
+    fn act(&self, action: &Action) -> Vec<String> {
+        match action {
+            Action::Look | Action::Confirm { .. } => Vec::new(),
+            Action::Stage { node, artifact } => self.stage(node, artifact),
+            Action::Backup { backup } => {
+                let folder = Path::new(&backup.file).parent().unwrap_or(Path::new(""));
+                let make = format!("mkdir -p \"$state/{}\"", folder.display());
+                vec![make, backup.save.by_hand.clone()]
+            }
+            Action::Verify { backup } => vec![backup.verify.by_hand.clone()],
+            Action::Call { call } => vec![call.by_hand.clone()],
+            Action::TempSet { call, put_back, .. } => {
+                vec![format!("# later, to put it back: {}", put_back.by_hand), call.by_hand.clone()]
+            }
+            Action::TempPutBack { key } => {
+                vec![format!("# put back `{key}` as noted when it was set")]
+            }
+            Action::Stop { node } => self.stop(node),
+            Action::Swap { node, from, to, config } => {
+                let files = config.iter().flat_map(|config| &config.files);
+                let rewritten = files.map(|file| {
+                    let path = shell::word(&file.path);
+                    let content = shell::word(&file.content);
+                    format!(
+                        "echo '{}  {path}' | sha256sum -c &&\nprintf %s {content} >{path}",
+                        file.expect_sha256
+                    )
+                });
+                let diff = config.iter().flat_map(|config| &config.diff);
+                diff.map(|change| format!("# setting: {change}"))
+                    .chain(rewritten)
+                    .chain(self.swap(node, from, to))
+                    .collect()
+            }
+            Action::Start { node, .. } => self.start(node),
+            Action::Restore { call, .. } => vec![call.by_hand.clone()],
+        }
+    }
+
+    /// A function that ends with status 0 when every condition holds, and else leaves in `not_yet` which one did not.
+    fn look(&self, step: &Step, name: &str, conditions: &[Condition]) -> Vec<String> {
+        let mut lines = vec![format!("{name}() {{")];
+        for condition in conditions {
+            lines.push(format!("    not_yet={}", shell::word(&condition.text)));
+            let see = || format!("see {}", shell::word(&condition.text));
+            let asked = self.ask(step, condition).unwrap_or_else(see);
+            lines.push(format!("    {asked} || return 1"));
+        }
+        lines.push("}".into());
+        lines
+    }
+
+    /// A condition as the pack's command for it; none when the pack has no words for it.
+    fn ask(&self, step: &Step, condition: &Condition) -> Option<String> {
+        let by_hand = &self.book.pack.by_hand;
+        let commands = if step.node.is_some() { &by_hand.of_member } else { &by_hand.of_cluster };
+        let target = self.members.iter().find(|member| {
+            condition.cel == format!("cluster.leader == {}", quoted(member.name().as_str()))
+        });
+        let extra = Extra { target: target.copied(), file: None };
+        let member = self.member(step.node.as_ref())?;
+        self.words().text(&condition.name, member, commands.get(&condition.name)?, extra).ok()
+    }
+
+    fn node(&self, name: &NodeName) -> Option<&'a Node> {
+        self.book.cluster.nodes.iter().find(|node| node.name == *name)
+    }
+
+    /// The service as this hop leaves it: as declared, or as the last rewrite up to here says.
+    fn service(&self, name: &NodeName) -> Option<&'a ServiceSpec> {
+        let steps = self.book.plan.hops.iter().take(self.at + 1).flat_map(|hop| &hop.waves);
+        let mut rewritten =
+            steps.flat_map(|wave| &wave.steps).filter_map(|step| match &step.action {
+                Action::Swap { node, config: Some(config), .. } if node == name => {
+                    config.service.as_ref()
+                }
+                _ => None,
+            });
+        rewritten.next_back().or_else(|| self.node(name)?.service.as_ref())
+    }
+
+    fn stage(&self, node: &NodeName, artifact: &ArtifactRef) -> Vec<String> {
+        let Some(files) = self.node(node).and_then(|node| Files::of(node, artifact)) else {
+            return vec![format!("# bring {} {} to {node}", artifact.pack, artifact.release)];
+        };
+        let sums: Vec<String> =
+            artifact.files.iter().map(|file| format!("{}  {}", file.sha256, file.name)).collect();
+        vec![
+            format!("server={}", shell::word(&self.server())),
+            format!(
+                "bring {} {} {} {}",
+                quoted_path(&files.folder),
+                shell::word(&sums.join("\n")),
+                quoted_path(&files.beside),
+                fetch(artifact)
+            ),
+        ]
+    }
+
+    /// The server's name in an artifact.
+    fn server(&self) -> String {
+        self.book.pack.scheme.binaries.first().cloned().unwrap_or_default()
+    }
+
+    fn stop(&self, node: &NodeName) -> Vec<String> {
+        match self.node(node).and_then(|node| node.service.as_ref()) {
+            Some(spec @ ServiceSpec::Process { pid_file, grace, .. }) => {
+                let binary = spec.binary().unwrap_or_default();
+                let secs = grace.as_secs().max(1);
+                vec![format!(
+                    "stop_service {} {secs} {}",
+                    quoted_path(pid_file),
+                    quoted_path(&binary)
+                )]
+            }
+            None => vec![format!("# stop the service of {node}, politely first")],
+        }
+    }
+
+    fn swap(&self, node: &NodeName, from: &Release, to: &ArtifactRef) -> Vec<String> {
+        let server = to.files.iter().find(|file| file.name == self.server());
+        let files = self.node(node).and_then(|node| Files::of(node, to));
+        let (Some(server), Some(files)) = (server, files) else {
+            return vec![format!("# exchange the files of {node}: {from} -> {}", to.release)];
+        };
+        vec![format!(
+            "exchange {} {} {} {}",
+            quoted_path(&files.live),
+            quoted_path(&files.beside),
+            quoted_path(&files.named(from)),
+            server.sha256
+        )]
+    }
+
+    fn start(&self, node: &NodeName) -> Vec<String> {
+        let Some(ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, .. }) =
+            self.service(node)
+        else {
+            return vec![format!("# start the service of {node}")];
+        };
+        let own: Vec<String> = env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        // As a run starts it: nothing of this shell's own variables reaches the service, but its way to programs.
+        let clean = ["env", "-i"].into_iter().chain(own.iter().map(String::as_str));
+        let words = shell::words(clean.chain(argv.iter().map(String::as_str)));
+        let words = words.replacen("env -i", "env -i PATH=\"$PATH\"", 1);
+        let folder = work_dir.as_deref().unwrap_or(Path::new("/"));
+        let (pid_file, log_file) = (quoted_path(pid_file), quoted_path(log_file));
+        vec![format!("start_service {pid_file} {log_file} {} {words}", quoted_path(folder))]
+    }
+}
+
+/// Where a release's files lie around a node's live binary; as a run puts them.
+struct Files {
+    live: PathBuf,
+    folder: PathBuf,
+    beside: PathBuf,
+}
+
+impl Files {
+    fn of(node: &Node, artifact: &ArtifactRef) -> Option<Self> {
+        let live = node.service.as_ref()?.binary()?;
+        let folder = live.with_file_name(format!("{}-{}", artifact.pack, artifact.release));
+        let files = Self { live, folder, beside: PathBuf::new() };
+        Some(Self { beside: files.named(&artifact.release), ..files })
+    }
+    /// The server's file of a release beside the live one.
+    fn named(&self, release: &Release) -> PathBuf {
+        let name = self.live.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.live.with_file_name(format!("{name}_{release}"))
+    }
+}
+
+/// The command that brings an artifact's files into the current folder.
+fn fetch(artifact: &ArtifactRef) -> String {
+    let names = artifact.files.iter().map(|file| file.name.as_str());
+    match &artifact.source {
+        ArtifactSource::Folder(folder) => {
+            let files: Vec<String> =
+                names.map(|name| folder.join(name).display().to_string()).collect();
+            let all = ["cp", "-p"].into_iter().chain(files.iter().map(String::as_str));
+            shell::words(all.chain(["."]))
+        }
+        ArtifactSource::Url { url, sha256 } => {
+            let name = url.rsplit('/').next().unwrap_or("artifact");
+            let wanted: Vec<&str> = names.collect();
+            let script = format!(
+                "curl -fsSLO {0} && echo {sha256}  {1} | sha256sum -c && case {1} in *.zip) unzip -oq {1} ;; *.gz) tar -xzf {1} ;; esac && for file in {2}; do found=$(find . -type f -name $file | head -n 1) && [ $found = ./$file ] || mv $found . || exit 1; done",
+                shell::word(url),
+                shell::word(name),
+                shell::words(wanted)
             );
-            lines
+            shell::words(["sh", "-c", &script])
         }
-        Action::Start { node, .. } => vec![start(plan, node)],
-        Action::Restore { call, .. } => vec![call.by_hand.clone()],
-    }
-}
-
-fn process<'a>(plan: &'a Plan, node: &NodeName) -> Option<&'a ProcessSeen> {
-    plan.observed.nodes.iter().find(|seen| seen.name == *node)?.process.as_ref()
-}
-
-/// Beside the binary that runs now; a name alone when no process was seen.
-fn live_path(plan: &Plan, node: &NodeName, file: &str) -> String {
-    let folder = process(plan, node).and_then(|process| process.binary.parent());
-    folder.map_or_else(|| file.to_owned(), |folder| folder.join(file).display().to_string())
-}
-
-fn stage(plan: &Plan, node: &NodeName, artifact: &ArtifactRef) -> Vec<String> {
-    let stage = |file: &quorate_model::ArtifactFile| {
-        let live = live_path(plan, node, &file.name);
-        format!(
-            "# bring {} {} to {live}-{}; sha256 {}",
-            artifact.pack, file.name, artifact.release, file.sha256
-        )
-    };
-    artifact.files.iter().map(stage).collect()
-}
-
-fn stop(plan: &Plan, node: &NodeName) -> String {
-    match process(plan, node) {
-        Some(process) => {
-            format!("kill -TERM {}   # its process when the plan was made", process.pid)
+        ArtifactSource::Debian { suite, packages } => {
+            let packages: Vec<String> =
+                packages.iter().map(|package| format!("{package}/{suite}")).collect();
+            let script = format!(
+                "apt-get download {} && for package in *.deb; do dpkg-deb -x $package . || exit 1; done && cp -p usr/bin/* .",
+                shell::words(packages.iter().map(String::as_str))
+            );
+            shell::words(["sh", "-c", &script])
         }
-        None => format!("# stop the service of {node}, politely first"),
     }
 }
 
-fn start(plan: &Plan, node: &NodeName) -> String {
-    match process(plan, node) {
-        Some(process) => process.argv.join(" "),
-        None => format!("# start the service of {node}"),
-    }
+fn quoted_path(path: &Path) -> String {
+    shell::word(&path.display().to_string())
 }

@@ -1,13 +1,15 @@
 //! Says plans and paths in words: the run book that a person could follow by hand, the summary, the path as text.
 //!
-//! Invariant: the run book is written from the plan alone, so that what people read is what is carried out.
+//! Invariant: the run book is written from what a run goes by: the plan, the declared services, the pack. What people read
+//! is what is carried out.
 
 mod by_hand;
 mod path_text;
 mod run_book;
+mod shell;
 
 pub use path_text::path_text;
-pub use run_book::run_book;
+pub use run_book::{RunBook, run_book};
 
 use quorate_model::{Action, HopKind, Plan, PlanKind, Risk};
 use std::{fmt::Write, time::Duration};

@@ -1,19 +1,39 @@
 //! The run book: the plan as Markdown that a person could follow by hand, with the same gates.
 
-use super::{by_hand, kind_name, only_looks, risk_name, spoken, way};
+use super::{by_hand::Hands, kind_name, only_looks, risk_name, shell, spoken, way};
 use crate::path::clause;
-use quorate_model::{Condition, Gate, Hop, HopKind, Plan, RuleVerdict, Step, Undo, Wave};
-use std::fmt::Write;
+use quorate_model::{Cluster, Condition, Gate, Hop, HopKind, Plan, RuleVerdict, Step, Undo, Wave};
+use quorate_packs::Pack;
+use std::{fmt::Write, path::Path};
+
+/// What a run book is written from.
+#[derive(Clone, Copy)]
+pub struct RunBook<'a> {
+    /// What is to be done.
+    pub plan: &'a Plan,
+    /// How a person says it to the product.
+    pub pack: &'a Pack,
+    /// The cluster as declared: how services are stopped and started.
+    pub cluster: &'a Cluster,
+    /// Where backups go.
+    pub state_dir: &'a Path,
+}
 
 /// Writes the run book.
-pub fn run_book(plan: &Plan) -> String {
+pub fn run_book(of: &RunBook<'_>) -> String {
     let mut book = Book { out: String::new() };
-    book.head(plan);
-    for (index, hop) in plan.hops.iter().enumerate() {
-        book.hop(plan, index, hop);
+    let hops: Vec<Hands<'_>> =
+        of.plan.hops.iter().enumerate().map(|(at, hop)| Hands::new(of, at, hop)).collect();
+    book.head(of.plan);
+    book.words(of, hops.first());
+    for (index, hands) in hops.iter().enumerate() {
+        book.hop(index, hands);
     }
     book.out
 }
+
+/// Words that every block uses, whatever the product.
+const HANDS: &str = include_str!("hands.sh");
 
 struct Book {
     out: String,
@@ -54,6 +74,34 @@ impl Book {
             "- If a gate does not hold within its limit: stop, touch nothing more, look again.\n",
         );
         self.lists(plan);
+    }
+
+    /// What is pasted first.
+    fn words(&mut self, of: &RunBook<'_>, first: Option<&Hands<'_>>) {
+        self.line("## Before the first step\n");
+        self.line(
+            "Follow the run book in one shell (`sh` or `bash`), as a user who may read and signal the members' processes. Paste \
+             each block whole and read what it says. A block that fails stops within itself: mend what it names, or go no \
+             further. While somebody follows it by hand, no run of Quorate may be under way.\n",
+        );
+        self.block("", HANDS.lines());
+        let purpose = of.pack.detect.as_ref().map(|detect| detect.endpoint.as_str());
+        let urls = of.cluster.nodes.iter().filter_map(|node| node.endpoints.get(purpose?));
+        let all: Vec<&str> = urls.map(|url| url.trim_end_matches('/')).collect();
+        let own = first.and_then(Hands::shell).unwrap_or_default();
+        let values = [
+            format!("state={}", shell::word(&of.state_dir.display().to_string())),
+            format!("all={}", shell::word(&all.join(" "))),
+        ];
+        self.block("", values.iter().map(String::as_str).chain(own.lines()));
+    }
+
+    fn block<'l>(&mut self, indent: &str, lines: impl IntoIterator<Item = &'l str>) {
+        self.line(&format!("{indent}```sh"));
+        for line in lines {
+            self.line(format!("{indent}{line}").trim_end());
+        }
+        self.line(&format!("{indent}```\n"));
     }
 
     fn lists(&mut self, plan: &Plan) {
@@ -98,7 +146,8 @@ impl Book {
         }
     }
 
-    fn hop(&mut self, plan: &Plan, index: usize, hop: &Hop) {
+    fn hop(&mut self, index: usize, hands: &Hands<'_>) {
+        let hop: &Hop = hands.hop;
         self.line(&format!("## Hop {}: {} -> {}\n", index + 1, hop.from, hop.to));
         let kind = match hop.kind {
             HopKind::Rolling => "members move one at a time, the cluster serves throughout",
@@ -116,21 +165,23 @@ impl Book {
                 clause(&rule.because)
             ));
         }
-        self.line("");
+        self.line(&format!("\nThe tools of {}, with which this hop is looked at:\n", hop.to));
+        let tools = hands.tools().join(" &&\n");
+        self.block("", tools.lines());
         for wave in &hop.waves {
-            self.wave(plan, wave);
+            self.wave(hands, wave);
         }
     }
 
-    fn wave(&mut self, plan: &Plan, wave: &Wave) {
+    fn wave(&mut self, hands: &Hands<'_>, wave: &Wave) {
         self.line(&format!("### {} ({})\n", wave.title, wave.id));
         for (index, step) in wave.steps.iter().enumerate() {
-            self.step(plan, index + 1, step);
+            self.step(hands, index + 1, step);
         }
         self.line("");
     }
 
-    fn step(&mut self, plan: &Plan, number: usize, step: &Step) {
+    fn step(&mut self, hands: &Hands<'_>, number: usize, step: &Step) {
         let door = if step.one_way { " **One-way door.**" } else { "" };
         let ask = if step.needs_approval { " **Ask first.**" } else { "" };
         let time = if only_looks(&step.action) && step.gate.is_none() {
@@ -152,13 +203,10 @@ impl Book {
         if let Some(done) = &step.done {
             self.line(&format!("   - skip it if {}", shown(done)));
         }
-        let by_hand = by_hand::lines(plan, &step.action);
+        let by_hand = hands.step(step);
         if !by_hand.is_empty() {
-            self.line("\n   ```sh");
-            for line in by_hand.iter().flat_map(|text| text.lines()) {
-                self.line(&format!("   {line}"));
-            }
-            self.line("   ```\n");
+            self.line("");
+            self.block("   ", by_hand.iter().flat_map(|text| text.lines()));
         }
         if let Some(gate) = &step.gate {
             self.gate(gate);
@@ -197,7 +245,7 @@ fn shown(condition: &Condition) -> String {
         return condition.text.clone();
     }
     let cel = condition.cel.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{} (`{cel}`)", condition.text)
+    format!("{} <sub>`{cel}`</sub>", condition.text)
 }
 
 fn cell(text: &str) -> String {

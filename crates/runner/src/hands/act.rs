@@ -399,10 +399,12 @@ impl LiveHands {
         let file = self.state_file(&backup.file);
         let mut record = BackupRecord::read(&file)?;
         if !record.sha256_matches {
-            return Err(format!(
-                "{} is not what was backed up: its digest differs",
-                file.display()
-            ));
+            let wrong = if file.exists() {
+                "is not what was backed up: its digest differs"
+            } else {
+                "is not there any more: it was taken, and somebody removed it since"
+            };
+            return Err(format!("{} {wrong}", file.display()));
         }
         record.verified = Some(self.say(&backup.verify, releases, limit).await.into_result()?);
         record.write(&file)?;

@@ -116,7 +116,8 @@ pub fn shared_cache() -> PathBuf {
         .join("quorate")
 }
 
-async fn dir_of(name: &str) -> Result<PathBuf, Problem> {
+/// The folder of a lab, by its name or by that folder itself.
+pub async fn dir_of(name: &str) -> Result<PathBuf, Problem> {
     let given = Path::new(name);
     if given.is_dir() && given.components().count() > 1 {
         return Ok(given.to_owned());

@@ -1,0 +1,83 @@
+# What every block below uses. Paste this once into the shell, sh or bash, that you follow the run book in.
+
+# see TEXT: asks the person at the keyboard, once a gate.
+see() {
+    case $seen in *"|$1|"*) return 0 ;; esac
+    printf '%s? [y/n] ' "$1" >/dev/tty && read -r answer </dev/tty && [ "$answer" = y ] && seen="$seen|$1|"
+}
+
+# bring FOLDER SUMS FILE COMMAND...: brings a release's files into FOLDER, by COMMAND run there, unless they are there already
+# with the right digests (SUMS), and names the server's FILE beside the live one. The live one is not touched.
+bring() {
+    folder=$1 sums=$2 beside=$3; shift 3
+    mkdir -p "$folder" || return 1
+    if ! (cd "$folder" && echo "$sums" | sha256sum -c --status 2>/dev/null); then
+        (cd "$folder" && "$@" && echo "$sums" | sha256sum -c) || return 1
+    fi
+    [ -e "$beside" ] || ln "$folder/$server" "$beside" 2>/dev/null || cp -p "$folder/$server" "$beside"
+}
+
+# stop_service PIDFILE SECONDS BINARY: asks the process politely to end, and waits no longer than that.
+stop_service() {
+    pid=$(cat "$1" 2>/dev/null) real=$(readlink -f "$3")
+    if ! lives "$pid"; then
+        for process in /proc/[0-9]*; do
+            case $(readlink "$process/exe") in
+            "$real" | "$real"_* | "$real (deleted)")
+                echo "process ${process#/proc/} runs $3, and $1 does not name it: write its pid there"; return 1 ;;
+            esac
+        done
+        echo "nothing runs $3: nothing to stop"
+        return 0
+    fi
+    case "$(readlink "/proc/$pid/exe") $(tr '\0' ' ' <"/proc/$pid/cmdline")" in
+    "$3"* | "$real"* | *" $3 "*) ;;
+    *) echo "process $pid does not run $3: find the right one and write its pid into $1"; return 1 ;;
+    esac
+    kill -TERM "$pid" || return 1
+    waited=0
+    while lives "$pid"; do
+        if [ "$waited" -ge "$2" ]; then
+            echo "process $pid still runs after $2 s: look why, then kill -KILL $pid and go on with the next step"
+            return 1
+        fi
+        sleep 1
+        waited=$((waited + 1))
+    done
+    echo "process $pid has ended"
+}
+
+# lives PID: it runs; one that ended and was not yet collected does not.
+lives() { [ -n "$1" ] && grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null; }
+
+# exchange LIVE NEW OLD SUM: makes NEW the live file, in one rename; the file that was live keeps the name OLD.
+exchange() {
+    if echo "$4  $1" | sha256sum -c --status 2>/dev/null; then echo "$1 is exchanged already"; return 0; fi
+    echo "$4  $2" | sha256sum -c || return 1
+    [ -e "$3" ] || ln "$1" "$3" 2>/dev/null || cp -p "$1" "$3" || return 1
+    cp -p "$2" "$1.new" && mv -f "$1.new" "$1"
+}
+
+# start_service PIDFILE LOGFILE FOLDER WORDS...: starts it in a session of its own, so that it outlives this shell.
+start_service() {
+    pid_file=$1 log_file=$2 work_dir=$3; shift 3
+    if lives "$(cat "$pid_file" 2>/dev/null)"; then echo "it runs already"; return 0; fi
+    rm -f "$pid_file" && mkdir -p "$(dirname "$pid_file")" "$(dirname "$log_file")" && cd "$work_dir" || return 1
+    setsid sh -c 'echo $$ >"$0" && exec "$@"' "$pid_file" "$@" </dev/null >>"$log_file" 2>&1 &
+    cd "$OLDPWD" && sleep 1
+    if ! lives "$(cat "$pid_file")"; then echo "it ended at once:"; tail -n 5 "$log_file"; return 1; fi
+    echo "it runs as process $(cat "$pid_file")"
+}
+
+# gate LOOK ROW EVERY TRIES: LOOK must hold ROW times in a row, EVERY seconds apart, within TRIES looks.
+gate() {
+    row=0 try=0 seen=
+    while [ "$try" -lt "$4" ]; do
+        try=$((try + 1))
+        if "$1" 2>/dev/null; then row=$((row + 1)); else row=0; fi
+        if [ "$row" -ge "$2" ]; then echo "the gate holds"; return 0; fi
+        sleep "$3"
+    done
+    echo "the gate does not hold: $not_yet. Stop here, touch nothing more, look again."
+    return 1
+}
