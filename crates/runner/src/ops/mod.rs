@@ -5,6 +5,7 @@ pub mod artifacts;
 pub mod backup;
 pub mod lab;
 pub mod plan;
+pub mod release;
 pub mod rollback;
 pub mod run;
 pub mod see;
