@@ -58,6 +58,8 @@ pub(crate) struct NodeLook<'a> {
 pub(crate) struct NodeSeen {
     pub(crate) seen: NodeObservation,
     pub(crate) memory: NodeMemory,
+    /// How long after the look began the node had said how it is: what is costly to ask comes later and is not in it.
+    pub(crate) answered_after: Option<Duration>,
 }
 
 impl NodeLook<'_> {
@@ -70,8 +72,8 @@ impl NodeLook<'_> {
             "nothing was asked",
         );
         self.look_at_host(&mut memory, &mut seen).await;
-        self.ask_product(&mut memory, &mut seen, began).await;
-        NodeSeen { seen, memory }
+        let answered_after = self.ask_product(&mut memory, &mut seen, began).await;
+        NodeSeen { seen, memory, answered_after }
     }
 
     async fn look_at_host(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
@@ -201,7 +203,7 @@ impl NodeLook<'_> {
         memory: &mut NodeMemory,
         seen: &mut NodeObservation,
         began: Instant,
-    ) {
+    ) -> Option<Duration> {
         let mut early = self.ask_early(memory, began).await;
         let mut answered_after = None;
         let mut reach = Err("the pack asks nothing of a node".to_owned());
@@ -243,7 +245,6 @@ impl NodeLook<'_> {
                 }
             }
         }
-        seen.answered_after = answered_after;
         seen.reach = match reach {
             Ok(()) => Reach::Reachable,
             Err(because) => Reach::Unreachable(because),
@@ -251,6 +252,7 @@ impl NodeLook<'_> {
         if seen.release.is_some() {
             memory.release.clone_from(&seen.release);
         }
+        answered_after
     }
 
     /// Asks everything at once that waits for no other answer, in the words of the release of the last look. Without a

@@ -86,7 +86,7 @@ impl LiveHands {
             Some(recent) if recent.began.elapsed() <= FRESH && recent.depth.covers(&depth) => {
                 recent.seen
             }
-            _ => self.fresh_look(depth, now).await,
+            _ => self.fresh_look(depth, now).await.0,
         };
         let verdict = self.judged(step, hop, &seen).conditions(conditions);
         Seen { verdict, news: self.news(&seen) }
@@ -111,26 +111,25 @@ impl LiveHands {
         let recent = self.newest_look().filter(|recent| {
             may_reuse && recent.began.elapsed() <= FRESH && recent.depth.covers(&first)
         });
-        let mut seen = match recent {
-            Some(recent) => recent.seen,
+        let (mut seen, answered) = match recent {
+            Some(recent) => (recent.seen, None),
             None => self.guarded_look(first.clone(), step, hop, now).await,
         };
         let mut verdict = self.judged(step, hop, &seen).gate_on(&cheap);
         let mut news = self.news(&seen);
         if verdict == Verdict::Holds {
             // Members were asked at once: the last of them to answer completes the picture.
-            let answered = seen.nodes.iter().filter_map(|node| node.answered_after).max();
             news.extend(self.floor(step, after(now, answered.unwrap_or_default())));
         }
         if verdict == Verdict::Holds && whole && !all_cheap {
             if !first.covers(&depth) {
-                seen = self.guarded_look(depth.clone(), step, hop, now).await;
+                seen = self.guarded_look(depth.clone(), step, hop, now).await.0;
             }
             verdict = self.judged(step, hop, &seen).gate(gate);
             // Members that are asked a moment apart may have no revision in common just then; the next moment they have.
             // Once: what does not hold twice does not hold.
             if matches!(verdict, Verdict::NotYet(_) | Verdict::Unseen(_)) {
-                seen = self.guarded_look(depth, step, hop, now).await;
+                seen = self.guarded_look(depth, step, hop, now).await.0;
                 verdict = self.judged(step, hop, &seen).gate(gate);
             }
             news.extend(self.news(&seen));
@@ -138,11 +137,11 @@ impl LiveHands {
         Seen { verdict, news }
     }
 
-    async fn fresh_look(&self, depth: Depth, now: Timestamp) -> Observation {
+    async fn fresh_look(&self, depth: Depth, now: Timestamp) -> (Observation, Option<Duration>) {
         let (acts, began) = (self.acts(), Instant::now());
-        let seen = self.parts.observer.look(depth.clone(), now).await;
+        let (seen, answered) = self.parts.observer.look_timed(depth.clone(), now).await;
         self.keep_look(Recent { seen: seen.clone(), depth, began, took: began.elapsed(), acts });
-        seen
+        (seen, answered)
     }
 
     async fn guarded_look(
@@ -151,10 +150,10 @@ impl LiveHands {
         step: &Step,
         hop: &Hop,
         now: Timestamp,
-    ) -> Observation {
+    ) -> (Observation, Option<Duration>) {
         tokio::select! {
             seen = self.fresh_look(depth, now) => seen,
-            seen = self.somebody_breaks(step, hop, now) => seen,
+            seen = self.somebody_breaks(step, hop, now) => (seen, None),
         }
     }
 
