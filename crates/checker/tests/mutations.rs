@@ -314,6 +314,7 @@ fn s5_rules_not_proved() {
     breaks(rule(|r| r.because.clear()), S5, "the condition of rule E15 has no evidence");
     breaks(rule(|r| r.verdict = RuleVerdict::Block), S5, "rule E15 forbids");
     breaks(rule(|r| r.cures.push("write-one-key".into())), S5, "needs a cure");
+    breaks(rule(|r| r.rewrites.push("v2-on".into())), S5, "needs settings to be rewritten");
 }
 
 #[test]

@@ -26,13 +26,13 @@ pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };
 pub use observation::{
-    Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach, Role, Setting, SettingSource,
-    Severity,
+    ConfigFileSeen, ConfigSpan, Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach,
+    Role, Setting, SettingSource, Severity,
 };
 pub use plan::{
     Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door, Edge,
     FileRewrite, Gate, Hop, HopKind, ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Risk,
-    RuleApplied, RuleVerdict, Step, StepRole, Undo, Wave,
+    RuleApplied, RuleVerdict, Step, StepRole, TextEdit, Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

@@ -186,6 +186,7 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
         let ask = PathRequest {
             available: Some(&[]),
             observation: Some(request.observation),
+            rewrite: request.cluster.policy.rewrite_config,
             ..PathRequest::on_paper(from, half_way)
         };
         let answer = path(request.pack, &ask);
@@ -219,6 +220,7 @@ fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswe
     let ask = PathRequest {
         available: Some(&at_hand),
         observation: Some(request.observation),
+        rewrite: request.cluster.policy.rewrite_config,
         ..PathRequest::on_paper(from, request.to)
     };
     let answer = path(request.pack, &ask);
@@ -416,7 +418,11 @@ fn cross_configuration(
     let policy = &request.cluster.policy;
     let cross = |(hop, _): &(PathHop, _)| {
         let (from, to) = (&hop.from, &hop.to);
-        configuration.cross(&ConfigRequest { pack: request.pack, policy, scope, from, to })
+        let asked = ConfigRequest { pack: request.pack, policy, scope, from, to };
+        let mut outcome = configuration.cross(&asked);
+        let after = configuration.as_if_started(request.observation);
+        outcome.blocked.extend(unmet_by_rewrite(request.pack, hop, &after));
+        outcome
     };
     let mut crossings: Vec<ConfigOutcome> = route.hops.iter().map(cross).collect();
     let blocked: Vec<Blocked> =
@@ -435,6 +441,31 @@ fn cross_configuration(
     ways_out
         .push("change the settings by hand, restart the members one by one, and plan again".into());
     Err(Refusal { reasons: blocked.into_iter().map(NotNow::Blocked).collect(), ways_out })
+}
+
+/// Rules that the rewrite of this hop was to meet, and that do not hold with the settings that it leads to.
+fn unmet_by_rewrite(pack: &Pack, hop: &PathHop, after: &Observation) -> Vec<Blocked> {
+    let rewritten = || hop.rules.iter().filter(|applied| !applied.rewrites.is_empty());
+    if rewritten().count() == 0 {
+        return Vec::new();
+    }
+    let scope = Scope::cluster(pack, after, Some(&hop.from), Some(&hop.to));
+    let rule = |id: &str| pack.rules.iter().find(|rule| rule.id == id);
+    let unmet = rewritten().filter_map(|applied| rule(&applied.id)).filter(|rule| {
+        !rule.condition.as_ref().is_some_and(|cel| pack.holds(cel, &scope).is_true())
+    });
+    unmet
+        .map(|rule| Blocked::Condition {
+            rule: rule.id.clone(),
+            text: rule.text.clone(),
+            because: format!(
+                "the rewrite {} does not make it so on every member, for one of them says otherwise itself; {}",
+                rule.rewrites.join(", "),
+                crate::path::clause(&rule.because)
+            ),
+            way_out: rule.way_out.clone(),
+        })
+        .collect()
 }
 
 fn build_hops(

@@ -69,6 +69,9 @@ impl LiveHands {
                 because: format!("{node} has no service whose binary could be staged"),
             };
         };
+        if let Err(because) = self.files_known(node).await {
+            return Outcome::Failed { because };
+        }
         // The tools of the running release are needed for its backups and for the way back.
         if let Some(running) = self
             .parts
@@ -91,6 +94,9 @@ impl LiveHands {
         }
         if let Err(because) = self.accepts_settings(node, at, &staged.artifact_dir, artifact).await
         {
+            return Outcome::Failed { because };
+        }
+        if let Err(because) = self.accepts_file(node, at, &staged.artifact_dir, artifact).await {
             return Outcome::Failed { because };
         }
         let note = if staged.copied_bytes == 0 {
@@ -207,30 +213,10 @@ impl LiveHands {
             if let Err(because) = self.keep_rewrite(node, config) {
                 return Outcome::Failed { because };
             }
-            for file in &config.files {
-                let path = Path::new(&file.path);
-                let found = match transport.read(path).await {
-                    Answer::Done(found) => sha256(&found),
-                    Answer::Failed(because) | Answer::Unknown(because) => {
-                        return Outcome::Failed { because };
-                    }
-                };
-                if found == sha256(file.content.as_bytes()) {
-                    continue;
-                }
-                if found != file.expect_sha256 {
-                    let because = format!(
-                        "{} was changed since the plan was made: it was left as it is",
-                        file.path
-                    );
-                    return Outcome::Failed { because };
-                }
-                // Readable to all, as the file it replaces is for the service's user.
-                if let Answer::Failed(because) | Answer::Unknown(because) =
-                    transport.write(path, file.content.as_bytes(), 0o644).await
-                {
-                    return Outcome::Failed { because };
-                }
+            match self.rewrite_files(node, config).await {
+                Answer::Done(()) => {}
+                Answer::Failed(because) => return Outcome::Failed { because },
+                Answer::Unknown(because) => return Outcome::Unknown { because },
             }
         }
         outcome(swap::swap(transport.as_ref(), &paths, from, to).await, |swapped| {
@@ -257,25 +243,6 @@ impl LiveHands {
             ),
             _ => Ok(()),
         }
-    }
-
-    pub(crate) async fn files_rewritten(
-        &self,
-        node: &NodeName,
-        config: &ConfigChange,
-    ) -> Answer<bool> {
-        let Some(transport) = self.transport(node) else {
-            return Answer::Failed(format!("there is no way to {node}"));
-        };
-        for file in &config.files {
-            match transport.read(Path::new(&file.path)).await {
-                Answer::Done(found) if found == file.content.as_bytes() => {}
-                Answer::Done(_) => return Answer::Done(false),
-                Answer::Failed(because) => return Answer::Failed(because),
-                Answer::Unknown(because) => return Answer::Unknown(because),
-            }
-        }
-        Answer::Done(true)
     }
 
     async fn start(&self, node: &NodeName, at: usize) -> Outcome {
@@ -447,10 +414,6 @@ impl BackupRecord {
 
 fn plain(outcome: Outcome) -> Done {
     Done { outcome, also: Vec::new() }
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::new(hex::encode(Sha256::digest(bytes)))
 }
 
 fn record_path(file: &Path) -> std::path::PathBuf {
