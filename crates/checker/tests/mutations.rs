@@ -481,8 +481,12 @@ fn s9_data_go_back_only_on_a_stopped_member() {
     let restore = |before: &str| {
         changed(3, |plan| {
             let Action::Call { call } = at(plan, "h1.m3.handover").action.clone() else { panic!() };
-            let action =
-                Action::Restore { node: "m1".into(), backup: backup("h1", "m1", "3.3.25"), call };
+            let action = Action::Restore {
+                node: "m1".into(),
+                backup: Box::new(backup("h1", "m1", "3.3.25")),
+                call,
+                joins: None,
+            };
             let mut restore = step("h1.m1.restore", StepRole::Restore, Some("m1"), action);
             restore.done = Some(condition("restored", ""));
             insert_before(plan, before, restore);

@@ -306,8 +306,15 @@ pub enum Action {
     Swap { node: NodeName, from: Release, to: ArtifactRef, config: Option<ConfigChange> },
     /// Starts the member's service, expecting this release to run.
     Start { node: NodeName, expect: Release },
-    /// Puts a member's data back from a backup while it is stopped.
-    Restore { node: NodeName, backup: Backup, call: Call },
+    /// Puts a member's data back from a backup while it is stopped. With `joins` the copy is on that member, and this one is
+    /// emptied and joins it.
+    Restore {
+        node: NodeName,
+        backup: Box<Backup>,
+        call: Call,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        joins: Option<NodeName>,
+    },
 }
 
 /// A copy of the data, planned or taken.

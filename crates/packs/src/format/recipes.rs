@@ -106,10 +106,17 @@ pub struct BackupRecipe {
     pub verify: CallTemplate,
     /// Puts `{{ file }}` back on one stopped member.
     pub restore: CallTemplate,
+    /// For a copy that goes onto one member only: lets another one, stopped and emptied, join that one (`{{ target }}`),
+    /// which runs already. Without it the copy is put back on every member.
+    #[serde(default)]
+    pub join: Option<CallTemplate>,
     /// The save as a person types it, a template.
     pub by_hand: String,
     /// The restore as a person types it, a template.
     pub restore_by_hand: String,
+    /// The same for `join`.
+    #[serde(default)]
+    pub join_by_hand: Option<String>,
     /// Given up after this many seconds.
     pub limit_secs: f64,
     /// What it does not hold.

@@ -50,8 +50,8 @@ impl LiveHands {
                 plain(self.swap(node, at, from, to, config.as_ref()).await)
             }
             Action::Start { node, .. } => plain(self.start(node, at).await),
-            Action::Restore { node, call, .. } => {
-                plain(self.restore(node, call, hop, step.limit).await)
+            Action::Restore { node, call, joins, .. } => {
+                plain(self.restore(node, call, joins.is_some(), hop, step.limit).await)
             }
         }
     }
@@ -261,6 +261,7 @@ impl LiveHands {
         &self,
         node: &NodeName,
         call: &quorate_model::Call,
+        joins: bool,
         hop: &Hop,
         limit: Duration,
     ) -> Outcome {
@@ -270,8 +271,14 @@ impl LiveHands {
             };
         };
         let aside = data.with_extension(format!("before-restore-{}", self.plan().digest.short()));
-        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved.
-        let script = "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi";
+        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved. What
+        // it finds in their place is half a copy, or a member that may have joined: the latter is kept, others count on it.
+        let script = match joins {
+            true => "if [ ! -e \"$2\" ] && [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi",
+            false => {
+                "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi"
+            }
+        };
         let words = ["sh", "-c", script, "restore"].map(str::to_owned);
         let command = Command::new(
             words.into_iter().chain([data.display().to_string(), aside.display().to_string()]),
