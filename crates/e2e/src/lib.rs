@@ -6,8 +6,10 @@
 pub mod ask;
 
 mod look;
+mod restart;
 
 pub use look::{QUICK, files};
+pub use restart::holds;
 
 use serde_json::Value;
 use std::{
