@@ -420,8 +420,10 @@ fn cross_configuration(
         let (from, to) = (&hop.from, &hop.to);
         let asked = ConfigRequest { pack: request.pack, policy, scope, from, to };
         let mut outcome = configuration.cross(&asked);
-        let after = configuration.as_if_started(request.observation);
-        outcome.blocked.extend(unmet_by_rewrite(request.pack, hop, &after));
+        if hop.rules.iter().any(|applied| !applied.rewrites.is_empty()) {
+            let after = configuration.as_if_started(request.observation);
+            outcome.blocked.extend(unmet_by_rewrite(request.pack, hop, &after));
+        }
         outcome
     };
     let mut crossings: Vec<ConfigOutcome> = route.hops.iter().map(cross).collect();
@@ -432,6 +434,9 @@ fn cross_configuration(
     }
     let known = blocked.iter().any(|b| matches!(b, Blocked::Config { rewrite: Some(_), .. }));
     let mut ways_out = Vec::new();
+    if blocked.iter().any(|b| matches!(b, Blocked::ConditionUnseen { .. })) {
+        ways_out.push("see that the file is there, well-formed, and readable from here".into());
+    }
     if known && !policy.rewrite_config {
         ways_out.push(
             "set `rewrite_config: true` in the cluster's policy: the plan then carries the rewrite"
@@ -445,13 +450,10 @@ fn cross_configuration(
 
 /// Rules that the rewrite of this hop was to meet, and that do not hold with the settings that it leads to.
 fn unmet_by_rewrite(pack: &Pack, hop: &PathHop, after: &Observation) -> Vec<Blocked> {
-    let rewritten = || hop.rules.iter().filter(|applied| !applied.rewrites.is_empty());
-    if rewritten().count() == 0 {
-        return Vec::new();
-    }
+    let rewritten = hop.rules.iter().filter(|applied| !applied.rewrites.is_empty());
     let scope = Scope::cluster(pack, after, Some(&hop.from), Some(&hop.to));
     let rule = |id: &str| pack.rules.iter().find(|rule| rule.id == id);
-    let unmet = rewritten().filter_map(|applied| rule(&applied.id)).filter(|rule| {
+    let unmet = rewritten.filter_map(|applied| rule(&applied.id)).filter(|rule| {
         !rule.condition.as_ref().is_some_and(|cel| pack.holds(cel, &scope).is_true())
     });
     unmet
@@ -459,7 +461,7 @@ fn unmet_by_rewrite(pack: &Pack, hop: &PathHop, after: &Observation) -> Vec<Bloc
             rule: rule.id.clone(),
             text: rule.text.clone(),
             because: format!(
-                "the rewrite {} does not make it so on every member, for one of them says otherwise itself; {}",
+                "the rewrite {} does not make it so on every member: one of them says otherwise itself, or reads a file that cannot be edited by lines; {}",
                 rule.rewrites.join(", "),
                 crate::path::clause(&rule.because)
             ),

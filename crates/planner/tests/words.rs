@@ -213,6 +213,7 @@ fn a_file_that_nobody_could_read_refuses_the_hop_that_may_stumble_over_it() {
     let Planned::NotNow(refusal) = world.plan("1.2.3") else { panic!("planned") };
     let said = refusal.reasons[0].to_string();
     assert!(said.contains("/etc/keeper.yaml: permission denied"), "{said}");
+    assert!(refusal.ways_out[0].contains("readable"), "{:?}", refusal.ways_out);
     // The service names another file by now than the one that the process has read.
     world.node("a").config_file.as_mut().unwrap().path = "/etc/other.yaml".into();
     assert!(matches!(world.plan("1.2.3"), Planned::NotNow(_)));
