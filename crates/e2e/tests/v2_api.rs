@@ -1,8 +1,8 @@
 //! Clusters whose clients still use the v2 API: it goes on answering on 3.4 and 3.5 because the plan says so to every
 //! member, wherever that one takes its settings from; and a v2 backup goes back onto all members.
 
-use quorate_e2e::Bed;
-use std::fs;
+use quorate_e2e::{Bed, ask::started, until};
+use std::{fs, time::Duration};
 
 /// Members of 3.3 with v2 keys, nobody of whom says anything about v2: it is on by itself.
 fn bed(shape: impl Fn(&Bed)) -> Bed {
@@ -70,7 +70,60 @@ fn v2_stays_on_where_members_read_a_file() {
 
 #[test]
 fn a_v2_backup_goes_back_onto_one_member_and_the_others_join_it() {
-    let bed = bed(|_| ());
+    goes_back(&bed(|_| ()), restored);
+}
+
+fn restored(bed: &Bed, file: &str) {
+    bed.quorate(&["restore", bed.name(), file, "--yes", "--no-probe"]).expect(0);
+}
+
+/// Killed while the second member joins: the copy's member has taken it in already, and must not lose it again.
+#[test]
+fn a_restore_whose_controller_is_killed_while_a_member_joins_goes_on() {
+    goes_back(&bed(|_| ()), |bed, file| {
+        let mut run = bed.spawn(&["restore", bed.name(), file, "--yes", "--no-probe"]);
+        let mut seen = None;
+        until(Duration::from_secs(120), "a member joins", || {
+            let begun = started(&bed.journal());
+            let restores: Vec<_> = begun.iter().filter(|step| step.ends_with(".restore")).collect();
+            seen = restores.get(1).and_then(|step| step.split('.').nth(1)).map(str::to_owned);
+            seen.as_ref().is_some_and(|node| {
+                let own = bed.dir().join("members").join(node);
+                own.join("etcd.restoring.pid").is_file() && own.join("data/member/wal").is_dir()
+            })
+        });
+        run.kill().unwrap();
+        run.wait().unwrap();
+        let id = bed.runs()[0].run.to_string();
+        bed.quorate(&[
+            "run",
+            "resume",
+            &id,
+            "--yes",
+            "--no-probe",
+            "--break-lease",
+            "it was killed",
+        ])
+        .expect(0);
+    });
+}
+
+#[test]
+fn a_v2_backup_goes_back_where_members_read_a_file() {
+    let bed = bed(|bed| bed.by_file("# ours\n"));
+    let text = |node: &String| fs::read_to_string(bed.config_file(node)).unwrap();
+    let before: Vec<String> = bed.nodes().iter().map(text).collect();
+    goes_back(&bed, restored);
+    assert_eq!(bed.nodes().iter().map(text).collect::<Vec<_>>(), before);
+    let left = bed.files();
+    assert!(
+        left.iter().all(|path| path.extension().is_none_or(|end| end != "restoring")),
+        "{left:?}"
+    );
+}
+
+#[track_caller]
+fn goes_back(bed: &Bed, restore: impl Fn(&Bed, &str)) {
     let taken = bed.json(&["backup", bed.name()]);
     let copies = taken["backups"].as_array().unwrap();
     let copy =
@@ -78,8 +131,8 @@ fn a_v2_backup_goes_back_onto_one_member_and_the_others_join_it() {
     let file = copy["file"].as_str().unwrap();
     bed.ctl_v2(&bed.node(1), &["set", "/app/k", "after"]);
     let members = bed.ctl_v2(&bed.node(1), &["member", "list"]);
-    bed.quorate(&["restore", bed.name(), file, "--yes", "--no-probe"]).expect(0);
-    reads(&bed, "before");
+    restore(bed, file);
+    reads(bed, "before");
     let now = bed.ctl_v2(&bed.node(1), &["member", "list"]);
     let peers = |list: &str| {
         let mut urls: Vec<String> = list
@@ -92,6 +145,6 @@ fn a_v2_backup_goes_back_onto_one_member_and_the_others_join_it() {
     };
     assert_eq!(peers(&now), peers(&members), "the same members under the same addresses");
     bed.ctl_v2(&bed.node(3), &["set", "/app/k", "again"]);
-    reads(&bed, "again");
+    reads(bed, "again");
     assert!(bed.detect()["nodes"].as_array().unwrap().iter().all(|node| node["healthy"] == true));
 }
