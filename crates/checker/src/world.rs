@@ -37,6 +37,8 @@ pub(crate) struct Member<'p> {
     pub(crate) live: Option<&'p Release>,
     /// The plan started it in this hop.
     pub(crate) started: bool,
+    /// The plan gave it the data of a copy in this hop.
+    pub(crate) restored: bool,
     /// Artifacts beside the live one in this hop.
     pub(crate) staged: Vec<&'p ArtifactRef>,
     /// Conditions that gates saw since its last start.
@@ -142,6 +144,7 @@ impl<'p> World<'p> {
         for member in &mut self.members {
             member.staged.clear();
             member.started = false;
+            member.restored = false;
         }
     }
 
@@ -178,7 +181,8 @@ impl<'p> World<'p> {
             Action::Call { call } if step.role == StepRole::Handover => {
                 self.hand_over(&call.node, step)
             }
-            Action::Call { .. } | Action::Restore { .. } => {}
+            Action::Call { .. } => {}
+            Action::Restore { node, .. } => self.change(node, |m| m.restored = true),
             Action::TempSet { key, .. } => self.owed.push(key),
             Action::TempPutBack { key } => self.owed.retain(|owed| owed != key),
             Action::Stop { node } => self.stop(node),
@@ -231,6 +235,7 @@ impl<'p> Member<'p> {
             release: node.release.as_ref().or(node.disk_release.as_ref()),
             live: node.disk_release.as_ref().or(node.release.as_ref()),
             started: false,
+            restored: false,
             staged: Vec::new(),
             held: Vec::new(),
         }

@@ -6,9 +6,11 @@
 pub mod ask;
 
 mod look;
+mod restart;
 mod squat;
 
 pub use look::{QUICK, files};
+pub use restart::holds;
 pub use squat::Squatter;
 
 use serde_json::Value;

@@ -26,13 +26,13 @@ pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };
 pub use observation::{
-    Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach, Role, Setting, SettingSource,
-    Severity,
+    ConfigFileSeen, ConfigSpan, Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach,
+    Role, Setting, SettingSource, Severity,
 };
 pub use plan::{
     ARTIFACT_WHOLE, Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door,
     Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, ObservationRef, PLAN_SCHEMA, Plan, PlanKind,
-    REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step, StepRole, Undo, Wave,
+    REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step, StepRole, TextEdit, Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

@@ -162,6 +162,9 @@ pub struct RuleApplied {
     pub sources: Vec<String>,
     /// Steps that cure what its condition found, by name.
     pub cures: Vec<String>,
+    /// Changes of settings, carried by this hop, that make its condition true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrites: Vec<String>,
 }
 
 /// What a rule said.
@@ -310,8 +313,15 @@ pub enum Action {
     Swap { node: NodeName, from: Release, to: ArtifactRef, config: Option<ConfigChange> },
     /// Starts the member's service, expecting this release to run.
     Start { node: NodeName, expect: Release },
-    /// Puts a member's data back from a backup while it is stopped.
-    Restore { node: NodeName, backup: Backup, call: Call },
+    /// Puts a member's data back from a backup while it is stopped. With `joins` the copy is on that member, and this one is
+    /// emptied and joins it.
+    Restore {
+        node: NodeName,
+        backup: Box<Backup>,
+        call: Call,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        joins: Option<NodeName>,
+    },
 }
 
 /// A copy of the data, planned or taken.
@@ -361,21 +371,37 @@ pub enum CallKind {
 pub struct ConfigChange {
     /// The service as it shall be, when arguments or environment change.
     pub service: Option<ServiceSpec>,
-    /// Files as they shall be.
+    /// Files that change, and how.
     pub files: Vec<FileRewrite>,
     /// The difference as a person reads it, a line a change.
     pub diff: Vec<String>,
 }
 
-/// One file, rewritten.
+/// One file, rewritten. The plan carries edits and never the file, which may hold secrets.
+///
+/// Every state of the file is said as edits to what it held when it was looked at: so the one before can be proved, and the
+/// way back is the same rewrite with its two states exchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRewrite {
     /// Where it is.
     pub path: String,
-    /// What it must hold before, else somebody changed it meanwhile.
-    pub expect_sha256: Digest,
-    /// What it holds after.
-    pub content: String,
+    /// What it held when it was looked at. A file in neither state was changed by somebody, and is left as it is.
+    pub original_sha256: Digest,
+    /// The edits that it carries before.
+    pub before: Vec<TextEdit>,
+    /// The edits that it carries after.
+    pub after: Vec<TextEdit>,
+}
+
+/// A piece of text in the place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextEdit {
+    /// Offset in bytes in the original text.
+    pub at: u64,
+    /// What stands there.
+    pub remove: String,
+    /// What takes its place.
+    pub insert: String,
 }
 
 /// A setting that a coming release changes.

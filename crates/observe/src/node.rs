@@ -6,7 +6,7 @@
 use crate::{
     Clients, Tools,
     ask::{Answered, Asking, NoAnswer},
-    certificates,
+    certificates, config_file,
     depth::{Depth, speaks_of},
     fields, host,
     memory::{FileStamp, NodeMemory},
@@ -99,6 +99,12 @@ impl NodeLook<'_> {
             settings::mask(&mut seen.settings, form);
         } else {
             memory.settings.clear();
+            if self.depth.is_full() {
+                // A member that is down runs with nothing; its file says what it would be started with.
+                memory.settings = self.file_settings(&self.declared_settings(), None, seen).await;
+                seen.settings.clone_from(&memory.settings);
+                settings::mask(&mut seen.settings, form);
+            }
         }
         let live = seen.process.as_ref().map(|process| process.binary.clone());
         if let Some(binary) = live.or_else(|| self.declared_binary()) {
@@ -153,30 +159,64 @@ impl NodeLook<'_> {
                 let folder = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(folder);
                 *declared == folder
             }
-            _ => value(&form.name_setting) == Some(self.node.name.as_str()),
+            _ => {
+                let file = value(&form.file_setting);
+                let declared = self.declared_settings();
+                let own = form.file_setting.as_deref();
+                let own = own.and_then(|name| settings::value_of(&declared, name, form));
+                value(&form.name_setting) == Some(self.node.name.as_str())
+                    || (file.is_some() && file == own)
+            }
         }
+    }
+
+    /// What the declared service would start the member with.
+    fn declared_settings(&self) -> Vec<Setting> {
+        let Some(ServiceSpec::Process { argv, env, .. }) = &self.node.service else {
+            return Vec::new();
+        };
+        let mut all = settings::from_argv(argv);
+        all.extend(settings::from_env(env, &self.detect.process));
+        all
     }
 
     async fn settings(&self, found: &Found, seen: &mut NodeObservation) -> Vec<Setting> {
         let form = &self.detect.process;
         let mut all = settings::from_argv(&found.argv);
         all.extend(settings::from_env(&found.env, form));
-        let file = form.file_setting.as_deref();
-        let Some(file) = file.and_then(|name| settings::value_of(&all, name, form)) else {
-            return all;
+        let work_dir = found.work_dir.as_deref();
+        let more = self.file_settings(&all, work_dir, seen).await;
+        all.extend(more);
+        all
+    }
+
+    /// What the configuration file sets that these settings name.
+    async fn file_settings(
+        &self,
+        all: &[Setting],
+        work_dir: Option<&Path>,
+        seen: &mut NodeObservation,
+    ) -> Vec<Setting> {
+        let form = &self.detect.process;
+        let name = form.file_setting.as_deref();
+        let Some(file) = name.and_then(|name| settings::value_of(all, name, form)) else {
+            return Vec::new();
         };
-        let path = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(file);
-        let read = self.transport.read(&path).await.into_result();
-        match read.and_then(|content| settings::from_file(&String::from_utf8_lossy(&content))) {
-            Ok(more) => all.extend(more),
-            Err(because) => seen.findings.push(crate::finding(
+        let declared = self.node.service.as_ref().and_then(|service| match service {
+            ServiceSpec::Process { work_dir, .. } => work_dir.as_deref(),
+        });
+        let path = work_dir.or(declared).unwrap_or(Path::new("/")).join(file);
+        let read = config_file::read(self.transport, &path, self.pack, form).await;
+        seen.config_file = Some(read.seen);
+        read.settings.unwrap_or_else(|because| {
+            seen.findings.push(crate::finding(
                 Severity::Warning,
                 "config-file-unseen",
                 format!("{}: its configuration file {} cannot be read: {because}", self.node.name, path.display()),
                 Some("its settings are not checked against the coming release; make the file readable".into()),
-            )),
-        }
-        all
+            ));
+            Vec::new()
+        })
     }
 
     async fn disk_release(&self, binary: &Path, memory: &mut NodeMemory) -> Option<Release> {

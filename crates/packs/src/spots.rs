@@ -200,6 +200,12 @@ impl<'a> List<'a> {
                     list.call("save", &backup.save);
                     list.call("verify", &backup.verify);
                     list.call("restore", &backup.restore);
+                    if let Some(join) = &backup.join {
+                        list.call("join", join);
+                    }
+                    if let Some(by_hand) = &backup.join_by_hand {
+                        list.add(&["join_by_hand".into()], by_hand, Kind::Template);
+                    }
                     list.add(&["by_hand".into()], &backup.by_hand, Kind::Template);
                     list.add(&["restore_by_hand".into()], &backup.restore_by_hand, Kind::Template);
                 });

@@ -22,11 +22,6 @@ pub fn observation_digest(observation: &Observation) -> Digest {
     digest_of(observation)
 }
 
-/// Digests text, for files that a plan rewrites.
-pub fn text_digest(text: &str) -> Digest {
-    Digest::new(hex::encode(Sha256::digest(text.as_bytes())))
-}
-
 /// The model holds text keys and finite numbers only, so writing it cannot fail; were a later type to break that,
 /// the empty digest it gets here is one that no proof accepts.
 fn digest_of<T: Serialize>(value: &T) -> Digest {

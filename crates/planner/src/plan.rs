@@ -189,6 +189,7 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
         let ask = PathRequest {
             available: Some(&[]),
             observation: Some(request.observation),
+            rewrite: request.cluster.policy.rewrite_config,
             ..PathRequest::on_paper(from, half_way)
         };
         let answer = path(request.pack, &ask);
@@ -222,6 +223,7 @@ fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswe
     let ask = PathRequest {
         available: Some(&at_hand),
         observation: Some(request.observation),
+        rewrite: request.cluster.policy.rewrite_config,
         ..PathRequest::on_paper(from, request.to)
     };
     let answer = path(request.pack, &ask);
@@ -419,7 +421,13 @@ fn cross_configuration(
     let policy = &request.cluster.policy;
     let cross = |(hop, _): &(PathHop, _)| {
         let (from, to) = (&hop.from, &hop.to);
-        configuration.cross(&ConfigRequest { pack: request.pack, policy, scope, from, to })
+        let asked = ConfigRequest { pack: request.pack, policy, scope, from, to };
+        let mut outcome = configuration.cross(&asked);
+        if hop.rules.iter().any(|applied| !applied.rewrites.is_empty()) {
+            let after = configuration.as_if_started(request.observation);
+            outcome.blocked.extend(unmet_by_rewrite(request.pack, hop, &after));
+        }
+        outcome
     };
     let mut crossings: Vec<ConfigOutcome> = route.hops.iter().map(cross).collect();
     let blocked: Vec<Blocked> =
@@ -429,6 +437,9 @@ fn cross_configuration(
     }
     let known = blocked.iter().any(|b| matches!(b, Blocked::Config { rewrite: Some(_), .. }));
     let mut ways_out = Vec::new();
+    if blocked.iter().any(|b| matches!(b, Blocked::ConditionUnseen { .. })) {
+        ways_out.push("see that the file is there, well-formed, and readable from here".into());
+    }
     if known && !policy.rewrite_config {
         ways_out.push(
             "set `rewrite_config: true` in the cluster's policy: the plan then carries the rewrite"
@@ -438,6 +449,28 @@ fn cross_configuration(
     ways_out
         .push("change the settings by hand, restart the members one by one, and plan again".into());
     Err(Refusal { reasons: blocked.into_iter().map(NotNow::Blocked).collect(), ways_out })
+}
+
+/// Rules that the rewrite of this hop was to meet, and that do not hold with the settings that it leads to.
+fn unmet_by_rewrite(pack: &Pack, hop: &PathHop, after: &Observation) -> Vec<Blocked> {
+    let rewritten = hop.rules.iter().filter(|applied| !applied.rewrites.is_empty());
+    let scope = Scope::cluster(pack, after, Some(&hop.from), Some(&hop.to));
+    let rule = |id: &str| pack.rules.iter().find(|rule| rule.id == id);
+    let unmet = rewritten.filter_map(|applied| rule(&applied.id)).filter(|rule| {
+        !rule.condition.as_ref().is_some_and(|cel| pack.holds(cel, &scope).is_true())
+    });
+    unmet
+        .map(|rule| Blocked::Condition {
+            rule: rule.id.clone(),
+            text: rule.text.clone(),
+            because: format!(
+                "the rewrite {} does not make it so on every member: one of them says otherwise itself, or reads a file that cannot be edited by lines; {}",
+                rule.rewrites.join(", "),
+                crate::path::clause(&rule.because)
+            ),
+            way_out: rule.way_out.clone(),
+        })
+        .collect()
 }
 
 fn build_hops(

@@ -9,7 +9,7 @@ use crate::{
     walk::{Visit, Watch, steps_of},
     world::World,
 };
-use quorate_model::{Action, Edge, Hop, Plan, PlanKind, Release, RuleVerdict, StepRole};
+use quorate_model::{Action, Edge, Hop, Plan, PlanKind, Release, RuleVerdict, Step, StepRole};
 
 /// Ids of rules that permit a way back begin so.
 const ROLLBACK: &str = "rollback";
@@ -140,11 +140,21 @@ fn unproved_rules(hop: &Hop) -> Vec<String> {
                         rule.id
                     ));
                 }
+                if !rule.rewrites.is_empty() && !steps_of(hop).any(rewrites_settings) {
+                    wrong.push(format!(
+                        "rule {} needs settings to be rewritten, and no exchange of this hop does",
+                        rule.id
+                    ));
+                }
             }
             RuleVerdict::Allow | RuleVerdict::NotApplicable => {}
         }
     }
     wrong
+}
+
+fn rewrites_settings(step: &Step) -> bool {
+    matches!(&step.action, Action::Swap { config: Some(_), .. })
 }
 
 fn too_far_apart(hop: &Hop, index: usize, world: &World<'_>) -> Vec<String> {

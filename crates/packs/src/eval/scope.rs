@@ -9,7 +9,9 @@ use cel::{
     },
     context::VariableResolver,
 };
-use quorate_model::{Facts, NodeName, NodeObservation, Observation, Reach, Release, Role};
+use quorate_model::{
+    Facts, NodeName, NodeObservation, Observation, Reach, Release, Role, Setting, SettingSource,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -141,13 +143,22 @@ fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
     set("data_hash", seen.data_hash.as_ref().map(values::text));
     set("hash_revision", seen.hash_revision.map(values::number));
     set("os", seen.os.as_ref().map(values::text));
+    set("config_file", seen.config_file.as_ref().map(|file| values::text(&file.path)));
     set("config_digest", seen.config_digest.as_ref().map(|d| values::text(d.as_str())));
-    let settings = seen
-        .settings
-        .iter()
+    let settings = effective(seen)
         .map(|s| (values::key(&plain_setting(pack, &s.key)), values::text(&s.value)));
     set("settings", Some(values::map(settings.collect())));
     values::map(fields)
+}
+
+/// The settings that count, the winning one of each name last: a file stands alone, without one a flag wins over a variable.
+fn effective(seen: &NodeObservation) -> impl Iterator<Item = &Setting> {
+    let by_file = seen.config_file.is_some();
+    let of = |source: SettingSource| {
+        seen.settings.iter().filter(move |setting| setting.source == source)
+    };
+    let beside = [SettingSource::Env, SettingSource::Flag].into_iter().flat_map(of);
+    beside.filter(move |_| !by_file).chain(of(SettingSource::File))
 }
 
 /// A setting's plain name: `--log-output`, `ETCD_LOG_OUTPUT` and `log-output` are one.

@@ -24,8 +24,25 @@ pub struct Recipes {
     pub rollback: Vec<RollbackRule>,
     /// Checks that the staged binary accepts a node's configuration, without starting to serve; `{artifact}` in words.
     pub accepts_config: Option<CallTemplate>,
+    /// The same for the configuration file of a node that reads one.
+    pub accepts_file: Option<AcceptsFile>,
     /// Expected seconds, until something was measured: `stop`, `start`, `rejoin`, `handover`, `backup`, `verify`, `complete`.
     pub estimates_secs: BTreeMap<String, f64>,
+}
+
+/// Asks a binary about a configuration file without letting it serve: it gets a copy that is wrong in one thing more, and when
+/// that is what it complains of, it has taken everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptsFile {
+    /// The words; `{artifact}` is the staged folder, `{file}` the copy.
+    pub argv: Vec<String>,
+    /// Settings of the copy that no release starts with.
+    pub spoiled_by: BTreeMap<String, String>,
+    /// A part of what the binary says of them.
+    pub says: String,
+    /// Sources.
+    pub sources: Vec<String>,
 }
 
 /// One thing that is done, as a step of a plan.
@@ -89,10 +106,17 @@ pub struct BackupRecipe {
     pub verify: CallTemplate,
     /// Puts `{{ file }}` back on one stopped member.
     pub restore: CallTemplate,
+    /// For a copy that goes onto one member only: lets another one, stopped and emptied, join that one (`{{ target }}`),
+    /// which runs already. Without it the copy is put back on every member.
+    #[serde(default)]
+    pub join: Option<CallTemplate>,
     /// The save as a person types it, a template.
     pub by_hand: String,
     /// The restore as a person types it, a template.
     pub restore_by_hand: String,
+    /// The same for `join`.
+    #[serde(default)]
+    pub join_by_hand: Option<String>,
     /// Given up after this many seconds.
     pub limit_secs: f64,
     /// What it does not hold.

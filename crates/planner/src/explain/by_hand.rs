@@ -28,6 +28,8 @@ pub(super) fn lines(plan: &Plan, action: &Action) -> Vec<String> {
                     ]
                 })
                 .collect();
+            let files = config.iter().flat_map(|config| &config.files);
+            lines.extend(files.map(|file| format!("# in the file {}:", file.path)));
             lines.extend(
                 config
                     .iter()

@@ -35,12 +35,14 @@ pub struct PathRequest<'a> {
     pub observation: Option<&'a Observation>,
     /// Cluster facts given by hand, on paper.
     pub facts: Facts,
+    /// Whether the plan may rewrite settings, so that a rule may be met by a rewrite that the pack knows.
+    pub rewrite: bool,
 }
 
 impl<'a> PathRequest<'a> {
     /// Asks on paper, with every release that the pack knows.
     pub fn on_paper(from: &'a Release, to: &'a Release) -> Self {
-        Self { from, to, available: None, observation: None, facts: Facts::new() }
+        Self { from, to, available: None, observation: None, facts: Facts::new(), rewrite: false }
     }
 }
 

@@ -60,8 +60,8 @@ impl LiveHands {
                 plain(self.swap(node, at, from, to, config.as_ref()).await)
             }
             Action::Start { node, .. } => plain(self.start(node, at).await),
-            Action::Restore { node, call, .. } => {
-                plain(self.restore(node, call, hop, step.limit).await)
+            Action::Restore { node, call, joins, .. } => {
+                plain(self.restore(node, call, joins.is_some(), hop, step.limit).await)
             }
         }
     }
@@ -79,6 +79,9 @@ impl LiveHands {
                 because: format!("{node} has no service whose binary could be staged"),
             };
         };
+        if let Err(because) = self.files_known(node).await {
+            return Outcome::Failed { because };
+        }
         // The tools of the running release are needed for its backups and for the way back.
         if let Some(running) = self
             .parts
@@ -104,6 +107,9 @@ impl LiveHands {
             return Outcome::Failed { because };
         }
         self.keep_fingerprint(node, &artifact.release, staged.fingerprint);
+        if let Err(because) = self.accepts_file(node, at, &staged.artifact_dir, artifact).await {
+            return Outcome::Failed { because };
+        }
         let note = if staged.copied_bytes == 0 {
             "it was there already".to_owned()
         } else {
@@ -218,30 +224,10 @@ impl LiveHands {
             if let Err(because) = self.keep_rewrite(node, config) {
                 return Outcome::Failed { because };
             }
-            for file in &config.files {
-                let path = Path::new(&file.path);
-                let found = match transport.read(path).await {
-                    Answer::Done(found) => sha256(&found),
-                    Answer::Failed(because) | Answer::Unknown(because) => {
-                        return Outcome::Failed { because };
-                    }
-                };
-                if found == sha256(file.content.as_bytes()) {
-                    continue;
-                }
-                if found != file.expect_sha256 {
-                    let because = format!(
-                        "{} was changed since the plan was made: it was left as it is",
-                        file.path
-                    );
-                    return Outcome::Failed { because };
-                }
-                // Readable to all, as the file it replaces is for the service's user.
-                if let Answer::Failed(because) | Answer::Unknown(because) =
-                    transport.write(path, file.content.as_bytes(), 0o644).await
-                {
-                    return Outcome::Failed { because };
-                }
+            match self.rewrite_files(node, config).await {
+                Answer::Done(()) => {}
+                Answer::Failed(because) => return Outcome::Failed { because },
+                Answer::Unknown(because) => return Outcome::Unknown { because },
             }
         }
         let known = self.fingerprint(node, &to.release);
@@ -272,25 +258,6 @@ impl LiveHands {
         }
     }
 
-    pub(crate) async fn files_rewritten(
-        &self,
-        node: &NodeName,
-        config: &ConfigChange,
-    ) -> Answer<bool> {
-        let Some(transport) = self.transport(node) else {
-            return Answer::Failed(format!("there is no way to {node}"));
-        };
-        for file in &config.files {
-            match transport.read(Path::new(&file.path)).await {
-                Answer::Done(found) if found == file.content.as_bytes() => {}
-                Answer::Done(_) => return Answer::Done(false),
-                Answer::Failed(because) => return Answer::Failed(because),
-                Answer::Unknown(because) => return Answer::Unknown(because),
-            }
-        }
-        Answer::Done(true)
-    }
-
     async fn start(&self, node: &NodeName, at: usize) -> Outcome {
         let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node))
         else {
@@ -307,6 +274,7 @@ impl LiveHands {
         &self,
         node: &NodeName,
         call: &quorate_model::Call,
+        joins: bool,
         hop: &Hop,
         limit: Duration,
     ) -> Outcome {
@@ -316,8 +284,14 @@ impl LiveHands {
             };
         };
         let aside = data.with_extension(format!("before-restore-{}", self.plan().digest.short()));
-        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved.
-        let script = "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi";
+        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved. What
+        // it finds in their place is half a copy, or a member that may have joined: the latter is kept, others count on it.
+        let script = match joins {
+            true => "if [ ! -e \"$2\" ] && [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi",
+            false => {
+                "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi"
+            }
+        };
         let words = ["sh", "-c", script, "restore"].map(str::to_owned);
         let command = Command::new(
             words.into_iter().chain([data.display().to_string(), aside.display().to_string()]),
@@ -460,10 +434,6 @@ impl BackupRecord {
 
 fn plain(outcome: Outcome) -> Done {
     Done { outcome, also: Vec::new() }
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::new(hex::encode(Sha256::digest(bytes)))
 }
 
 fn record_path(file: &Path) -> std::path::PathBuf {

@@ -3,6 +3,7 @@
 mod act;
 mod call;
 mod done;
+mod files;
 mod live;
 mod looks;
 mod natives;

@@ -487,6 +487,12 @@ fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
         if was.member_id != is.member_id {
             differs.push(format!("{} is another member than it was", was.name));
         }
+        let file = |seen: &NodeObservation| {
+            seen.config_file.as_ref().map(|file| (file.path.clone(), file.sha256.clone()))
+        };
+        if file(was) != file(is) {
+            differs.push(format!("{} has another configuration file than it had", was.name));
+        }
     }
     if differs.is_empty() {
         return Ok(());
