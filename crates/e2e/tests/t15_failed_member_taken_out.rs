@@ -3,7 +3,7 @@
 //!
 //! Taking out and joining are done with the product's own tool here: what is asked of Quorate is what it permits then.
 
-use quorate_e2e::{Bed, QUICK, finish, until};
+use quorate_e2e::{Bed, QUICK, Squatter, finish, until};
 use quorate_model::RunState;
 use serde_json::Value;
 use std::{
@@ -24,6 +24,7 @@ fn with_a_failed_member(members: &str) -> (Bed, Vec<String>, Vec<String>) {
         waves.iter().filter_map(|wave| wave["node"].as_str().map(str::to_owned)).collect();
     let argv = bed.live_argv(&order[1]);
     let run = bed.spawn(&["apply", &file.display().to_string(), "--no-probe"]);
+    let mut squatter = None;
     for (at, node) in order.iter().take(2).enumerate() {
         quorate_e2e::until(
             Duration::from_secs(150),
@@ -31,13 +32,19 @@ fn with_a_failed_member(members: &str) -> (Bed, Vec<String>, Vec<String>) {
             || matches!(bed.runs().first().map(|run| run.state.clone()), Some(RunState::AwaitingApproval { step }) if step.as_str().contains(node.as_str())),
         );
         if at == 1 {
-            bed.fault(node, "damage-artifact", &["--release", "3.4.23"]);
+            squatter = Some(Squatter::waits_for(client_url(&argv)));
         }
         bed.quorate(&["run", "approve"]).expect(0);
     }
     finish(run).expect(4);
+    drop(squatter);
     assert_eq!(bed.live_pid(&order[1]), None, "the failed member is down");
     (bed, order, argv)
+}
+
+fn client_url(argv: &[String]) -> &str {
+    let url = argv.iter().find_map(|word| word.strip_prefix("--listen-client-urls="));
+    url.unwrap_or_else(|| panic!("it listens nowhere: {argv:?}"))
 }
 
 /// Removes the member from the cluster, and its node from the fleet file; gives the file as it was.
