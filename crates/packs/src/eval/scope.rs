@@ -18,10 +18,18 @@ use std::{
 /// The variables of a condition. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    vars: Arc<BTreeMap<String, Arc<Owned>>>,
+    nodes: Option<Variable>,
+    cluster: Option<Variable>,
+    from: Option<Variable>,
+    to: Option<Variable>,
+    /// Variables by any other name.
+    others: Arc<BTreeMap<String, Variable>>,
     names: Arc<Vec<NodeName>>,
     node: Option<usize>,
 }
+
+/// One variable.
+type Variable = Arc<Owned>;
 
 impl Scope {
     /// A scope over one look at a cluster.
@@ -79,29 +87,38 @@ impl Scope {
     }
 
     fn releases(mut self, from: Option<&Release>, to: Option<&Release>) -> Self {
-        for (name, release) in [("from", from), ("to", to)] {
-            match release {
-                Some(release) => self.set(name, values::text(release.to_string())),
-                None => drop(Arc::make_mut(&mut self.vars).remove(name)),
-            }
-        }
+        let text = |release: &Release| Arc::new(values::text(release.to_string()));
+        self.from = from.map(text);
+        self.to = to.map(text);
         self
     }
 
     fn set(&mut self, name: &str, value: Owned) {
-        Arc::make_mut(&mut self.vars).insert(name.to_owned(), Arc::new(value));
+        let value = Arc::new(value);
+        match name {
+            "nodes" => self.nodes = Some(value),
+            "cluster" => self.cluster = Some(value),
+            "from" => self.from = Some(value),
+            "to" => self.to = Some(value),
+            other => drop(Arc::make_mut(&mut self.others).insert(other.to_owned(), value)),
+        }
     }
 }
 
 impl VariableResolver for Scope {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        match (variable, self.node) {
+        let known = match (variable, self.node) {
             ("node", Some(index)) => {
-                let nodes = self.vars.get("nodes")?;
-                nodes.downcast_ref::<CelList<'_>>()?.inner().get(index).map(borrow)
+                let nodes = self.nodes.as_ref()?;
+                return nodes.downcast_ref::<CelList<'_>>()?.inner().get(index).map(borrow);
             }
-            _ => self.vars.get(variable).map(|value| borrow(value)),
-        }
+            ("nodes", _) => self.nodes.as_ref(),
+            ("cluster", _) => self.cluster.as_ref(),
+            ("from", _) => self.from.as_ref(),
+            ("to", _) => self.to.as_ref(),
+            _ => self.others.get(variable),
+        };
+        known.map(|value| borrow(value))
     }
 }
 
@@ -193,12 +210,9 @@ fn cluster_value(seen: &Observation) -> Owned {
     ] {
         fields.insert(values::key(name), value);
     }
-    let known: Facts = seen
-        .facts
-        .iter()
-        .filter(|(name, _)| !fields.contains_key(&values::key(name)))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    add_facts(&mut fields, &known);
+    // What observation itself counts goes before a fact of the same name.
+    for (name, value) in seen.facts.iter().filter(|(_, value)| !value.is_null()) {
+        fields.entry(values::key(name)).or_insert_with(|| values::from_json(value));
+    }
     values::map(fields)
 }

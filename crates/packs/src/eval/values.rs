@@ -1,5 +1,6 @@
 //! Plain JSON to values that CEL programs read. Nulls inside maps are left out, so that reading one is a missing key.
 
+use super::shared::Shared;
 use cel::common::{
     types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt},
     value::Val,
@@ -39,7 +40,7 @@ pub(super) fn list(values: Vec<Owned>) -> Owned {
 }
 
 pub(super) fn map(fields: Fields) -> Owned {
-    Box::new(CelMap::from(fields))
+    Box::new(Shared::new(CelMap::from(fields)))
 }
 
 /// Converts JSON; a null inside a map is left out.
