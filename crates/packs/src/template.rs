@@ -3,13 +3,20 @@
 use base64::Engine as _;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 pub use minijinja::{Value as TemplateValue, context};
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
 /// Fills in a template: `render("{{ endpoints.client }}/version", &context! { endpoints })`.
 pub fn render(template: &str, context: &TemplateValue) -> Result<String, String> {
     ENVIRONMENT.render_str(template, context.clone()).map_err(|error| explain(&error))
+}
+
+/// The names that a template looks up, as far as its text alone says; nothing when it takes in other templates.
+pub(crate) fn names(template: &minijinja::Template<'_, '_>) -> Option<HashSet<String>> {
+    let takes_in = |word| template.source().contains(word);
+    let alone = !["include", "import", "extends"].into_iter().any(takes_in);
+    alone.then(|| template.undeclared_variables(false))
 }
 
 /// Turns anything that serde can write into a value for templates.

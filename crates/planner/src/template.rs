@@ -50,8 +50,7 @@ impl<'a> Words<'a> {
         by_hand: &str,
         extra: Extra<'a>,
     ) -> Result<Call, Unrendered> {
-        let context = self.context(member, extra);
-        let fill = |text: &str| self.fill(what, member, text, &context);
+        let fill = |text: &str| self.fill(what, member, text, extra);
         let fill_map = |map: &BTreeMap<String, String>| {
             map.iter()
                 .map(|(k, v)| Ok((k.clone(), fill(v)?)))
@@ -97,46 +96,46 @@ impl<'a> Words<'a> {
         template: &str,
         extra: Extra<'a>,
     ) -> Result<String, Unrendered> {
-        self.fill(what, member, template, &self.context(member, extra))
+        self.fill(what, member, template, extra)
     }
 
     fn fill(
         &self,
         what: &str,
-        member: &Member<'_>,
+        member: &Member<'a>,
         template: &str,
-        context: &TemplateValue,
+        extra: Extra<'a>,
     ) -> Result<String, Unrendered> {
         if !template.contains('{') {
             return Ok(template.to_owned());
         }
-        self.pack.render(template, context).map_err(|because| Unrendered {
+        let context = self.context(member, template, extra);
+        self.pack.render(template, &context).map_err(|because| Unrendered {
             what: what.into(),
             node: member.name().clone(),
             because,
         })
     }
 
-    fn context(&self, member: &Member<'a>, extra: Extra<'a>) -> TemplateValue {
+    /// The words that this template can say. All of them for every template would take longer than the rest of a plan.
+    fn context(&self, member: &Member<'a>, template: &str, extra: Extra<'a>) -> TemplateValue {
         let mut words = Map::new();
-        words.insert("node".into(), self.node_words(member));
-        words.insert("endpoints".into(), json!(member.node.endpoints));
-        words.insert(
-            "facts".into(),
-            member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts)),
-        );
-        words.insert("vars".into(), json!(self.pack.vars_for(self.speaking)));
-        words.insert("cluster".into(), self.cluster_words());
-        words.insert("from".into(), json!(self.from));
-        words.insert("to".into(), json!(self.to));
-        words.insert("tls".into(), json!(self.cluster.tls));
-        words.insert("user".into(), json!(self.cluster.auth.as_ref().map(|auth| &auth.user)));
-        if let Some(target) = &extra.target {
-            words.insert("target".into(), self.node_words(target));
-        }
-        if let Some(file) = extra.file {
-            words.insert("file".into(), json!(file));
-        }
+        let mut set = |name: &str, word: &dyn Fn() -> Option<Value>| {
+            if self.pack.may_say(template, name) {
+                words.extend(word().map(|word| (name.to_owned(), word)));
+            }
+        };
+        set("node", &|| Some(self.node_words(member)));
+        set("endpoints", &|| Some(json!(member.node.endpoints)));
+        set("facts", &|| Some(member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts))));
+        set("vars", &|| Some(json!(self.pack.vars_for(self.speaking))));
+        set("cluster", &|| Some(self.cluster_words()));
+        set("from", &|| Some(json!(self.from)));
+        set("to", &|| Some(json!(self.to)));
+        set("tls", &|| Some(json!(self.cluster.tls)));
+        set("user", &|| Some(json!(self.cluster.auth.as_ref().map(|auth| &auth.user))));
+        set("target", &|| extra.target.as_ref().map(|target| self.node_words(target)));
+        set("file", &|| extra.file.map(|file| json!(file)));
         template_value(&Value::Object(words))
     }
 
