@@ -87,11 +87,11 @@ impl Pack {
             Err(_) => template::render(template, context),
         }
     }
-    /// Whether a template may look a name up: words that it cannot say need not be put together.
-    pub fn may_say(&self, template: &str, name: &str) -> bool {
-        let Some(known) = self.names.get(template) else { return true };
+    /// The names that a template of this pack looks up: other words need not be put together for it. Nothing when its
+    /// text alone does not say.
+    pub fn names_in(&self, template: &str) -> Option<&HashSet<String>> {
         let read = || template::names(&self.templates.get_template(template).ok()?);
-        known.get_or_init(read).as_ref().is_none_or(|names| names.contains(name))
+        self.names.get(template)?.get_or_init(read).as_ref()
     }
     /// The words that differ by release, for one release; the first entry that fits counts.
     pub fn vars_for(&self, release: &Release) -> BTreeMap<String, String> {
