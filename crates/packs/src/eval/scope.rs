@@ -1,6 +1,9 @@
 //! What a condition sees: `node`, `nodes`, `cluster`, `from`, `to`. Built once for an observation, cloned for nothing.
 
-use super::values::{self, Fields, Owned};
+use super::{
+    uses::{CLUSTER_FIELDS, NODE_FIELDS},
+    values::{self, Fields, Owned},
+};
 use crate::PackFile;
 use cel::{
     common::{
@@ -129,14 +132,14 @@ fn borrow<'b>(value: &'b Owned) -> CowVal<'b, 'b> {
 
 fn add_facts(fields: &mut Fields, facts: &Facts) {
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_null()) {
-        fields.insert(values::key(name), values::from_json(value));
+        fields.insert(values::key(name.clone()), values::from_json(value));
     }
 }
 
 fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_capacity(NODE_FIELDS.len() + seen.facts.len());
     add_facts(&mut fields, &seen.facts);
-    let mut set = |name: &str, value: Option<Owned>| {
+    let mut set = |name: &'static str, value: Option<Owned>| {
         if let Some(value) = value {
             fields.insert(values::key(name), value);
         }
@@ -144,7 +147,7 @@ fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
     set("name", Some(values::text(seen.name.as_str())));
     set("group", Some(values::text(seen.group.as_str())));
     set("reachable", Some(values::boolean(seen.reach == Reach::Reachable)));
-    set("role", Some(values::text(role_name(seen.role))));
+    set("role", Some(values::word(role_name(seen.role))));
     set("alarms", Some(values::list(seen.alarms.iter().map(values::text).collect())));
     set("release", seen.release.as_ref().map(|r| values::text(r.to_string())));
     set("disk_release", seen.disk_release.as_ref().map(|r| values::text(r.to_string())));
@@ -162,7 +165,7 @@ fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
     let settings = seen
         .settings
         .iter()
-        .map(|s| (values::key(&plain_setting(pack, &s.key)), values::text(&s.value)));
+        .map(|s| (values::key(plain_setting(pack, &s.key)), values::text(&s.value)));
     set("settings", Some(values::map(settings.collect())));
     values::map(fields)
 }
@@ -189,7 +192,7 @@ fn role_name(role: Role) -> &'static str {
 }
 
 fn cluster_value(seen: &Observation) -> Owned {
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_capacity(CLUSTER_FIELDS.len() + seen.facts.len());
     let voters = seen.nodes.iter().filter(|node| node.is_voter()).count();
     let healthy = seen.nodes.iter().filter(|node| node.is_voter() && node.is_healthy()).count();
     let count = |n: usize| values::number(u64::try_from(n).unwrap_or(u64::MAX));
@@ -212,7 +215,7 @@ fn cluster_value(seen: &Observation) -> Owned {
     }
     // What observation itself counts goes before a fact of the same name.
     for (name, value) in seen.facts.iter().filter(|(_, value)| !value.is_null()) {
-        fields.entry(values::key(name)).or_insert_with(|| values::from_json(value));
+        fields.entry(values::key(name.clone())).or_insert_with(|| values::from_json(value));
     }
     values::map(fields)
 }
