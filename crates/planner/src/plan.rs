@@ -10,7 +10,7 @@ use crate::{
     hop::{HopFault, HopPlan},
     members::{Member, Part, Standing, members},
     order::order,
-    path::{PathAnswer, PathHop, PathOutcome, PathRequest, path},
+    path::{PathAnswer, PathHop, PathOutcome, PathRequest, path, path_in},
     safety::{SafetyRequest, may_stop_in},
     satisfiable::{GateRequest, never_passing, overrides_without_gate},
     start::{Purpose, Start, stands_in_the_way, start},
@@ -78,11 +78,12 @@ fn begun_hop_is_open(
     request: &PlanRequest<'_>,
     members: &[Member<'_>],
     start: &Start,
+    scope: &Scope,
 ) -> Vec<NotNow> {
     let Some(safety) = request.pack.safety.as_ref().filter(|_| start.half_way.is_none()) else {
         return Vec::new();
     };
-    let scope = Scope::cluster(request.pack, request.observation, None, Some(&start.from));
+    let scope = scope.with_releases(None, Some(&start.from));
     let here = safety
         .hop_complete
         .iter()
@@ -131,7 +132,8 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
         };
         return Err(refusal([NotNow::Blocked(unseen)]));
     };
-    refuse_if_any(begun_hop_is_open(request, &members, &start))?;
+    let scope = Scope::cluster(request.pack, request.observation, None, None);
+    refuse_if_any(begun_hop_is_open(request, &members, &start, &scope))?;
     if start.half_way.is_none() && start.from == *request.to {
         let text = format!("every member of {} already runs {}", request.cluster.name, request.to);
         return Ok(Planned::NothingToDo { release: request.to.clone(), text });
@@ -146,8 +148,7 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     }
     // Without a quorum nothing can be asked of the cluster, and whatever a rule then misses is not the reason.
     refuse_if_any(serves_before_outage(&members).err().map(NotNow::Unsafe).into_iter().collect())?;
-    let route = route(request, &start)?;
-    let scope = Scope::cluster(request.pack, request.observation, None, None);
+    let route = route(request, &start, &scope)?;
     outage_allowed(request, &members, &route)?;
     if let Some((hop, _)) = route.hops.first() {
         let ground = Ground {
@@ -179,7 +180,11 @@ struct Route<'a> {
 }
 
 /// Finishes a hop that was left half done, then follows the path.
-fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refusal> {
+fn route<'a>(
+    request: &PlanRequest<'a>,
+    start: &Start,
+    scope: &Scope,
+) -> Result<Route<'a>, Refusal> {
     let mut hops = Vec::new();
     let mut from = &start.from;
     if let Some(half_way) = &start.half_way {
@@ -192,7 +197,7 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
             rewrite: request.cluster.policy.rewrite_config,
             ..PathRequest::on_paper(from, half_way)
         };
-        let answer = path(request.pack, &ask);
+        let answer = path_in(request.pack, &ask, Some(scope));
         if answer.outcome != PathOutcome::Path {
             let releases = vec![start.from.clone(), half_way.clone()];
             let mixed = NotNow::Blocked(Blocked::MixedReleases { releases });
@@ -208,7 +213,7 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
     }
     let mut refused = Vec::new();
     if from != request.to {
-        let answer = permitted_path(request, from)?;
+        let answer = permitted_path(request, from, scope)?;
         refused = answer.refused;
         hops.extend(answer.hops);
     }
@@ -217,7 +222,11 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
     Ok(Route { hops: with_artifacts.collect::<Result<_, _>>()?, refused })
 }
 
-fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswer, Refusal> {
+fn permitted_path(
+    request: &PlanRequest<'_>,
+    from: &Release,
+    scope: &Scope,
+) -> Result<PathAnswer, Refusal> {
     let at_hand: Vec<Release> =
         request.artifacts.iter().map(|artifact| artifact.release.clone()).collect();
     let ask = PathRequest {
@@ -226,11 +235,11 @@ fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswe
         rewrite: request.cluster.policy.rewrite_config,
         ..PathRequest::on_paper(from, request.to)
     };
-    let answer = path(request.pack, &ask);
+    let answer = path_in(request.pack, &ask, Some(scope));
     if answer.outcome == PathOutcome::Path {
         return Ok(answer);
     }
-    let all = path(request.pack, &PathRequest { available: None, ..ask });
+    let all = path_in(request.pack, &PathRequest { available: None, ..ask }, Some(scope));
     let missing = all.hops.iter().map(|hop| &hop.to).find(|to| !at_hand.contains(to));
     let blocked = match missing.filter(|_| all.outcome == PathOutcome::Path) {
         Some(release) => no_artifact(request, release),

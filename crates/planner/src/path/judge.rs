@@ -71,11 +71,13 @@ impl Judge {
         pack: &Pack,
         request: &PathRequest<'_>,
         facts: &Facts,
+        scope: Option<&Scope>,
         nodes: &[Release],
     ) -> Self {
-        let scope = match request.observation {
-            Some(seen) => Scope::cluster(pack, seen, None, None),
-            None => Scope::paper(facts, None, None),
+        let scope = match (request.observation, scope) {
+            (Some(_), Some(scope)) => scope.clone(),
+            (Some(seen), None) => Scope::cluster(pack, seen, None, None),
+            (None, _) => Scope::paper(facts, None, None),
         };
         let never = |release: &Release| {
             pack.known_issues

@@ -16,7 +16,7 @@ use graph::Graph;
 use quorate_model::{
     Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied, Severity,
 };
-use quorate_packs::Pack;
+use quorate_packs::{Pack, eval::Scope};
 use serde::{Deserialize, Serialize};
 
 /// Version of the answer's JSON.
@@ -102,6 +102,11 @@ pub struct PathHop {
 
 /// Finds the hops. Never fails: a request that leads nowhere gets a `blocked` answer with reasons.
 pub fn path(pack: &Pack, request: &PathRequest<'_>) -> PathAnswer {
+    path_in(pack, request, None)
+}
+
+/// The same with a scope over the request's observation that was already built, without releases.
+pub(crate) fn path_in(pack: &Pack, request: &PathRequest<'_>, scope: Option<&Scope>) -> PathAnswer {
     let mut answer = PathAnswer {
         schema: PATH_SCHEMA,
         pack: pack.pack.clone(),
@@ -122,7 +127,7 @@ pub fn path(pack: &Pack, request: &PathRequest<'_>) -> PathAnswer {
         return answer;
     }
     let facts = assumed_facts(pack, request, &mut answer.notes);
-    let graph = Graph::new(pack, request, &facts);
+    let graph = Graph::new(pack, request, &facts, scope);
     match search::search(&graph) {
         Some(chosen) => {
             answer.outcome = PathOutcome::Path;
