@@ -280,7 +280,7 @@ pub(crate) struct Carry {
     /// Take the cluster from a controller that still holds it; say why
     #[arg(long, value_name = "REASON")]
     pub(crate) break_lease: Option<String>,
-    /// Begin although a freeze window is open; say why
+    /// Begin although a freeze window is open, or no maintenance window holds the run; say why
     #[arg(long, value_name = "REASON")]
     pub(crate) override_freeze: Option<String>,
     /// Print lines although this is a terminal

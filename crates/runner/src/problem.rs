@@ -52,7 +52,7 @@ codes! {
     NO_ADOPTION "Q0015" Input "The cluster cannot be adopted",
     NOT_PROVED "Q0016" NotNow "The plan does not prove",
     NO_BACKUP "Q0017" RunFailed "A backup could not be taken, proved or put back",
-    FROZEN "Q0018" NotNow "A freeze window is open",
+    FROZEN "Q0018" NotNow "The calendar does not let a run begin now",
     NOISY "Q0019" NotNow "The client's baseline is too noisy",
     BAD_PACK "Q0020" Input "A pack is wrong",
     NOT_STAGED "Q0021" RunFailed "An artifact could not be staged",

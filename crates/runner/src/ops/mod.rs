@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod artifacts;
 pub mod backup;
+pub mod calendar;
 pub mod lab;
 pub mod plan;
 pub mod rollback;

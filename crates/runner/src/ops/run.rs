@@ -1,14 +1,12 @@
 //! Carrying a plan out: prepare, apply, resume, and what other terminals may say to a run.
 
-use super::{plan::prove, see::observe};
+use super::{calendar::may_begin, plan::prove, see::observe};
 use crate::{
     clock::Clock,
     drive::{Driver, Ending, Hands, LEASE_TTL},
     hands::{LiveHands, LiveParts},
     journal::Journal,
-    problem::{
-        ABORTED, FROZEN, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN,
-    },
+    problem::{ABORTED, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
     setup::{Setup, holder},
     watch::ClientWatch,
 };
@@ -35,7 +33,7 @@ pub struct CarryOptions {
     pub no_probe: bool,
     /// Take the cluster from a controller that still holds it, and why.
     pub break_lease: Option<String>,
-    /// Begin although a freeze window is open, and why.
+    /// Begin although the calendar does not let a run begin, and why.
     pub override_freeze: Option<String>,
 }
 
@@ -91,7 +89,7 @@ pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<
     prove(&plan)?;
     let cluster = setup.cluster(plan.cluster.as_str())?.clone();
     let now = Timestamp::now();
-    let mut notes = not_frozen(&plan, options, now)?;
+    let mut notes = may_begin(&plan, options, now)?;
     let seen = observe(setup, &cluster).await?;
     not_stale(&plan, &seen)?;
     setup.store.save_plan(&plan)?;
@@ -402,25 +400,6 @@ fn take_lease(
         LEASE_TTL,
         break_held,
     )?)
-}
-
-/// Whether the policy lets a run begin now; notes for its journal when a person has set a freeze window aside.
-pub fn not_frozen(
-    plan: &Plan,
-    options: &CarryOptions,
-    now: Timestamp,
-) -> Result<Vec<String>, Problem> {
-    match (quorate_inventory::freeze::frozen(&plan.policy, now), &options.override_freeze) {
-        (None, _) => Ok(Vec::new()),
-        (Some(frozen), Some(reason)) => {
-            Ok(vec![format!("begun although freeze window `{}` is open: {reason}", frozen.window)])
-        }
-        (Some(frozen), None) => Err(Problem::new(
-            FROZEN,
-            format!("freeze window `{}` is open until {}", frozen.window, frozen.until),
-        )
-        .hint("wait until it closes, or say why it must be now with `--override-freeze REASON`")),
-    }
 }
 
 /// The world must still be what the plan was made from, as far as the plan builds on it.
