@@ -239,6 +239,7 @@ impl Bed {
                     | &"detect"
                     | &"backup"
                     | &"restore"
+                    | &"rejoin"
             )
         ) {
             command.arg("--artifacts").arg(artifacts());

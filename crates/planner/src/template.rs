@@ -38,6 +38,8 @@ pub(crate) struct Words<'a> {
 pub(crate) struct Extra<'a> {
     pub(crate) target: Option<Member<'a>>,
     pub(crate) file: Option<&'a str>,
+    /// A member that was taken out, as the cluster listed it then.
+    pub(crate) member: Option<&'a Facts>,
 }
 
 impl<'a> Words<'a> {
@@ -86,7 +88,8 @@ impl<'a> Words<'a> {
         };
         // A person types a path; the state folder is where it is by default.
         let by_hand = fill(by_hand)?.replace("{state}", ".quorate");
-        Ok(Call { name: what.into(), node: member.name().clone(), call, by_hand })
+        let (name, node) = (what.into(), member.name().clone());
+        Ok(Call { name, node, call, by_hand, retry_on: Vec::new() })
     }
 
     /// Fills in a text for people.
@@ -136,6 +139,9 @@ impl<'a> Words<'a> {
         }
         if let Some(file) = extra.file {
             words.insert("file".into(), json!(file));
+        }
+        if let Some(member) = extra.member {
+            words.insert("ejected".into(), json!(member));
         }
         template_value(&Value::Object(words))
     }

@@ -60,6 +60,7 @@ codes! {
     FILE "Q0023" Input "A file cannot be read or written",
     ABORTED "Q0024" RunFailed "A run was aborted",
     PAUSED "Q0025" NotNow "A run is paused",
+    NO_NODE "Q0026" Input "No such node, or it is not out",
     BUG "Q0070" Bug "A bug in Quorate",
 }
 

@@ -82,6 +82,16 @@ impl NodeSettings {
         result
     }
 
+    /// The configuration with these settings, each said where the member says it now, else where it would be added.
+    pub(crate) fn with(&self, settings: &BTreeMap<String, String>) -> Rewritten {
+        self.rewritten(settings.iter().map(|(key, value)| Edit {
+            place: self.places(key).into_iter().find(|place| place.stays),
+            key: key.clone(),
+            remove: true,
+            set: BTreeMap::from([(key.clone(), value.clone())]),
+        }))
+    }
+
     /// Takes the rewrite for given: later hops start from it.
     pub(super) fn accept(&mut self, rewritten: Rewritten) {
         if let Some(service) = rewritten.change.service {

@@ -38,7 +38,7 @@ impl Place {
 }
 
 impl NodeSettings {
-    pub(super) fn new(pack: &Pack, member: &Member<'_>) -> Self {
+    pub(crate) fn new(pack: &Pack, member: &Member<'_>) -> Self {
         let fact = |name: &str| {
             let value = member.seen?.facts.get(name)?.as_str()?;
             Some(value.to_owned())

@@ -200,7 +200,7 @@ fn restore(
 ) -> Result<Step, Unrendered> {
     let (name, backup) = (member.name(), &chosen.copy.backup);
     let path = format!("{{state}}/{}", backup.file);
-    let extra = Extra { target: None, file: Some(&path) };
+    let extra = Extra { file: Some(&path), ..Extra::default() };
     let what = format!("{}-restore", chosen.recipe.kind);
     let recipe = chosen.recipe;
     let call = plan.words.call(&what, member, &recipe.restore, &recipe.restore_by_hand, extra)?;

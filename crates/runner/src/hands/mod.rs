@@ -4,6 +4,7 @@ mod act;
 mod call;
 mod done;
 mod live;
+mod member;
 mod natives;
 
 pub(crate) use act::BackupRecord;

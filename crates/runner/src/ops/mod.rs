@@ -5,6 +5,7 @@ pub mod artifacts;
 pub mod backup;
 pub mod calendar;
 pub mod lab;
+pub mod membership;
 pub mod plan;
 pub mod rollback;
 pub mod run;

@@ -24,10 +24,12 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
     }
     let backups = backups(setup, run, &plan)?;
     // Back to the settings of before this run, not to those that it left.
-    let before = match setup.declared(plan.cluster.as_str()) {
+    let mut before = match setup.declared(plan.cluster.as_str()) {
         Some(declared) => setup.rewrites.before(declared, &plan.digest)?,
         None => cluster.clone(),
     };
+    // A node that was taken out since has no way back in this.
+    before.nodes.retain(|node| cluster.nodes.iter().any(|own| own.name == node.name));
     let request = RollbackRequest {
         plan: &plan,
         cluster: &before,

@@ -13,8 +13,9 @@ use crate::{
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
-    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan,
-    PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
+    Action, ClientFigures, Cluster, Hold, Lease, NodeName, NodeObservation, Observation, Outcome,
+    Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step,
+    StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
@@ -58,7 +59,7 @@ pub async fn prepare(
     mut told: impl FnMut(&Step, &Outcome),
 ) -> Result<(), Problem> {
     prove(plan)?;
-    let cluster = setup.cluster(plan.cluster.as_str())?;
+    let cluster = &setup.cluster_of(plan)?;
     let hands = hands(setup, cluster, Arc::new(plan.clone()))?;
     let stages: Vec<&Step> = steps(plan).filter(|step| step.role == StepRole::Stage).collect();
     let hands = &hands;
@@ -87,7 +88,7 @@ pub async fn prepare(
 /// Begins a run of a plan.
 pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<Carried, Problem> {
     prove(&plan)?;
-    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let cluster = setup.cluster_of(&plan)?;
     let now = Timestamp::now();
     let mut notes = may_begin(&plan, options, now)?;
     let seen = observe(setup, &cluster).await?;
@@ -119,7 +120,7 @@ pub async fn resume(
 ) -> Result<Carried, Problem> {
     let header = header(setup, run)?;
     let plan = setup.store.plan(header.plan.as_str())?;
-    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let cluster = setup.cluster_of(&plan)?;
     let journal = setup.store.journal(run, Seq(0))?;
     let mut engine = Engine::replay(Arc::new(plan.clone()), &journal, Timestamp::now())
         .map_err(|error| Problem::new(NO_RUN, format!("run {run} cannot be resumed: {error}")))?;
@@ -199,8 +200,11 @@ async fn carry(
     }
     // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
     let unwatched = options.no_probe || plan.kind == PlanKind::RollbackRestore;
-    let watch =
-        if unwatched { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
+    let watch = if unwatched {
+        None
+    } else {
+        Some(ClientWatch::start(setup, &clients(cluster, &plan), lowest(&plan))?)
+    };
     let store = setup.store.clone();
     let given = plan.clone();
     let work = tokio::spawn(async move {
@@ -278,6 +282,19 @@ fn joined(earlier: ClientFigures, later: &ClientFigures) -> ClientFigures {
     }
 }
 
+/// The cluster as clients have it: a member that is to be taken out because it is down, or that is on its way back, is not in
+/// the list that they get.
+fn clients(cluster: &Cluster, plan: &Plan) -> Cluster {
+    let well = |name: &NodeName| {
+        plan.observed.nodes.iter().any(|seen| seen.name == *name && seen.is_healthy())
+    };
+    let mut clients = cluster.clone();
+    if let Some(own) = plan.changed_member().filter(|own| !well(own)) {
+        clients.nodes.retain(|node| node.name != *own);
+    }
+    clients
+}
+
 /// The lowest release that members run, which clients must speak to.
 fn lowest(plan: &Plan) -> &Release {
     plan.observed.nodes.iter().filter_map(|node| node.release.as_ref()).min().unwrap_or(&plan.from)
@@ -314,6 +331,7 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
         transports: setup.ways(cluster),
         cache: setup.cache.clone(),
         state_dir: setup.state_dir.clone(),
+        store: setup.store.clone(),
     }))
 }
 
