@@ -20,13 +20,10 @@ use quorate_planner::{
     eject, explain, rejoin,
 };
 use serde_json::{Value, json};
-use std::sync::LazyLock;
 use support::{World, artifact, now, release, world};
 
-static PACKS: LazyLock<Packs> = LazyLock::new(Packs::builtin);
-
 fn etcd() -> &'static Pack {
-    PACKS.get(&"etcd".into()).unwrap()
+    Packs::builtin().get(&"etcd".into()).unwrap()
 }
 
 fn member(name: &str) -> Value {

@@ -47,51 +47,22 @@ impl<'p> Watch<'p> for Membership<'p> {
         }
         self.changed = Some(node);
         let Some(member) = world.member(node) else { return };
-        match &at.step.action {
+        self.listed |= matches!(at.step.action, Action::List { .. });
+        let found = match &at.step.action {
             Action::Membership { change, call, .. } => {
+                let mut found = unproved(at.plan.kind, *change, member, world);
                 let speaks = world.member(&call.node).is_some_and(|m| m.voter && m.serves());
                 if call.node == *node || !speaks {
-                    broken(
-                        Invariant::S1,
-                        format!("is said through {}, which is no other healthy voter", call.node),
-                    );
+                    let text =
+                        format!("is said through {}, which is no other healthy voter", call.node);
+                    found.push((Invariant::S1, text));
                 }
-                for (invariant, text) in unproved(at.plan.kind, *change, member, world) {
-                    broken(invariant, text);
-                }
+                found
             }
-            Action::SetAside { .. } => {
-                if member.voter || member.serves() {
-                    broken(
-                        Invariant::S10,
-                        format!("moves the data of {node} aside while it is a member"),
-                    );
-                }
-            }
-            Action::Start { .. } => {
-                if !member.joined {
-                    broken(
-                        Invariant::S4,
-                        format!("{node} is started before the cluster was told of it"),
-                    );
-                }
-            }
-            Action::List { out, .. } => {
-                self.listed = true;
-                let well = member.voter && member.life == Life::Up;
-                match out {
-                    Some(_) if member.life != Life::Out => broken(
-                        Invariant::S4,
-                        format!("clients lose {node} before it has left the cluster"),
-                    ),
-                    None if !well => broken(
-                        Invariant::S4,
-                        format!("clients get {node} before it was seen back with its vote"),
-                    ),
-                    _ => {}
-                }
-            }
-            _ => {}
+            other => too_early(other, member).into_iter().collect(),
+        };
+        for (invariant, text) in found {
+            broken(invariant, text);
         }
     }
 
@@ -124,6 +95,28 @@ impl<'p> Watch<'p> for Membership<'p> {
                 format!("who joins runs {}, which is not the lowest release that runs", hop.to),
             );
         }
+    }
+}
+
+/// What a step does to the member before it may.
+fn too_early(action: &Action, member: &Member<'_>) -> Option<(Invariant, String)> {
+    let node = member.name;
+    let back = member.voter && member.life == Life::Up;
+    match action {
+        Action::SetAside { .. } if member.voter || member.serves() => {
+            Some((Invariant::S10, format!("moves the data of {node} aside while it is a member")))
+        }
+        Action::Start { .. } if !member.joined => {
+            Some((Invariant::S4, format!("{node} is started before the cluster was told of it")))
+        }
+        Action::List { out: Some(_), .. } if member.life != Life::Out => {
+            Some((Invariant::S4, format!("clients lose {node} before it has left the cluster")))
+        }
+        Action::List { out: None, .. } if !back => Some((
+            Invariant::S4,
+            format!("clients get {node} before it was seen back with its vote"),
+        )),
+        _ => None,
     }
 }
 
