@@ -161,6 +161,7 @@ fn t15_a_leader_that_serves_hands_over_before_it_goes_and_clients_lose_nothing()
     assert_eq!(begun, ["handover", "stop", "leave", "list"]);
     assert_eq!(bed.report()["client"]["writes_lost"], 0);
     assert!(!listed(&bed, other).contains(leader));
+    bed.quorate(&["rollback"]).expect(3).says(&["no release was left", "quorate rejoin"]);
     bed.quorate(&["rejoin", bed.name(), leader, "--yes"]).expect(0);
     assert_eq!(bed.releases(), vec![Some("3.5.16".to_owned()); 3]);
     assert_eq!(bed.report()["client"]["writes_lost"], 0);

@@ -13,7 +13,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    ArtifactRef, ArtifactSource, Cluster, Ejection, Facts, MemberChange, NodeName, NotNow,
+    ArtifactRef, ArtifactSource, Blocked, Cluster, Ejection, Facts, MemberChange, NodeName, NotNow,
     Observation, Plan, PlanKind, Refusal, Step, Unsafe,
 };
 use quorate_packs::{Pack, Recipe};
@@ -108,6 +108,11 @@ fn may_leave(ground: &Ground<'_>) -> Result<(), Refusal> {
     }
     if own.standing() != Standing::Up {
         return Ok(());
+    }
+    if own.node.service.is_none() {
+        let because =
+            "it serves, and the fleet file does not say how its service is stopped".to_owned();
+        return Err(refusal([NotNow::Blocked(Blocked::CannotAct { node, because })]));
     }
     let asked = SafetyRequest {
         pack: ground.asked.pack,

@@ -16,6 +16,8 @@ use quorate_planner::{EjectRequest, Planned, RejoinRequest};
 
 /// The finding of a declared server that the cluster does not list.
 const NOT_A_MEMBER: &str = "not-a-member";
+/// The finding of one that was taken out.
+const EJECTED: &str = "ejected";
 
 /// Plans taking a node out.
 pub async fn eject(
@@ -120,7 +122,7 @@ pub fn mark(ejected: &[Ejected], seen: &mut Observation) {
             0,
             Finding {
                 severity: Severity::Warning,
-                code: "ejected".into(),
+                code: EJECTED.into(),
                 text: format!(
                     "{name} was taken out of {cluster} at {at} by {}: {}",
                     out.ejection.by, out.ejection.reason
@@ -128,5 +130,70 @@ pub fn mark(ejected: &[Ejected], seen: &mut Observation) {
                 hint: Some(format!("bring it back with `quorate rejoin {cluster} {name}`")),
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::{Digest, Ejection, Facts, NodeObservation};
+
+    fn look(finding: &str) -> Observation {
+        let mut node = NodeObservation::unseen("a-2".into(), "server".into(), "it is off");
+        node.findings.push(Finding {
+            severity: Severity::Error,
+            code: finding.into(),
+            text: String::new(),
+            hint: None,
+        });
+        Observation {
+            cluster: "a".into(),
+            pack: "etcd".into(),
+            taken_at: Timestamp::UNIX_EPOCH,
+            nodes: vec![node],
+            facts: Facts::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn out(cluster: &str) -> Ejected {
+        Ejected {
+            cluster: cluster.into(),
+            node: "a-2".into(),
+            at: Timestamp::UNIX_EPOCH,
+            plan: Digest::new("d"),
+            ejection: Ejection {
+                by: "anna".into(),
+                reason: "its disk died".into(),
+                member: Facts::new(),
+            },
+        }
+    }
+
+    fn codes(seen: &Observation) -> Vec<&str> {
+        seen.nodes[0].findings.iter().map(|finding| finding.code.as_str()).collect()
+    }
+
+    #[test]
+    fn a_look_says_who_is_out_in_the_place_of_not_a_member_and_gives_it_no_vote() {
+        let mut seen = look("not-a-member");
+        mark(&[out("a")], &mut seen);
+        assert_eq!((codes(&seen), seen.nodes[0].voter), (vec!["ejected"], Some(false)));
+        let said = &seen.nodes[0].findings[0];
+        assert_eq!(
+            said.text,
+            "a-2 was taken out of a at 1970-01-01 00:00:00 UTC by anna: its disk died"
+        );
+        assert!(said.hint.as_ref().unwrap().contains("quorate rejoin a a-2"));
+    }
+
+    #[test]
+    fn one_that_the_cluster_lists_again_keeps_its_vote_and_other_clusters_are_left_alone() {
+        let mut seen = look("unanswered");
+        mark(&[out("a")], &mut seen);
+        assert_eq!((codes(&seen), seen.nodes[0].voter), (vec!["ejected", "unanswered"], None));
+        let mut seen = look("not-a-member");
+        mark(&[out("b")], &mut seen);
+        assert_eq!(codes(&seen), ["not-a-member"]);
     }
 }
