@@ -6,8 +6,10 @@
 pub mod ask;
 
 mod look;
+mod squat;
 
 pub use look::{QUICK, files};
+pub use squat::Squatter;
 
 use serde_json::Value;
 use std::{

@@ -32,9 +32,9 @@ pub use observation::{
     Severity,
 };
 pub use plan::{
-    Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door, Edge,
-    FileRewrite, Gate, Hop, HopKind, MemberChange, ObservationRef, PLAN_SCHEMA, Plan, PlanKind,
-    Risk, RuleApplied, RuleVerdict, Step, StepRole, Undo, Wave,
+    ARTIFACT_WHOLE, Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door,
+    Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, MemberChange, ObservationRef, PLAN_SCHEMA,
+    Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step, StepRole, Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

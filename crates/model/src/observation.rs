@@ -6,7 +6,7 @@ use crate::{ClusterName, Digest, GroupName, NodeName, PackName, Release};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Facts that only the product's pack understands, by name. Conditions read them.
 pub type Facts = BTreeMap<String, serde_json::Value>;
@@ -37,6 +37,10 @@ pub struct NodeObservation {
     pub group: GroupName,
     /// Whether anything answered.
     pub reach: Reach,
+    /// How long after the look began it had said how it is: what is costly to ask comes later and is not in it. A
+    /// measure of the look, not of the node, so it is neither kept nor part of a digest.
+    #[serde(skip)]
+    pub answered_after: Option<Duration>,
     /// The process, seen on its host.
     pub process: Option<ProcessSeen>,
     /// The release that runs, as the member itself says.
@@ -84,6 +88,7 @@ impl NodeObservation {
             name,
             group,
             reach: Reach::Unreachable(because.into()),
+            answered_after: None,
             process: None,
             release: None,
             disk_release: None,

@@ -230,6 +230,13 @@ pub struct Wave {
     pub steps: Vec<Step>,
 }
 
+/// Name of the gate that a started member must pass; overrides use it.
+pub const REJOIN_GATE: &str = "rejoin";
+/// Name of the condition that the safety oracle answers, not an expression: with the member gone a quorum remains.
+pub const MAY_STOP: &str = "may-stop";
+/// Name of the condition that the host answers: the staged files are those of the plan.
+pub const ARTIFACT_WHOLE: &str = "artifact-whole";
+
 /// The unit of journal and retry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {

@@ -63,13 +63,14 @@ pub(crate) struct NodeSeen {
 impl NodeLook<'_> {
     /// Looks.
     pub(crate) async fn look(&self, mut memory: NodeMemory) -> NodeSeen {
+        let began = Instant::now();
         let mut seen = NodeObservation::unseen(
             self.node.name.clone(),
             self.node.group.clone(),
             "nothing was asked",
         );
         self.look_at_host(&mut memory, &mut seen).await;
-        self.ask_product(&mut memory, &mut seen).await;
+        self.ask_product(&mut memory, &mut seen, began).await;
         NodeSeen { seen, memory }
     }
 
@@ -183,6 +184,10 @@ impl NodeLook<'_> {
         {
             return release.clone();
         }
+        // A gate asks what runs, never what a restart would run: no program is started for its looks.
+        if !self.depth.is_full() {
+            return None;
+        }
         let binary = binary.to_string_lossy().into_owned();
         let words = std::iter::once(binary).chain(self.pack.scheme.version_args.iter().cloned());
         let output = self.transport.run(&Command::new(words), VERSION_LIMIT).await.done()?;
@@ -191,9 +196,14 @@ impl NodeLook<'_> {
         release
     }
 
-    async fn ask_product(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
-        let began = Instant::now();
-        let mut early = self.ask_early(memory).await;
+    async fn ask_product(
+        &self,
+        memory: &mut NodeMemory,
+        seen: &mut NodeObservation,
+        began: Instant,
+    ) {
+        let mut early = self.ask_early(memory, began).await;
+        let mut answered_after = None;
         let mut reach = Err("the pack asks nothing of a node".to_owned());
         for probe in self.detect.node.iter().filter(|probe| self.depth.asks(probe)) {
             let release = seen.release.clone().or_else(|| memory.release.clone());
@@ -206,11 +216,17 @@ impl NodeLook<'_> {
                     seen.facts.insert("look_cut_short".into(), json!(probe.id));
                     break;
                 }
-                None => self.ask(probe, release.as_ref(), &seen.facts, memory).await,
+                None => {
+                    let answer = self.ask(probe, release.as_ref(), &seen.facts, memory).await;
+                    timed(answer, began)
+                }
             };
             match answer {
                 Ok(answer) => {
                     reach = Ok(());
+                    if !probe.costly {
+                        answered_after = Some(answer.after.max(answered_after.unwrap_or_default()));
+                    }
                     self.take_facts(probe, &answer, seen);
                 }
                 Err(no) if probe.optional => seen.findings.extend(self.unanswered(probe, &no)),
@@ -227,6 +243,7 @@ impl NodeLook<'_> {
                 }
             }
         }
+        seen.answered_after = answered_after;
         seen.reach = match reach {
             Ok(()) => Reach::Reachable,
             Err(because) => Reach::Unreachable(because),
@@ -238,7 +255,11 @@ impl NodeLook<'_> {
 
     /// Asks everything at once that waits for no other answer, in the words of the release of the last look. Without a
     /// last look nothing: the words are not known yet.
-    async fn ask_early(&self, memory: &NodeMemory) -> BTreeMap<&str, Result<Answered, NoAnswer>> {
+    async fn ask_early(
+        &self,
+        memory: &NodeMemory,
+        began: Instant,
+    ) -> BTreeMap<&str, Result<Answered, NoAnswer>> {
         let Some(release) = &memory.release else { return BTreeMap::new() };
         let none = Facts::new();
         let alone = |probe: &&Probe| {
@@ -247,7 +268,8 @@ impl NodeLook<'_> {
                 && self.wanted(probe, Some(release), &none)
         };
         let asked = self.detect.node.iter().filter(alone).map(async |probe| {
-            (probe.id.as_str(), self.ask(probe, Some(release), &none, memory).await)
+            let answer = self.ask(probe, Some(release), &none, memory).await;
+            (probe.id.as_str(), timed(answer, began))
         });
         join_all(asked).await.into_iter().collect()
     }
@@ -352,6 +374,10 @@ impl NodeLook<'_> {
         let facts = facts_of(self.pack, probe, answer, &seen.facts, self.known);
         seen.facts.extend(facts);
     }
+}
+
+fn timed(answer: Result<Answered, NoAnswer>, began: Instant) -> Result<Answered, NoAnswer> {
+    answer.map(|answer| Answered { after: began.elapsed(), ..answer })
 }
 
 /// Facts from an answer. An answer with a status that was not expected gives none.

@@ -112,6 +112,12 @@ impl<'a> List<'a> {
                 self.add(&["http".into(), "url".into()], url, Kind::Template);
                 self.option(&["http".into(), "body".into()], body.as_deref(), Kind::Template);
             }
+            CallTemplate::Grpc { url, method: _, request, answer: _ } => {
+                self.add(&["grpc".into(), "url".into()], url, Kind::Template);
+                for (i, value) in request.iter().enumerate() {
+                    self.add(&["grpc".into(), "request".into(), i.into()], value, Kind::Template);
+                }
+            }
             CallTemplate::Command { argv, env } => {
                 for (i, word) in argv.iter().enumerate() {
                     self.add(&["command".into(), "argv".into(), i.into()], word, Kind::Template);

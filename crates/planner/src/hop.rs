@@ -19,8 +19,6 @@ use quorate_model::{
 use quorate_packs::{NamedCondition, Pack, Recipe, Safety, eval::Scope};
 use std::{collections::BTreeMap, time::Duration};
 
-/// The name of the gate that a started member must pass; overrides use it.
-pub(crate) const REJOIN_GATE: &str = "rejoin";
 /// Looking at a cluster that should be well already: a minute outlasts an election and a slow answer.
 const PRECHECK_LIMIT: Duration = Duration::from_secs(60);
 /// Ten minutes: a few hundred megabytes over a slow line.

@@ -12,7 +12,7 @@ use crate::{
     order::order,
     path::{PathAnswer, PathHop, PathOutcome, PathRequest, path},
     safety::{SafetyRequest, may_stop_in},
-    satisfiable::{GateRequest, never_passing},
+    satisfiable::{GateRequest, never_passing, overrides_without_gate},
     start::{Purpose, Start, stands_in_the_way, start},
     template::Words,
 };
@@ -144,6 +144,8 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
         };
         return Err(refusal([NotNow::Blocked(unseen)]));
     }
+    // Without a quorum nothing can be asked of the cluster, and whatever a rule then misses is not the reason.
+    refuse_if_any(serves_before_outage(&members).err().map(NotNow::Unsafe).into_iter().collect())?;
     let route = route(request, &start)?;
     let scope = Scope::cluster(request.pack, request.observation, None, None);
     outage_allowed(request, &members, &route)?;
@@ -159,6 +161,7 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     let crossings = cross_configuration(request, &members, &route, &scope)?;
     let hops = build_hops(request, &members, &route, &scope, &crossings)
         .map_err(|fault| cannot_build(&fault))?;
+    refuse_if_any(overrides_without_gate(&request.cluster.policy, &hops, request.now))?;
     let findings = crossings.into_iter().flat_map(|crossing| crossing.findings).collect();
     let draft = Draft { kind: PlanKind::Upgrade, from: start.from, to: request.to.clone(), hops };
     let mut plan = assemble(request.cluster, request.pack, request.observation, draft);

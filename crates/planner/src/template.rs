@@ -78,11 +78,11 @@ impl<'a> Words<'a> {
                 action: action.clone(),
                 args: fill_map(args)?.into_iter().map(|(k, v)| (k, Value::String(v))).collect(),
             },
-            CallTemplate::File { .. } => {
+            CallTemplate::File { .. } | CallTemplate::Grpc { .. } => {
                 return Err(Unrendered {
                     what: what.into(),
                     node: member.name().clone(),
-                    because: "a file is read, it does nothing".into(),
+                    because: "files and gRPC questions are for looks, they do nothing".into(),
                 });
             }
         };

@@ -13,8 +13,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    ArtifactRef, ArtifactSource, Blocked, Cluster, Ejection, Facts, MemberChange, NodeName, NotNow,
-    Observation, Plan, PlanKind, Refusal, Step, Unsafe,
+    ArtifactRef, ArtifactSource, Blocked, Cluster, Ejection, Facts, MAY_STOP, MemberChange,
+    NodeName, NotNow, Observation, Plan, PlanKind, Refusal, Step, Unsafe,
 };
 use quorate_packs::{Pack, Recipe};
 
@@ -160,7 +160,7 @@ fn steps(
         stop.precheck = ground.still_well(true);
         if up {
             let text = format!("with {name} gone a quorum of healthy voters remains");
-            stop.precheck.push(seen_on_host("may-stop", text));
+            stop.precheck.push(seen_on_host(MAY_STOP, text));
         }
         steps.push(stop);
     }

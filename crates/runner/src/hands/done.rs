@@ -23,7 +23,11 @@ impl LiveHands {
             Action::Stage { node, artifact } => {
                 match (self.paths(node, at), self.transport(node)) {
                     (Some(paths), Some(transport)) => {
-                        swap::staged(transport.as_ref(), &paths, artifact).await
+                        swap::staged(transport.as_ref(), &paths, artifact).await.map(|held| {
+                            let print = held.as_ref().and_then(|held| held.fingerprint.clone());
+                            self.keep_fingerprint(node, &artifact.release, print);
+                            held.is_some()
+                        })
                     }
                     _ => Answer::Failed(format!(
                         "{node} has no service whose binary could be staged"
@@ -91,6 +95,12 @@ impl LiveHands {
         else {
             return Answer::Failed(format!("{node} has no service that could be stopped"));
         };
+        // Who answered a moment ago as the old release was not stopped, and needs no second look.
+        if self.plan().kind.moves_releases()
+            && self.just_ran(node).is_some_and(|(release, replaced)| release != hop.to && !replaced)
+        {
+            return Answer::Done(false);
+        }
         match service::state(transport.as_ref(), &spec).await {
             Answer::Done(ServiceState::Stopped) => Answer::Done(true),
             // Where nobody moves to another release only a member that is really down is past its stop.

@@ -4,6 +4,7 @@ mod act;
 mod call;
 mod done;
 mod live;
+mod looks;
 mod member;
 mod natives;
 

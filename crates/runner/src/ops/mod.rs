@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod lab;
 pub mod membership;
 pub mod plan;
+pub mod release;
 pub mod rollback;
 pub mod run;
 pub mod see;

@@ -3,13 +3,14 @@
 use super::{calendar::may_begin, plan::prove, see::observe};
 use crate::{
     clock::Clock,
-    drive::{Driver, Ending, Hands, LEASE_TTL},
+    drive::{Client, ClientNow, Driver, Ending, Hands, LEASE_TTL},
     hands::{LiveHands, LiveParts},
     journal::Journal,
     problem::{ABORTED, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
     setup::{Setup, holder},
     watch::ClientWatch,
 };
+use async_trait::async_trait;
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
@@ -19,7 +20,7 @@ use quorate_model::{
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Code of the hold of a run whose baseline was too noisy to judge it by.
@@ -214,7 +215,7 @@ async fn carry(
             journal.append(clock.now(), std::slice::from_ref(&baseline))?;
         }
         if let Some(hold) = too_noisy(&store.journal(journal.run(), Seq(0))?, &given) {
-            let account = account(watch, &store.journal(journal.run(), Seq(0))?).await;
+            let account = account(watch, &*store, journal.run()).await;
             journal.append(clock.now(), &[RunEvent::Halted { hold: hold.clone() }])?;
             journal.close(clock.now(), &account)?;
             return Ok(Ending::Over(RunEnd::Halted { hold }));
@@ -226,7 +227,13 @@ async fn carry(
             }
             None => unbounded_channel().1,
         };
+        let desk = Arc::new(ClientDesk {
+            watch: Mutex::new(watch),
+            store: store.clone(),
+            run: journal.run().clone(),
+        });
         let driver = Driver {
+            view: Some(desk.clone()),
             engine,
             journal,
             store: store.clone(),
@@ -236,7 +243,8 @@ async fn carry(
             person: person_receiver,
         };
         let (ending, mut journal) = driver.drive().await?;
-        let account = account(watch, &store.journal(journal.run(), Seq(0))?).await;
+        // A run that ended before its last step has a client, too.
+        let account = desk.account().await;
         match journal.close(clock.now(), &account) {
             // Another controller holds the cluster: the journal is its own now.
             Ok(()) | Err(StoreError::Fenced { .. }) => {}
@@ -248,14 +256,42 @@ async fn carry(
     Ok(Carried { run, plan, events, person, work })
 }
 
+/// The client of a run, until it has given its account.
+struct ClientDesk {
+    watch: Mutex<Option<ClientWatch>>,
+    store: Arc<dyn Store>,
+    run: RunId,
+}
+
+impl ClientDesk {
+    fn open(&self) -> MutexGuard<'_, Option<ClientWatch>> {
+        // Held for a line, never across a wait: whoever panicked left the client as it was.
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Client for ClientDesk {
+    fn now(&self) -> ClientNow {
+        self.open().as_ref().map(ClientWatch::now).unwrap_or_default()
+    }
+    async fn account(&self) -> Vec<RunEvent> {
+        let watch = self.open().take();
+        account(watch, &*self.store, &self.run).await
+    }
+}
+
 /// The client's account, of the whole run: what an earlier controller's client saw is added. When it cannot be had, the
 /// journal says so instead of saying nothing.
-async fn account(watch: Option<ClientWatch>, journal: &[Recorded]) -> Vec<RunEvent> {
+async fn account(watch: Option<ClientWatch>, store: &dyn Store, run: &RunId) -> Vec<RunEvent> {
     let Some(watch) = watch else { return Vec::new() };
-    let earlier = journal.iter().rev().find_map(|recorded| match &recorded.event {
-        RunEvent::ClientFigures { figures } => Some(figures.clone()),
-        _ => None,
-    });
+    let earlier =
+        store.journal(run, Seq(0)).unwrap_or_default().into_iter().rev().find_map(|recorded| {
+            match recorded.event {
+                RunEvent::ClientFigures { figures } => Some(figures),
+                _ => None,
+            }
+        });
     match watch.end().await {
         Ok(figures) => {
             vec![RunEvent::ClientFigures { figures: joined(earlier.unwrap_or_default(), &figures) }]

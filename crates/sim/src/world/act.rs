@@ -125,6 +125,12 @@ impl World {
         done(grace)
     }
 
+    /// Whether a swap would take what is staged.
+    pub fn takes_staged(&self, index: usize, release: Rel) -> bool {
+        let staged = self.members[index].staged.iter().find(|staged| staged.release == release);
+        staged.is_some_and(|staged| !staged.damaged || self.trusts_digests)
+    }
+
     fn swap(&mut self, index: usize, release: Option<Rel>) -> Acted {
         let trusting = self.trusts_digests;
         let member = &mut self.members[index];
