@@ -243,6 +243,7 @@ impl Bed {
                     | &"detect"
                     | &"backup"
                     | &"restore"
+                    | &"rejoin"
             )
         ) {
             command.arg("--artifacts").arg(artifacts());

@@ -679,5 +679,12 @@ impl Engine {
 
 /// Before such a step a member is down by our doing: nobody pauses there.
 fn leaves_member_down(role: StepRole) -> bool {
-    matches!(role, StepRole::Swap | StepRole::Start | StepRole::Restore)
+    matches!(
+        role,
+        StepRole::Swap
+            | StepRole::Start
+            | StepRole::Restore
+            | StepRole::Membership
+            | StepRole::SetAside
+    )
 }

@@ -343,6 +343,7 @@ fn temporary_changes_are_put_back_when_a_run_halts() {
         node: "n1".into(),
         call: CallKind::Native { action: "x".into(), args: Facts::new() },
         by_hand: String::new(),
+        retry_on: Vec::new(),
     };
     let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
     let mut run = Driver::new(plan(vec![step("set", StepRole::TempSet, set), stop()]));
@@ -499,6 +500,7 @@ fn a_change_that_could_not_be_put_back_stays_owed() {
         node: "n1".into(),
         call: CallKind::Native { action: "x".into(), args: Facts::new() },
         by_hand: String::new(),
+        retry_on: Vec::new(),
     };
     let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
     let steps = || plan(vec![step("set", StepRole::TempSet, set.clone()), stop()]);

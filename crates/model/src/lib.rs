@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod client;
+pub mod ejection;
 pub mod event;
 pub mod fleet;
 pub mod ids;
@@ -20,6 +21,7 @@ mod words;
 
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
 pub use client::{ClientFigures, ClientGap, ClientSample};
+pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
 pub use fleet::{AuthSpec, Cluster, Fleet, Host, Node, Secret, ServiceSpec, TlsSpec};
 pub use ids::{
@@ -31,8 +33,9 @@ pub use observation::{
 };
 pub use plan::{
     ARTIFACT_WHOLE, Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door,
-    Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, ObservationRef, PLAN_SCHEMA, Plan, PlanKind,
-    REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step, StepRole, TextEdit, Undo, Wave,
+    Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, MemberChange, ObservationRef, PLAN_SCHEMA,
+    Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step, StepRole, TextEdit, Undo,
+    Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

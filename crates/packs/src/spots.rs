@@ -185,10 +185,27 @@ impl<'a> List<'a> {
 
     fn recipes(&mut self, pack: &'a PackFile) {
         let recipes = &pack.recipes;
-        for (name, some) in [("handover", &recipes.handover), ("finalize", &recipes.finalize)] {
+        for (name, some) in [
+            ("handover", &recipes.handover),
+            ("finalize", &recipes.finalize),
+            ("eject", &recipes.eject),
+        ] {
             for (i, recipe) in some.iter().enumerate() {
                 self.within(name, |list| list.within(i, |list| list.recipe(recipe)));
             }
+        }
+        for (i, rejoin) in recipes.rejoin.iter().enumerate() {
+            self.within("rejoin", |list| {
+                list.within(i, |list| {
+                    list.within("add", |list| list.recipe(&rejoin.add));
+                    if let Some(promote) = &rejoin.promote {
+                        list.within("promote", |list| list.recipe(promote));
+                    }
+                    for (key, value) in &rejoin.settings {
+                        list.add(&["settings".into(), key.as_str().into()], value, Kind::Template);
+                    }
+                });
+            });
         }
         for (name, cure) in &recipes.cures {
             self.within("cures", |list| list.within(name.as_str(), |list| list.recipe(cure)));

@@ -525,7 +525,10 @@ fn changes_a_member(action: &Action) -> bool {
         | Action::Stop { .. }
         | Action::Swap { .. }
         | Action::Start { .. }
-        | Action::Restore { .. } => true,
+        | Action::Restore { .. }
+        | Action::Membership { .. }
+        | Action::SetAside { .. }
+        | Action::List { .. } => true,
     }
 }
 

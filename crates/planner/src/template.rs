@@ -38,10 +38,12 @@ pub(crate) struct Words<'a> {
 pub(crate) struct Extra<'a> {
     pub(crate) target: Option<Member<'a>>,
     pub(crate) file: Option<&'a str>,
+    /// A member that was taken out, as the cluster listed it then.
+    pub(crate) member: Option<&'a Facts>,
 }
 
 /// What templates say by these names.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "node",
     "endpoints",
     "facts",
@@ -53,6 +55,7 @@ const NAMES: [&str; 11] = [
     "user",
     "target",
     "file",
+    "ejected",
 ];
 
 /// The words of one call. Each is put together when the first template asks for it: all words for every template would
@@ -94,6 +97,7 @@ impl<'w, 'a> Said<'w, 'a> {
             "user" => Some(json!(words.cluster.auth.as_ref().map(|auth| &auth.user))),
             "target" => extra.target.as_ref().map(|target| words.node_words(target)),
             "file" => extra.file.map(|file| json!(file)),
+            "ejected" => extra.member.map(|member| json!(member)),
             _ => None,
         }
     }
@@ -145,7 +149,8 @@ impl<'a> Words<'a> {
         };
         // A person types a path; the state folder is where it is by default.
         let by_hand = fill(by_hand)?.replace("{state}", ".quorate");
-        Ok(Call { name: what.into(), node: member.name().clone(), call, by_hand })
+        let (name, node) = (what.into(), member.name().clone());
+        Ok(Call { name, node, call, by_hand, retry_on: Vec::new() })
     }
 
     /// Fills in a text for people.

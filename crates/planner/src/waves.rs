@@ -170,7 +170,7 @@ fn target(plan: &HopPlan<'_, '_>, place: usize) -> Option<usize> {
     next.or_else(|| before().find(up)).or_else(|| before().next()).copied()
 }
 
-fn handover(
+pub(crate) fn handover(
     plan: &HopPlan<'_, '_>,
     recipe: &Recipe,
     member: &Member<'_>,
@@ -178,7 +178,7 @@ fn handover(
     id: quorate_model::StepId,
 ) -> Result<Step, Unrendered> {
     let (from, to) = (member.name(), target.name());
-    let extra = Extra { target: Some(*target), file: None };
+    let extra = Extra { target: Some(*target), ..Extra::default() };
     let call = plan.words.call("handover", member, &recipe.call, &recipe.by_hand, extra)?;
     let limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(START_LIMIT);
     let leads = format!("cluster.leader == {}", quoted(to.as_str()));

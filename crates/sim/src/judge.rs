@@ -182,7 +182,10 @@ fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
         | Action::Call { .. }
         | Action::TempSet { .. }
         | Action::TempPutBack { .. }
-        | Action::Restore { .. } => false,
+        | Action::Restore { .. }
+        | Action::Membership { .. }
+        | Action::SetAside { .. }
+        | Action::List { .. } => false,
     };
     if done {
         return Verdict::Holds;

@@ -1,4 +1,4 @@
-//! How things are done to a product: handover, cures, backup and its proof, restore, finalize, rollback.
+//! How things are done to a product: handover, cures, backup and its proof, restore, finalize, rollback, eject, rejoin.
 
 use super::{CallTemplate, NamedCondition};
 use quorate_model::Range;
@@ -22,6 +22,10 @@ pub struct Recipes {
     pub finalize: Vec<Recipe>,
     /// Ways back.
     pub rollback: Vec<RollbackRule>,
+    /// Takes a stopped member, `{{ target }}`, out of the cluster, said to another member; the first that fits is used.
+    pub eject: Vec<Recipe>,
+    /// Brings it back, empty; the first whose `releases` holds the lowest release that runs is used.
+    pub rejoin: Vec<RejoinRecipe>,
     /// Checks that the staged binary accepts a node's configuration, without starting to serve; `{artifact}` in words.
     pub accepts_config: Option<CallTemplate>,
     /// The same for the configuration file of a node that reads one.
@@ -67,6 +71,9 @@ pub struct Recipe {
     /// Must hold afterwards.
     #[serde(default)]
     pub gate: Vec<NamedCondition>,
+    /// Texts of refusals that clear by themselves: it is said again until the limit.
+    #[serde(default)]
+    pub retry_on: Vec<String>,
     /// Given up after this many seconds.
     pub limit_secs: f64,
     /// How it is reversed, in a sentence; nothing when it leaves no trace.
@@ -81,6 +88,27 @@ pub struct Recipe {
 
 fn any() -> Range {
     "any".parse().expect("`any` is a range")
+}
+
+/// A way to bring a member back that was taken out. `{{ ejected }}` is the member as the cluster listed it then, `{{ target }}`
+/// the node. As under `eject`, the expressions under `done` and `gate` are templates, too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejoinRecipe {
+    /// On these releases.
+    pub releases: Range,
+    /// Tells the cluster of it, said to another member.
+    pub add: Recipe,
+    /// Gives it its vote once it has caught up. With it, `add` adds a learner; `{member}` is the id that it got.
+    #[serde(default)]
+    pub promote: Option<Recipe>,
+    /// Settings that it must start with, each value a template.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// Why this way.
+    pub because: String,
+    /// Sources.
+    pub sources: Vec<String>,
 }
 
 /// A way to copy the data, to prove the copy, and to put it back.

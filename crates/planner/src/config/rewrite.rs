@@ -6,6 +6,7 @@ use super::{
     settings::{NodeSettings, Place, value_after},
 };
 use quorate_model::{ConfigChange, ServiceSpec, SettingSource};
+use std::collections::BTreeMap;
 
 /// One setting to take away and settings to add in the same place.
 pub(crate) struct Edit {
@@ -92,6 +93,16 @@ impl NodeSettings {
         }
         result.after = Some(after);
         result
+    }
+
+    /// The configuration with these settings, each said where the member says it now, else where it would be added.
+    pub(crate) fn with(&self, settings: &BTreeMap<String, String>) -> Rewritten {
+        self.rewritten(settings.iter().map(|(key, value)| Edit {
+            place: self.places(key).into_iter().find(|place| place.stays),
+            key: key.clone(),
+            remove: true,
+            set: vec![Set { key: key.clone(), value: value.clone(), as_it_was: false }],
+        }))
     }
 
     /// Takes the rewrite for given: later hops start from it.

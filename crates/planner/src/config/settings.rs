@@ -40,7 +40,7 @@ impl Place {
 }
 
 impl NodeSettings {
-    pub(super) fn new(pack: &Pack, member: &Member<'_>) -> Self {
+    pub(crate) fn new(pack: &Pack, member: &Member<'_>) -> Self {
         let form = pack.detect.as_ref().map(|detect| &detect.process);
         let seen = member.seen;
         let mut settings = Self {

@@ -39,7 +39,18 @@ pub(super) fn lines(plan: &Plan, action: &Action) -> Vec<String> {
             lines
         }
         Action::Start { node, .. } => vec![start(plan, node)],
-        Action::Restore { call, .. } => vec![call.by_hand.clone()],
+        Action::Restore { call, .. } | Action::Membership { call, .. } => {
+            vec![call.by_hand.clone()]
+        }
+        Action::SetAside { node } => {
+            vec![format!("# move the data folder of {node} aside; do not delete it")]
+        }
+        Action::List { node, out: Some(_) } => {
+            vec![format!("# take {node} out of balancers and of the endpoints that clients get")]
+        }
+        Action::List { node, out: None } => {
+            vec![format!("# put {node} back into balancers and the endpoints that clients get")]
+        }
     }
 }
 

@@ -43,13 +43,17 @@ impl Book {
         ));
         self.line(&format!("- Expected time: about {}", spoken(plan.estimate)));
         if plan.outage.is_zero() {
-            self.line("- Outage: none, members move one at a time");
+            self.line(if plan.kind.is_membership() {
+                "- Outage: none, everybody else stays as it is"
+            } else {
+                "- Outage: none, members move one at a time"
+            });
         } else {
             self.line(&format!("- **Outage: about {}**", spoken(plan.outage)));
         }
-        self.line(
-            "- Order: members that are down first, then learners, then followers, the leader last",
-        );
+        if !plan.kind.is_membership() {
+            self.line("- Order: members that are down first, then learners, then followers, the leader last");
+        }
         self.line(
             "- If a gate does not hold within its limit: stop, touch nothing more, look again.\n",
         );
@@ -99,6 +103,13 @@ impl Book {
     }
 
     fn hop(&mut self, plan: &Plan, index: usize, hop: &Hop) {
+        if plan.kind.is_membership() {
+            self.line("## Steps\n");
+            for wave in &hop.waves {
+                self.wave(plan, wave);
+            }
+            return;
+        }
         self.line(&format!("## Hop {}: {} -> {}\n", index + 1, hop.from, hop.to));
         let kind = match hop.kind {
             HopKind::Rolling => "members move one at a time, the cluster serves throughout",

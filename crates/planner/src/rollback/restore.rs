@@ -208,7 +208,7 @@ fn joined(
         let (name, seed_name) = (member.name(), seed.name());
         let mut step = restore(plan, member, chosen)?;
         step.title = format!("empty {name} and let it join {seed_name}");
-        let extra = Extra { target: Some(**seed), file: None };
+        let extra = Extra { target: Some(**seed), ..Extra::default() };
         let by_hand = chosen.recipe.join_by_hand.as_deref().unwrap_or_default();
         let what = format!("{}-join", chosen.recipe.kind);
         let call = plan.words.call(&what, member, join, by_hand, extra)?;
@@ -243,7 +243,7 @@ fn restore(
 ) -> Result<Step, Unrendered> {
     let (name, backup) = (member.name(), &chosen.copy.backup);
     let path = format!("{{state}}/{}", backup.file);
-    let extra = Extra { target: None, file: Some(&path) };
+    let extra = Extra { file: Some(&path), ..Extra::default() };
     let what = format!("{}-restore", chosen.recipe.kind);
     let recipe = chosen.recipe;
     let call = plan.words.call(&what, member, &recipe.restore, &recipe.restore_by_hand, extra)?;

@@ -63,6 +63,11 @@ impl LiveHands {
             Action::Restore { node, call, joins, .. } => {
                 plain(self.restore(node, call, joins.is_some(), hop, step.limit).await)
             }
+            Action::Membership { node, call, .. } => {
+                plain(self.tell(node, call, hop, step.limit).await)
+            }
+            Action::SetAside { node } => plain(self.set_aside(node, step.limit).await),
+            Action::List { node, out } => plain(self.list(node, out.as_ref())),
         }
     }
 
@@ -265,6 +270,12 @@ impl LiveHands {
                 because: format!("{node} has no service that could be started"),
             };
         };
+        // A swap that had happened before has kept nothing: whoever starts the member later needs what it starts with now.
+        if let Some(config) = self.config_at(node, at)
+            && let Err(because) = self.keep_rewrite(node, config)
+        {
+            return Outcome::Failed { because };
+        }
         outcome(service::start(transport.as_ref(), &spec).await, |pid| {
             Some(format!("process {pid}"))
         })

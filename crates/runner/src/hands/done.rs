@@ -6,7 +6,7 @@ use quorate_hosts::{
     service::{self, ServiceState},
     swap::{self, paths::NodePaths},
 };
-use quorate_model::{Action, Hop, NodeName, PlanKind, Step, WaitingOn};
+use quorate_model::{Action, Hop, NodeName, Step, WaitingOn};
 use quorate_transport::{Answer, Command};
 use std::time::Duration;
 
@@ -59,9 +59,12 @@ impl LiveHands {
             // Proving a copy again costs seconds and harms nothing.
             Action::Verify { .. } => Answer::Done(false),
             Action::Restore { node, .. } => self.restored(node).await,
+            Action::SetAside { node } => self.is_aside(node).await,
+            Action::List { node, out } => self.is_listed(node, out.as_ref()),
             Action::Look
             | Action::Confirm { .. }
             | Action::Call { .. }
+            | Action::Membership { .. }
             | Action::TempSet { .. }
             | Action::TempPutBack { .. } => {
                 return Verdict::Unseen(format!(
@@ -93,17 +96,15 @@ impl LiveHands {
             return Answer::Failed(format!("{node} has no service that could be stopped"));
         };
         // Who answered a moment ago as the old release was not stopped, and needs no second look.
-        if self.plan().kind != PlanKind::RollbackRestore
+        if self.plan().kind.moves_releases()
             && self.just_ran(node).is_some_and(|(release, replaced)| release != hop.to && !replaced)
         {
             return Answer::Done(false);
         }
         match service::state(transport.as_ref(), &spec).await {
             Answer::Done(ServiceState::Stopped) => Answer::Done(true),
-            // Data are put back only on a member that is really down, whatever release it runs.
-            Answer::Done(ServiceState::Running { .. })
-                if self.plan().kind == PlanKind::RollbackRestore =>
-            {
+            // Where nobody moves to another release only a member that is really down is past its stop.
+            Answer::Done(ServiceState::Running { .. }) if !self.plan().kind.moves_releases() => {
                 Answer::Done(false)
             }
             Answer::Done(ServiceState::Running { .. }) => self.moved(node, at, hop).await,

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use quorate_engine::{Look, Verdict};
 use quorate_hosts::{artifacts::Cache, swap::Fingerprint};
 use quorate_model::{
-    Action, Attempt, Call, Cluster, Hop, Node, NodeName, NodeObservation, Observation, Outcome,
-    Plan, Reach, Release, RunEvent, ServiceSpec, Step,
+    Action, Attempt, Call, Cluster, ConfigChange, Hop, Node, NodeName, NodeObservation,
+    Observation, Outcome, Plan, Reach, Release, RunEvent, ServiceSpec, Step,
 };
 use quorate_observe::{Clients, Depth, Observer};
 use quorate_packs::Pack;
+use quorate_store::Store;
 use quorate_transport::{Command, Transport, http::HttpClient, secret};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -47,6 +48,8 @@ pub struct LiveParts {
     pub cache: Cache,
     /// Where backups and scratch clusters live.
     pub state_dir: PathBuf,
+    /// Who is out is kept here.
+    pub store: Arc<dyn Store>,
 }
 
 /// The hands.
@@ -121,6 +124,15 @@ impl LiveHands {
             })
             .next_back();
         last.or_else(|| self.node(name)?.service.clone())
+    }
+
+    /// The rewrite that a hop brings for a node.
+    pub(crate) fn config_at(&self, name: &NodeName, hop: usize) -> Option<&ConfigChange> {
+        let steps = self.plan().hops.get(hop)?.waves.iter().flat_map(|wave| &wave.steps);
+        steps.into_iter().find_map(|step| match &step.action {
+            Action::Swap { node, config, .. } if node == name => config.as_ref(),
+            _ => None,
+        })
     }
 
     /// Adds the user to a command's environment, for tools that read it there. Never in the words: those show in `ps`.

@@ -6,6 +6,7 @@ mod done;
 mod files;
 mod live;
 mod looks;
+mod member;
 mod natives;
 
 pub(crate) use act::BackupRecord;

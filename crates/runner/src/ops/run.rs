@@ -1,14 +1,12 @@
 //! Carrying a plan out: prepare, apply, resume, and what other terminals may say to a run.
 
-use super::{plan::prove, see::observe};
+use super::{calendar::may_begin, plan::prove, see::observe};
 use crate::{
     clock::Clock,
     drive::{Client, ClientNow, Driver, Ending, Hands, LEASE_TTL},
     hands::{LiveHands, LiveParts},
     journal::Journal,
-    problem::{
-        ABORTED, FROZEN, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN,
-    },
+    problem::{ABORTED, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
     setup::{Setup, holder},
     watch::ClientWatch,
 };
@@ -16,8 +14,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
-    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan,
-    PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
+    Action, ClientFigures, Cluster, Hold, Lease, NodeName, NodeObservation, Observation, Outcome,
+    Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step,
+    StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
@@ -36,7 +35,7 @@ pub struct CarryOptions {
     pub no_probe: bool,
     /// Take the cluster from a controller that still holds it, and why.
     pub break_lease: Option<String>,
-    /// Begin although a freeze window is open, and why.
+    /// Begin although the calendar does not let a run begin, and why.
     pub override_freeze: Option<String>,
 }
 
@@ -61,7 +60,7 @@ pub async fn prepare(
     mut told: impl FnMut(&Step, &Outcome),
 ) -> Result<(), Problem> {
     prove(plan)?;
-    let cluster = setup.cluster(plan.cluster.as_str())?;
+    let cluster = &setup.cluster_of(plan)?;
     let hands = hands(setup, cluster, Arc::new(plan.clone()))?;
     let stages: Vec<&Step> = steps(plan).filter(|step| step.role == StepRole::Stage).collect();
     let hands = &hands;
@@ -90,9 +89,9 @@ pub async fn prepare(
 /// Begins a run of a plan.
 pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<Carried, Problem> {
     prove(&plan)?;
-    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let cluster = setup.cluster_of(&plan)?;
     let now = Timestamp::now();
-    let mut notes = not_frozen(&plan, options, now)?;
+    let mut notes = may_begin(&plan, options, now)?;
     let seen = observe(setup, &cluster).await?;
     not_stale(&plan, &seen)?;
     setup.store.save_plan(&plan)?;
@@ -122,7 +121,7 @@ pub async fn resume(
 ) -> Result<Carried, Problem> {
     let header = header(setup, run)?;
     let plan = setup.store.plan(header.plan.as_str())?;
-    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let cluster = setup.cluster_of(&plan)?;
     let journal = setup.store.journal(run, Seq(0))?;
     let mut engine = Engine::replay(Arc::new(plan.clone()), &journal, Timestamp::now())
         .map_err(|error| Problem::new(NO_RUN, format!("run {run} cannot be resumed: {error}")))?;
@@ -202,8 +201,11 @@ async fn carry(
     }
     // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
     let unwatched = options.no_probe || plan.kind == PlanKind::RollbackRestore;
-    let watch =
-        if unwatched { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
+    let watch = if unwatched {
+        None
+    } else {
+        Some(ClientWatch::start(setup, &clients(cluster, &plan), lowest(&plan))?)
+    };
     let store = setup.store.clone();
     let given = plan.clone();
     let work = tokio::spawn(async move {
@@ -316,6 +318,19 @@ fn joined(earlier: ClientFigures, later: &ClientFigures) -> ClientFigures {
     }
 }
 
+/// The cluster as clients have it: a member that is to be taken out because it is down, or that is on its way back, is not in
+/// the list that they get.
+fn clients(cluster: &Cluster, plan: &Plan) -> Cluster {
+    let well = |name: &NodeName| {
+        plan.observed.nodes.iter().any(|seen| seen.name == *name && seen.is_healthy())
+    };
+    let mut clients = cluster.clone();
+    if let Some(own) = plan.changed_member().filter(|own| !well(own)) {
+        clients.nodes.retain(|node| node.name != *own);
+    }
+    clients
+}
+
 /// The lowest release that members run, which clients must speak to.
 fn lowest(plan: &Plan) -> &Release {
     plan.observed.nodes.iter().filter_map(|node| node.release.as_ref()).min().unwrap_or(&plan.from)
@@ -352,6 +367,7 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
         transports: setup.ways(cluster),
         cache: setup.cache.clone(),
         state_dir: setup.state_dir.clone(),
+        store: setup.store.clone(),
     }))
 }
 
@@ -438,25 +454,6 @@ fn take_lease(
         LEASE_TTL,
         break_held,
     )?)
-}
-
-/// Whether the policy lets a run begin now; notes for its journal when a person has set a freeze window aside.
-pub fn not_frozen(
-    plan: &Plan,
-    options: &CarryOptions,
-    now: Timestamp,
-) -> Result<Vec<String>, Problem> {
-    match (quorate_inventory::freeze::frozen(&plan.policy, now), &options.override_freeze) {
-        (None, _) => Ok(Vec::new()),
-        (Some(frozen), Some(reason)) => {
-            Ok(vec![format!("begun although freeze window `{}` is open: {reason}", frozen.window)])
-        }
-        (Some(frozen), None) => Err(Problem::new(
-            FROZEN,
-            format!("freeze window `{}` is open until {}", frozen.window, frozen.until),
-        )
-        .hint("wait until it closes, or say why it must be now with `--override-freeze REASON`")),
-    }
 }
 
 /// The world must still be what the plan was made from, as far as the plan builds on it.

@@ -92,6 +92,9 @@ impl World {
                 done(60)
             }),
             Action::Restore { .. } => failed("nothing is restored here", 1),
+            Action::Membership { .. } | Action::SetAside { .. } | Action::List { .. } => {
+                failed("nobody is taken out here", 1)
+            }
         }
     }
 
@@ -208,7 +211,10 @@ pub(crate) fn node_of(action: &Action) -> Option<&NodeName> {
         | Action::Stop { node }
         | Action::Swap { node, .. }
         | Action::Start { node, .. }
-        | Action::Restore { node, .. } => Some(node),
+        | Action::Restore { node, .. }
+        | Action::Membership { node, .. }
+        | Action::SetAside { node }
+        | Action::List { node, .. } => Some(node),
         Action::Backup { backup } | Action::Verify { backup } => Some(&backup.node),
         Action::Call { call } | Action::TempSet { call, .. } => Some(&call.node),
         Action::Look | Action::Confirm { .. } | Action::TempPutBack { .. } => None,
