@@ -1,8 +1,9 @@
 //! Goes through the plan step by step: first every watcher looks at the step, then the world changes as the step says.
 
 use crate::invariants::{
-    Violation, s1_quorum::Quorum, s2_one_at_a_time::OneAtATime, s3_leader_last::LeaderLast,
-    s4_gates::Gates, s5_hops::Hops, s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts,
+    Violation, membership::Membership, s1_quorum::Quorum, s2_one_at_a_time::OneAtATime,
+    s3_leader_last::LeaderLast, s4_gates::Gates, s5_hops::Hops, s6_one_way::OneWay,
+    s7_repeat::Repeat, s9_artifact::Artifacts,
 };
 use crate::world::World;
 use quorate_model::{Action, Hop, HopKind, NodeName, Plan, PlanKind, Step, StepId};
@@ -41,7 +42,10 @@ pub(crate) fn acted_on(action: &Action) -> Option<&NodeName> {
         | Action::Stop { node }
         | Action::Swap { node, .. }
         | Action::Start { node, .. }
-        | Action::Restore { node, .. } => Some(node),
+        | Action::Restore { node, .. }
+        | Action::Membership { node, .. }
+        | Action::SetAside { node }
+        | Action::List { node, .. } => Some(node),
         Action::Backup { backup } | Action::Verify { backup } => Some(&backup.node),
         Action::Call { call } | Action::TempSet { call, .. } => Some(&call.node),
         Action::Look | Action::Confirm { .. } | Action::TempPutBack { .. } => None,
@@ -95,6 +99,7 @@ pub(crate) fn walk(plan: &Plan) -> Vec<Violation> {
         &mut Hops,
         &mut OneWay::default(),
         &mut Artifacts,
+        &mut Membership::default(),
     ];
     for (hop_index, hop) in plan.hops.iter().enumerate() {
         world.hop_begins();

@@ -4,8 +4,8 @@
 
 use crate::walk::{Visit, acted_on};
 use quorate_model::{
-    Action, ArtifactRef, Backup, Gate, NodeName, NodeObservation, Plan, Release, Role, Step,
-    StepRole,
+    Action, ArtifactRef, Backup, Gate, MemberChange, NodeName, NodeObservation, Plan, Release,
+    Role, Step, StepRole,
 };
 
 /// The conditions that bring a started member back into the count.
@@ -22,6 +22,8 @@ pub(crate) enum Life {
     Stopped,
     /// A step of the plan started it and no gate has seen it back yet.
     Started,
+    /// It has left the cluster.
+    Out,
 }
 
 /// One member.
@@ -37,6 +39,12 @@ pub(crate) struct Member<'p> {
     pub(crate) live: Option<&'p Release>,
     /// The plan started it in this hop.
     pub(crate) started: bool,
+    /// The plan gave it the data of a copy in this hop.
+    pub(crate) restored: bool,
+    /// Its data folder was moved aside.
+    pub(crate) aside: bool,
+    /// The cluster was told of it.
+    pub(crate) joined: bool,
     /// Artifacts beside the live one in this hop.
     pub(crate) staged: Vec<&'p ArtifactRef>,
     /// Conditions that gates saw since its last start.
@@ -142,6 +150,7 @@ impl<'p> World<'p> {
         for member in &mut self.members {
             member.staged.clear();
             member.started = false;
+            member.restored = false;
         }
     }
 
@@ -178,7 +187,21 @@ impl<'p> World<'p> {
             Action::Call { call } if step.role == StepRole::Handover => {
                 self.hand_over(&call.node, step)
             }
-            Action::Call { .. } | Action::Restore { .. } => {}
+            Action::Call { .. } | Action::List { .. } => {}
+            Action::Restore { node, .. } => self.change(node, |m| m.restored = true),
+            Action::SetAside { node } => self.change(node, |m| m.aside = true),
+            Action::Membership { node, change, .. } => self.change(node, |m| match change {
+                MemberChange::Leave => {
+                    m.voter = false;
+                    m.life = Life::Out;
+                }
+                MemberChange::Join => {
+                    m.joined = true;
+                    m.voter = true;
+                }
+                MemberChange::JoinAsLearner => m.joined = true,
+                MemberChange::Promote => m.voter = true,
+            }),
             Action::TempSet { key, .. } => self.owed.push(key),
             Action::TempPutBack { key } => self.owed.retain(|owed| owed != key),
             Action::Stop { node } => self.stop(node),
@@ -231,6 +254,9 @@ impl<'p> Member<'p> {
             release: node.release.as_ref().or(node.disk_release.as_ref()),
             live: node.disk_release.as_ref().or(node.release.as_ref()),
             started: false,
+            restored: false,
+            aside: false,
+            joined: false,
             staged: Vec::new(),
             held: Vec::new(),
         }

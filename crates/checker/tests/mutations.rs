@@ -314,6 +314,7 @@ fn s5_rules_not_proved() {
     breaks(rule(|r| r.because.clear()), S5, "the condition of rule E15 has no evidence");
     breaks(rule(|r| r.verdict = RuleVerdict::Block), S5, "rule E15 forbids");
     breaks(rule(|r| r.cures.push("write-one-key".into())), S5, "needs a cure");
+    breaks(rule(|r| r.rewrites.push("v2-on".into())), S5, "needs settings to be rewritten");
 }
 
 #[test]
@@ -480,8 +481,12 @@ fn s9_data_go_back_only_on_a_stopped_member() {
     let restore = |before: &str| {
         changed(3, |plan| {
             let Action::Call { call } = at(plan, "h1.m3.handover").action.clone() else { panic!() };
-            let action =
-                Action::Restore { node: "m1".into(), backup: backup("h1", "m1", "3.3.25"), call };
+            let action = Action::Restore {
+                node: "m1".into(),
+                backup: Box::new(backup("h1", "m1", "3.3.25")),
+                call,
+                joins: None,
+            };
             let mut restore = step("h1.m1.restore", StepRole::Restore, Some("m1"), action);
             restore.done = Some(condition("restored", ""));
             insert_before(plan, before, restore);

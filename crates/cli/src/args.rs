@@ -80,6 +80,10 @@ pub(crate) enum Command {
     Run(RunCommand),
     /// Plan and carry out the way back of a run
     Rollback(Rollback),
+    /// Take a member out of its cluster and of the list that clients get
+    Eject(Eject),
+    /// Bring a member back that was taken out, empty, and let it catch up
+    Rejoin(Rejoin),
     /// Copy a cluster's data and prove the copy by restoring it
     Backup(Backup),
     /// Put a backup back on every member
@@ -280,7 +284,7 @@ pub(crate) struct Carry {
     /// Take the cluster from a controller that still holds it; say why
     #[arg(long, value_name = "REASON")]
     pub(crate) break_lease: Option<String>,
-    /// Begin although a freeze window is open; say why
+    /// Begin although a freeze window is open, or no maintenance window holds the run; say why
     #[arg(long, value_name = "REASON")]
     pub(crate) override_freeze: Option<String>,
     /// Print lines although this is a terminal
@@ -401,6 +405,44 @@ pub(crate) struct Rollback {
     pub(crate) plan_only: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) carry: Carry,
+    #[command(flatten)]
+    pub(crate) artifacts: Artifacts,
+}
+
+/// How a change of the membership is planned and carried out
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    /// Only plan; write the plan to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan_only: Option<PathBuf>,
+    /// Write the run book to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub(crate) runbook: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) carry: Carry,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eject {
+    /// Cluster
+    pub(crate) cluster: String,
+    /// Node that goes
+    pub(crate) node: String,
+    /// Why; it stands in the journal, the report and `detect` until the node is back
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rejoin {
+    /// Cluster
+    pub(crate) cluster: String,
+    /// Node that comes back
+    pub(crate) node: String,
+    #[command(flatten)]
+    pub(crate) change: Change,
     #[command(flatten)]
     pub(crate) artifacts: Artifacts,
 }

@@ -92,6 +92,8 @@ fn with_runtime(global: &Global, command: Command) -> Result<u8, Problem> {
             Command::Upgrade(args) => commands::apply::upgrade(global, args).await,
             Command::Run(args) => commands::runs::run(global, args).await,
             Command::Rollback(args) => commands::apply::rollback(global, args).await,
+            Command::Eject(args) => commands::membership::eject(global, args).await,
+            Command::Rejoin(args) => commands::membership::rejoin(global, args).await,
             Command::Backup(args) => commands::backup::backup(global, args).await,
             Command::Restore(args) => commands::backup::restore(global, args).await,
             Command::Probe(args) => commands::see::probe(global, args).await,

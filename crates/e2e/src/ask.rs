@@ -94,6 +94,22 @@ impl Bed {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
     }
+    /// Runs the product's own client of the v2 API against one member.
+    #[track_caller]
+    pub fn ctl_v2(&self, node: &str, words: &[&str]) -> String {
+        let tool = crate::artifacts().join("etcd/3.3.25/etcdctl");
+        let mut command = Command::new(tool);
+        command
+            .env("ETCDCTL_API", "2")
+            .arg("--no-sync")
+            .arg("--endpoints")
+            .arg(self.endpoint(node))
+            .args(words);
+        let output = command.output().expect("etcdctl runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "etcdctl {words:?} through {node}: {said}");
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
     /// Writes a key.
     #[track_caller]
     pub fn put(&self, key: &str, value: &str) {

@@ -6,8 +6,12 @@
 pub mod ask;
 
 mod look;
+mod restart;
+mod squat;
 
 pub use look::{QUICK, files};
+pub use restart::holds;
+pub use squat::Squatter;
 
 use serde_json::Value;
 use std::{
@@ -239,6 +243,7 @@ impl Bed {
                     | &"detect"
                     | &"backup"
                     | &"restore"
+                    | &"rejoin"
             )
         ) {
             command.arg("--artifacts").arg(artifacts());

@@ -1,19 +1,13 @@
 //! T15: the failed member is taken out, of the cluster and of the list that clients get; the way onward is open only while
-//! one more member may be lost; joined again later, the member holds the same data.
-//!
-//! Taking out and joining are done with the product's own tool here: what is asked of Quorate is what it permits then.
+//! one more member may be lost; brought back later, the member holds the same data.
 
-use quorate_e2e::{Bed, QUICK, finish, until};
-use quorate_model::RunState;
+use quorate_e2e::{Bed, QUICK, Squatter, finish};
+use quorate_model::{RunEvent, RunState};
 use serde_json::Value;
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, time::Duration};
 
-/// A cluster whose second member to move has failed, with the order of the plan and that member's arguments.
-fn with_a_failed_member(members: &str) -> (Bed, Vec<String>, Vec<String>) {
+/// A cluster whose second member to move has failed, with the order of the plan.
+fn with_a_failed_member(members: &str) -> (Bed, Vec<String>) {
     let bed = Bed::up("3.3.25", &["--members", members]);
     bed.limit(&[QUICK, &["approve: each"]].concat());
     bed.ctl(&bed.node(1), &["put", "k", "before"]);
@@ -22,8 +16,8 @@ fn with_a_failed_member(members: &str) -> (Bed, Vec<String>, Vec<String>) {
     let waves = plan["hops"][0]["waves"].as_array().unwrap();
     let order: Vec<String> =
         waves.iter().filter_map(|wave| wave["node"].as_str().map(str::to_owned)).collect();
-    let argv = bed.live_argv(&order[1]);
     let run = bed.spawn(&["apply", &file.display().to_string(), "--no-probe"]);
+    let mut squatter = None;
     for (at, node) in order.iter().take(2).enumerate() {
         quorate_e2e::until(
             Duration::from_secs(150),
@@ -31,142 +25,152 @@ fn with_a_failed_member(members: &str) -> (Bed, Vec<String>, Vec<String>) {
             || matches!(bed.runs().first().map(|run| run.state.clone()), Some(RunState::AwaitingApproval { step }) if step.as_str().contains(node.as_str())),
         );
         if at == 1 {
-            bed.fault(node, "damage-artifact", &["--release", "3.4.23"]);
+            squatter = Some(Squatter::waits_for(client_url(&bed.live_argv(node))));
         }
         bed.quorate(&["run", "approve"]).expect(0);
     }
     finish(run).expect(4);
+    drop(squatter);
     assert_eq!(bed.live_pid(&order[1]), None, "the failed member is down");
-    (bed, order, argv)
+    (bed, order)
 }
 
-/// Removes the member from the cluster, and its node from the fleet file; gives the file as it was.
-fn take_out(bed: &Bed, node: &str, by: &str) -> String {
-    let list = bed.ctl(by, &["member", "list"]);
-    let line = list
-        .lines()
-        .find(|line| line.contains(&format!(" {node},")))
-        .unwrap_or_else(|| panic!("no {node}: {list}"));
-    bed.ctl(by, &["member", "remove", line.split(',').next().unwrap()]);
-    let whole = fs::read_to_string(bed.fleet()).unwrap();
-    let mut kept = Vec::new();
-    let mut own = false;
-    for line in whole.lines() {
-        if let Some(name) = line.strip_prefix("      - name: ") {
-            own = name == node;
-        }
-        if !own {
-            kept.push(line);
-        }
-    }
-    fs::write(bed.fleet(), kept.join("\n") + "\n").unwrap();
-    whole
+fn client_url(argv: &[String]) -> &str {
+    let url = argv.iter().find_map(|word| word.strip_prefix("--listen-client-urls="));
+    url.unwrap_or_else(|| panic!("it listens nowhere: {argv:?}"))
 }
 
-/// A process of the test's own, ended with it.
-struct Rejoined(Child);
-
-impl Drop for Rejoined {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// What `detect` says of one node.
+fn seen(bed: &Bed, node: &str) -> Value {
+    let nodes = bed.detect()["nodes"].as_array().cloned().unwrap_or_default();
+    nodes.into_iter().find(|one| one["name"] == node).unwrap_or_else(|| panic!("{node} is dropped"))
 }
 
-/// Adds the member again, empty, and starts it as the new release.
-fn join(bed: &Bed, node: &str, by: &str, argv: &[String]) -> Rejoined {
-    let flag = |name: &str| {
-        argv.iter()
-            .find_map(|word| word.strip_prefix(name))
-            .unwrap_or_else(|| panic!("no {name}: {argv:?}"))
+/// Whether a node has the finding that it is out, with this reason.
+fn is_out(bed: &Bed, node: &str, reason: &str) -> bool {
+    let seen = seen(bed, node);
+    let findings = seen["findings"].as_array().cloned().unwrap_or_default();
+    findings.iter().any(|finding| {
+        let text = finding["text"].as_str().unwrap_or_default();
+        finding["code"] == "ejected" && text.contains(reason) && text.contains("anna@")
+    })
+}
+
+/// The hashes that the members give when they are asked directly, past Quorate.
+fn hashes(bed: &Bed) -> Vec<u64> {
+    let hash = |node: &String| {
+        let said = bed.ctl(node, &["endpoint", "hashkv", "-w", "json"]);
+        let answer: Value = serde_json::from_str(said.trim()).unwrap();
+        answer[0]["HashKV"]["hash"].as_u64().unwrap_or_else(|| panic!("no hash: {answer}"))
     };
-    let peer = format!("--peer-urls={}", flag("--initial-advertise-peer-urls="));
-    let mut said = String::new();
-    // etcd refuses to add anybody until every member has been connected for five seconds.
-    until(Duration::from_secs(30), "a member may be added", || {
-        match bed.try_ctl(by, &["member", "add", node, &peer]) {
-            Ok(answer) => said = answer,
-            Err(refusal) => assert!(refusal.contains("unhealthy cluster"), "{refusal}"),
-        }
-        !said.is_empty()
-    });
-    let all = said
-        .lines()
-        .find_map(|line| line.strip_prefix("ETCD_INITIAL_CLUSTER="))
-        .unwrap_or_else(|| panic!("{said}"))
-        .trim_matches('"')
-        .to_owned();
-    let own = bed.dir().join("members").join(node);
-    fs::rename(own.join("data"), own.join("data.before")).unwrap();
-    let words = argv.iter().skip(1).map(|word| match word.split_once('=') {
-        Some(("--initial-cluster", _)) => format!("--initial-cluster={all}"),
-        Some(("--initial-cluster-state", _)) => "--initial-cluster-state=existing".to_owned(),
-        _ => word.clone(),
-    });
-    let whole = quorate_e2e::artifacts().join("etcd/3.4.23/etcd");
-    fs::remove_file(own.join("bin/etcd")).unwrap();
-    fs::copy(whole, own.join("bin/etcd")).unwrap();
-    let child = Command::new(own.join("bin/etcd"))
-        .args(words)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    fs::write(own.join("etcd.pid"), child.id().to_string()).unwrap();
-    Rejoined(child)
+    bed.nodes().iter().map(hash).collect()
+}
+
+/// The names that the cluster itself lists, asked through one member.
+fn listed(bed: &Bed, by: &str) -> BTreeSet<String> {
+    let list = bed.ctl(by, &["member", "list"]);
+    list.lines().filter_map(|line| line.split(", ").nth(2)).map(str::to_owned).collect()
 }
 
 #[test]
 fn t15_with_five_members_the_rest_goes_on_and_the_failed_one_joins_again() {
-    let (bed, order, argv) = with_a_failed_member("5");
-    let whole = take_out(&bed, &order[1], &order[0]);
+    let (bed, order) = with_a_failed_member("5");
+    let failed = order[1].as_str();
+    let halted = bed.runs()[0].run.to_string();
+    let book = bed.scratch().join("eject.md");
+    let words = ["eject", bed.name(), failed, "--reason", "its binary is damaged"];
+    let plan = bed.scratch().join("eject.json").display().to_string();
+    let more = ["--plan-only", &plan, "--runbook", &book.display().to_string()];
+    bed.quorate(&[&words[..], &more].concat()).expect(0);
+    assert_eq!(listed(&bed, &order[0]).len(), 5, "planning touches nothing");
+    let book = fs::read_to_string(book).unwrap();
+    assert!(book.contains("cluster/member/remove"), "the run book tells how by hand: {book}");
+    bed.quorate(&["check", &plan]).expect(0);
+    bed.quorate(&[&words[..], &["--yes", "--no-probe"]].concat()).expect(0);
+    assert!(!listed(&bed, &order[0]).contains(failed), "the cluster still lists it");
+    assert!(is_out(&bed, failed, "its binary is damaged"), "{}", seen(&bed, failed));
     bed.ctl(&order[0], &["put", "k", "without it"]);
+    // The plan that halted counts on the member that is out.
+    bed.quorate(&["run", "resume", &halted, "--yes"]).expect(3).says(&["Q0008", failed]);
 
     // Four voters are left, and one of them may be lost: onward, from where the cluster really is.
     let said = bed
         .quorate(&["upgrade", bed.name(), "--to", "3.4.23", "--approve", "none", "--yes"])
         .expect(0);
     assert!(
-        !said.err.contains(&format!("stop {}", order[1])),
+        !said.err.contains(&format!("stop {failed}")),
         "the member that was taken out is out of every step"
     );
-    assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 4]);
+    let releases: BTreeSet<_> = bed.releases().into_iter().collect();
+    assert_eq!(releases, BTreeSet::from([None, Some("3.4.23".to_owned())]), "it is still listed");
     let report = bed.report();
     assert_eq!(report["client"]["writes_lost"], 0, "clients had the list without it: {report}");
+    assert_eq!(report["client"]["requests_failed"], 0, "clients had it in their list: {report}");
 
-    let rejoined = join(&bed, &order[1], &order[0], &argv);
-    fs::write(bed.fleet(), whole).unwrap();
-    quorate_e2e::until(Duration::from_secs(30), "five healthy members with the same data", || {
-        let seen = bed.detect();
-        let nodes = seen["nodes"].as_array().cloned().unwrap_or_default();
-        nodes.len() == 5
-            && nodes.iter().all(|node| node["healthy"] == true && node["release"] == "3.4.23")
-    });
-    let hashes: std::collections::BTreeSet<u64> = bed
-        .nodes()
-        .iter()
-        .map(|node| {
-            let answer: Value =
-                serde_json::from_str(bed.ctl(node, &["endpoint", "hashkv", "-w", "json"]).trim())
-                    .unwrap();
-            answer[0]["HashKV"]["hash"].as_u64().unwrap_or_else(|| panic!("no hash: {answer}"))
-        })
-        .collect();
+    bed.quorate(&["rejoin", bed.name(), failed, "--yes", "--no-probe"]).expect(0);
+    assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 5]);
+    assert!(!is_out(&bed, failed, ""), "it is back");
+    assert_eq!(listed(&bed, &order[0]).len(), 5);
+    let hashes: BTreeSet<u64> = hashes(&bed).into_iter().collect();
     assert_eq!(hashes.len(), 1, "the members hold different data");
-    assert_eq!(bed.get(&order[1], "k"), "without it");
-    drop(rejoined);
+    assert_eq!(bed.get(failed, "k"), "without it");
+    let kept = fs::read_dir(bed.dir().join("members").join(failed)).unwrap().flatten();
+    let aside = |name: &str| name.starts_with("data.before-rejoin-");
+    assert_eq!(
+        kept.filter(|entry| aside(&entry.file_name().to_string_lossy())).count(),
+        1,
+        "what it held is kept"
+    );
+    bed.quorate(&["rejoin", bed.name(), failed, "--yes"]).expect(1).says(&["Q0026"]);
 }
 
 #[test]
-fn t15_with_three_members_nothing_more_may_be_lost() {
-    let (bed, order, _) = with_a_failed_member("3");
-    take_out(&bed, &order[1], &order[0]);
+fn t15_with_three_members_nothing_more_may_be_lost_until_the_failed_one_is_back() {
+    let (bed, order) = with_a_failed_member("3");
+    let failed = order[1].as_str();
+    let eject = |node: &str| {
+        bed.quorate(&["eject", bed.name(), node, "--reason", "a test", "--yes", "--no-probe"])
+    };
+    eject(failed).expect(0).says(&["2 voters remain", "none of them may be lost"]);
     let pids = bed.live_pids();
-    bed.quorate(&["upgrade", bed.name(), "--to", "3.4.23", "--yes"]).expect(3).says(&[
-        "Q0009",
-        "nothing was touched",
-        "2 voters",
-    ]);
+    let upgrade = ["upgrade", bed.name(), "--to", "3.4.23", "--approve", "none", "--yes"];
+    bed.quorate(&upgrade).expect(3).says(&["Q0009", "nothing was touched", "2 voters"]);
+    eject(&order[2]).expect(3).says(&["Q0009", "nothing was touched", "at least two other voters"]);
     assert_eq!(bed.live_pids(), pids, "a member was stopped with nothing to spare");
     bed.ctl(&order[2], &["put", "k", "still serving"]);
+
+    // Half of the others run 3.4.23: the lowest release is what every one of them understands.
+    bed.quorate(&["rejoin", bed.name(), failed, "--yes", "--no-probe"]).expect(0);
+    assert_eq!(seen(&bed, failed)["release"], "3.3.25");
+    bed.quorate(&upgrade).expect(0);
+    assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 3]);
+    assert_eq!(hashes(&bed).into_iter().collect::<BTreeSet<u64>>().len(), 1);
+    assert_eq!(bed.get(failed, "k"), "still serving");
+}
+
+#[test]
+fn t15_a_leader_that_serves_hands_over_before_it_goes_and_clients_lose_nothing() {
+    let bed = Bed::up("3.5.16", &[]);
+    bed.quick();
+    let nodes = bed.nodes();
+    let leader = nodes.iter().find(|node| seen(&bed, node)["role"] == "leader").unwrap().as_str();
+    let other = nodes.iter().find(|node| *node != leader).unwrap();
+    bed.quorate(&["eject", bed.name(), leader, "--reason", "its host moves", "--yes"]).expect(0);
+    let own = format!("h1.{leader}.");
+    let begun: Vec<String> = bed
+        .journal()
+        .into_iter()
+        .filter_map(|recorded| match recorded.event {
+            RunEvent::Started { step, .. } => step.as_str().strip_prefix(&own).map(str::to_owned),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(begun, ["handover", "stop", "leave", "list"]);
+    assert_eq!(bed.report()["client"]["writes_lost"], 0);
+    assert!(!listed(&bed, other).contains(leader));
+    bed.quorate(&["rollback"]).expect(3).says(&["no release was left", "quorate rejoin"]);
+    bed.quorate(&["rejoin", bed.name(), leader, "--yes"]).expect(0);
+    assert_eq!(bed.releases(), vec![Some("3.5.16".to_owned()); 3]);
+    assert_eq!(bed.report()["client"]["writes_lost"], 0);
+    assert_eq!(hashes(&bed).into_iter().collect::<BTreeSet<u64>>().len(), 1);
 }

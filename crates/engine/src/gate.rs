@@ -13,6 +13,13 @@ pub(crate) const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 /// Between the answer to a slow look and the next look: nobody is asked without any pause.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// The first looks at a gate come this close: a member that starts quickly is not kept waiting.
+const FIRST_LOOKS: Duration = Duration::from_millis(25);
+
+/// Until something was seen to hold, looks come a quarter of the time apart that has passed, the policy's pace at most:
+/// a start of 200 ms is seen within 50, one of a minute costs no more looks than before.
+const PACE: u32 = 4;
+
 /// How long a step may be refused as unsafe or not yet before the run halts: a member that has just rejoined needs
 /// a heartbeat or two to be counted; past this somebody should look.
 pub(crate) const PRECHECK_PATIENCE: Duration = Duration::from_secs(4);
@@ -79,15 +86,25 @@ impl GateClock {
         &self.gate.name
     }
 
+    /// When looks at it began.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Whether the last look saw that it does not hold.
+    pub(crate) fn holds_not(&self) -> bool {
+        self.good_in_row == 0
+    }
+
     /// A look is asked for; a cluster in an election may take seconds to answer it.
     pub(crate) fn asked(&mut self, now: Timestamp) {
         self.asked_at = now;
     }
 
-    /// Takes one look into account.
-    pub(crate) fn look(&mut self, verdict: Verdict, now: Timestamp) -> GateSays {
+    /// Takes one look into account. Only a `whole` one, which saw everything that the gate asks, opens it.
+    pub(crate) fn look(&mut self, whole: bool, verdict: Verdict, now: Timestamp) -> GateSays {
         let waiting = match verdict {
-            Verdict::Holds => return self.good(now),
+            Verdict::Holds => return self.good(whole, now),
             Verdict::NotYet(on) => {
                 self.safe();
                 on
@@ -115,10 +132,20 @@ impl GateClock {
         GateSays::LookAt(self.next_look(now), Some(waiting))
     }
 
-    /// Looks are asked for at an even pace: one that took long is followed by the next after a breath.
+    /// Looks are asked for at an even pace once the gate holds: several looks close together would be one. One that took
+    /// long is followed by the next after a breath.
     fn next_look(&self, now: Timestamp) -> Timestamp {
-        let every = self.gate.look_every;
+        let every = match self.good_in_row {
+            0 => self.gate.look_every.min(FIRST_LOOKS.max(since(self.began, now) / PACE)),
+            _ => self.gate.look_every,
+        };
         after(self.asked_at, every).max(after(now, every.min(BREATH)))
+    }
+
+    /// Whether a good answer to a look that is asked for now would open the gate.
+    pub(crate) fn may_open(&self, now: Timestamp) -> bool {
+        let soaked = self.good_since.map_or(Duration::ZERO, |from| since(from, now));
+        self.good_in_row + 1 >= self.gate.good_looks && soaked >= self.gate.soak
     }
 
     fn safe(&mut self) {
@@ -126,19 +153,18 @@ impl GateClock {
         self.unsafe_in_row = 0;
     }
 
-    fn good(&mut self, now: Timestamp) -> GateSays {
+    fn good(&mut self, whole: bool, now: Timestamp) -> GateSays {
         self.safe();
         self.good_in_row += 1;
         let from = *self.good_since.get_or_insert(now);
         let left = self.gate.soak.saturating_sub(since(from, now));
-        if self.good_in_row >= self.gate.good_looks && left.is_zero() {
-            return GateSays::Open;
+        let enough = self.good_in_row >= self.gate.good_looks;
+        if enough && left.is_zero() {
+            // Time ran out while a partial look was under way: the whole one follows at once.
+            return if whole { GateSays::Open } else { GateSays::LookAt(now, None) };
         }
-        let next = if self.good_in_row >= self.gate.good_looks {
-            after(now, left).min(self.next_look(now))
-        } else {
-            self.next_look(now)
-        };
+        let next =
+            if enough { after(now, left).min(self.next_look(now)) } else { self.next_look(now) };
         let waiting = (!left.is_zero()).then(|| WaitingOn::Soak {
             node: self.node.clone(),
             left_secs: left.as_secs() + u64::from(left.subsec_nanos() > 0),

@@ -19,6 +19,10 @@ pub enum Input {
     LeaseLost { because: String },
     /// Clients saw a gap that the policy does not allow.
     ClientGap { gap_ms: u64, max_ms: u64 },
+    /// A client misses what was acknowledged to it.
+    ClientLost { text: String },
+    /// The answer to [`Effect::Account`]: acknowledged writes that are not there.
+    Accounted { lost: u64 },
 }
 
 /// What is looked at.
@@ -30,8 +34,10 @@ pub enum Look {
     Done,
     /// Whether the step may be done now.
     Precheck,
-    /// Whether the step's gate holds.
+    /// Whether the step's gate holds. It may open on this answer, so everything that it asks is looked at.
     Gate,
+    /// Whether the step's gate still holds, when it cannot open yet: what is costly to see may be left for the last look.
+    GateOnTheWay,
 }
 
 /// What was seen.
@@ -58,6 +64,8 @@ pub enum Effect {
     Act { step: StepId, attempt: Attempt },
     /// Put a temporary change back, and answer with [`Input::PutBack`].
     PutBack { key: String },
+    /// Every step is done: ask the client for its account, and answer with [`Input::Accounted`].
+    Account,
     /// Free the lease and leave; a person resumes.
     Rest,
     /// The run is over.

@@ -9,6 +9,7 @@
 //! Invariant: between two steps nothing is in flight: those are the safe points for pause, abort and death.
 //! Absent on purpose: clocks, hosts, conditions. The driver looks and answers with a [`Verdict`].
 
+mod ending;
 mod gate;
 mod input;
 mod machine;

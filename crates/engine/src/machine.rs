@@ -7,8 +7,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    Action, Attempt, Gate, Hold, Outcome, Override, Plan, RunEnd, RunEvent, Step, StepId, StepRole,
-    Unsafe, WaitingOn,
+    Action, Attempt, Hold, Outcome, Override, Plan, REJOIN_GATE, RunEnd, RunEvent, Step, StepId,
+    StepRole, WaitingOn,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -63,6 +63,11 @@ pub enum Phase {
         /// What happens then.
         then: Box<RunEvent>,
     },
+    /// Every step is done; the client says whether anything is lost.
+    Accounting {
+        /// The account is under way.
+        asked: bool,
+    },
     /// A person said wait; the lease is free.
     Resting,
     /// Over.
@@ -76,17 +81,21 @@ pub struct Engine {
     pub(crate) steps: Steps,
     pub(crate) phase: Phase,
     pub(crate) approved: BTreeMap<StepId, String>,
+    /// Temporary changes that are set.
     pub(crate) owed: BTreeSet<String>,
+    /// Those of them that could not be put back when the run was last settled: not asked a second time, still owed.
+    pub(crate) stuck: BTreeSet<String>,
     pub(crate) pause_asked: Option<String>,
     pub(crate) abort_asked: Option<(String, String)>,
     pub(crate) step_began: Option<Timestamp>,
     /// Tries of the current step by this controller; a resume gives a step its tries back, a person has looked meanwhile.
     tries: u64,
-    gate: Option<GateClock>,
-    said: Option<WaitingOn>,
-    gap: Option<(u64, u64)>,
+    pub(crate) gate: Option<GateClock>,
+    pub(crate) said: Option<WaitingOn>,
+    pub(crate) gap: Option<(u64, u64)>,
+    pub(crate) lost: Option<String>,
     out: VecDeque<RunEvent>,
-    end_told: bool,
+    pub(crate) end_told: bool,
 }
 
 impl Engine {
@@ -99,6 +108,7 @@ impl Engine {
             phase: Phase::Entering,
             approved: BTreeMap::new(),
             owed: BTreeSet::new(),
+            stuck: BTreeSet::new(),
             pause_asked: None,
             abort_asked: None,
             step_began: None,
@@ -106,6 +116,7 @@ impl Engine {
             gate: None,
             said: None,
             gap: None,
+            lost: None,
             out: VecDeque::new(),
             end_told: false,
         }
@@ -188,6 +199,8 @@ impl Engine {
                 self.phase = Phase::Over(RunEnd::Halted { hold });
             }
             Input::ClientGap { gap_ms, max_ms } => self.gap = Some((gap_ms, max_ms)),
+            Input::ClientLost { text } => self.lost = Some(text),
+            Input::Accounted { lost } => self.accounted(lost),
         }
     }
 
@@ -201,7 +214,7 @@ impl Engine {
         Some(Turn { journal, effect })
     }
 
-    fn say(&mut self, event: RunEvent) {
+    pub(crate) fn say(&mut self, event: RunEvent) {
         self.out.push_back(event);
     }
 
@@ -229,22 +242,30 @@ impl Engine {
             }
             Phase::Gating { next } if next.is_some_and(|at| at <= now) => {
                 *next = None;
+                let mut look = Look::Gate;
                 if let Some(gate) = self.gate.as_mut() {
                     gate.asked(now);
+                    if !gate.may_open(now) {
+                        look = Look::GateOnTheWay;
+                    }
                 }
-                Some(Effect::Look { step, look: Look::Gate })
+                Some(Effect::Look { step, look })
             }
             Phase::Acting { attempt, asked: asked @ false } => {
                 *asked = true;
                 step.map(|step| Effect::Act { step, attempt: *attempt })
             }
             Phase::PuttingBack { asked: asked @ false, .. } => {
-                let key = self.owed.first().cloned();
+                let key = self.owed.iter().find(|key| !self.stuck.contains(*key)).cloned();
                 *asked = key.is_some();
                 match key {
                     Some(key) => Some(Effect::PutBack { key }),
                     None => self.close(),
                 }
+            }
+            Phase::Accounting { asked: asked @ false } => {
+                *asked = true;
+                Some(Effect::Account)
             }
             Phase::Resting if !self.end_told => {
                 self.end_told = true;
@@ -267,31 +288,11 @@ impl Engine {
         self.enter_step(now);
     }
 
-    fn honour_requests(&mut self) -> bool {
-        if let Some((by, reason)) = self.abort_asked.take() {
-            self.settle(RunEvent::Aborted { by, reason });
-            return true;
-        }
-        if let Some((gap_ms, max_ms)) = self.gap.take() {
-            let text = format!(
-                "clients went {gap_ms} ms without an acknowledged write, the policy allows {max_ms} ms"
-            );
-            self.halt("client-gap", text, Some("see the gap and its step in `quorate run report`"));
-            return true;
-        }
-        if let Some(by) = self.pause_asked.take() {
-            self.settle(RunEvent::Paused { by });
-            return true;
-        }
-        false
-    }
-
     fn enter_step(&mut self, now: Timestamp) {
         let cursor = self.steps.cursor();
         let Some(step) = self.steps.get(&self.plan, cursor) else {
             if self.owed.is_empty() {
-                self.say(RunEvent::Succeeded);
-                self.phase = Phase::Over(RunEnd::Succeeded);
+                self.phase = Phase::Accounting { asked: false };
             } else {
                 let owed = self.owed.iter().cloned().collect::<Vec<_>>().join(", ");
                 self.halt(
@@ -457,7 +458,9 @@ impl Engine {
             (Look::Precheck, Phase::Prechecking { refused_since, next: None, attempt }) => {
                 self.prechecked(verdict, refused_since, attempt, now);
             }
-            (Look::Gate, Phase::Gating { next: None }) => self.gate_looked(verdict, now),
+            (Look::Gate | Look::GateOnTheWay, Phase::Gating { next: None }) => {
+                self.gate_looked(look, verdict, now);
+            }
             // An answer to a question that is no longer open.
             _ => {}
         }
@@ -566,14 +569,10 @@ impl Engine {
         }
     }
 
-    fn gate_looked(&mut self, verdict: Verdict, now: Timestamp) {
+    fn gate_looked(&mut self, look: Look, verdict: Verdict, now: Timestamp) {
         let Some(clock) = self.gate.as_mut() else { return };
-        let held = verdict == Verdict::Holds;
-        let says = clock.look(verdict, now);
-        if !held
-            && !matches!(says, GateSays::Broken(_))
-            && let Some(over) = self.override_for(now)
-        {
+        let says = clock.look(look == Look::Gate, verdict, now);
+        if let Some(over) = self.override_for(&says, now) {
             let step = self.current().map(|step| step.id.clone());
             if let Some(step) = step {
                 self.say(RunEvent::Overridden { step, over, by: "policy".into() });
@@ -609,21 +608,26 @@ impl Engine {
         }
     }
 
-    /// A gate is a safe point for a person: its step is done, only looking goes on.
-    fn leave_if_asked(&mut self) {
-        if let Some((by, reason)) = self.abort_asked.take() {
-            self.settle(RunEvent::Aborted { by, reason });
-        } else if let Some(by) = self.pause_asked.take() {
-            self.settle(RunEvent::Paused { by });
-        }
-    }
-
-    fn override_for(&self, now: Timestamp) -> Option<Override> {
+    /// A person's word that sets this gate aside, once its time is up. Before that the gate may still hold by itself, and
+    /// what breaks elsewhere is nobody's to set aside.
+    fn override_for(&self, says: &GateSays, now: Timestamp) -> Option<Override> {
         let step = self.current()?;
-        let (gate, node): (&Gate, _) = (step.gate.as_ref()?, step.node.as_ref()?);
-        let valid =
-            |over: &&Override| over.gate == gate.name && over.node == *node && over.expires > now;
-        self.plan.policy.overrides.iter().find(valid).cloned()
+        let (gate, node) = (step.gate.as_ref()?, step.node.as_ref()?);
+        let find = |name: &str| {
+            let valid =
+                |over: &&Override| over.gate == name && over.node == *node && over.expires > now;
+            self.plan.policy.overrides.iter().find(valid).cloned()
+        };
+        match (says, step.role) {
+            (GateSays::TimedOut(_), _) => find(&gate.name),
+            // The soak asks what the rejoin gate asked: whoever set that aside does not wait for it a second time, only
+            // for the healthy time, in which everybody else is watched.
+            (GateSays::LookAt(..), StepRole::Soak) => {
+                let clock = self.gate.as_ref().filter(|clock| clock.holds_not())?;
+                (since(clock.began(), now) >= gate.soak).then(|| find(REJOIN_GATE)).flatten()
+            }
+            (GateSays::Open | GateSays::LookAt(..) | GateSays::Broken(_), _) => None,
+        }
     }
 
     fn tell_waiting(&mut self, on: WaitingOn) {
@@ -671,97 +675,16 @@ impl Engine {
             self.leave_if_asked();
         }
     }
-
-    fn halt_unsafe(&mut self, reason: &Unsafe) {
-        let text = format!("going on would not be safe: {reason}");
-        self.halt("unsafe", text, Some("mend the member that is named, then `quorate run resume`"));
-    }
-
-    fn halt(&mut self, code: &str, text: String, hint: Option<&str>) {
-        let hold = Hold {
-            step: self.current().map(|step| step.id.clone()),
-            code: code.to_owned(),
-            text,
-            hint: hint.map(str::to_owned),
-        };
-        self.settle(RunEvent::Halted { hold });
-    }
-
-    /// Puts temporary changes back when the run ends, then writes `then` and stops. A pause keeps them: the run goes on.
-    fn settle(&mut self, then: RunEvent) {
-        self.gate = None;
-        if matches!(then, RunEvent::Paused { .. }) {
-            self.said = None;
-            self.say(then);
-            self.phase = Phase::Resting;
-            return;
-        }
-        self.phase = Phase::PuttingBack { asked: false, then: Box::new(then) };
-    }
-
-    fn put_back(&mut self, key: &str, outcome: Outcome) {
-        match outcome {
-            Outcome::Succeeded { .. } | Outcome::Skipped { .. } => {
-                self.forget_temp(key);
-                self.say(RunEvent::PutBack { key: key.to_owned() });
-            }
-            Outcome::Failed { because } | Outcome::Unknown { because } => {
-                // It stays owed in the journal; a person and the next resume see it.
-                self.owed.remove(key);
-                let text = format!(
-                    "temporary change `{key}` could not be put back: {because}; it is still owed"
-                );
-                self.say(RunEvent::Note { by: "quorate".into(), text });
-            }
-        }
-        if let Phase::PuttingBack { asked, .. } = &mut self.phase {
-            *asked = false;
-        }
-    }
-
-    fn close(&mut self) -> Option<Effect> {
-        let Phase::PuttingBack { then, .. } = std::mem::replace(&mut self.phase, Phase::Resting)
-        else {
-            return None;
-        };
-        let then = *then;
-        self.say(then.clone());
-        self.end_told = true;
-        match then {
-            RunEvent::Halted { hold } => {
-                let end = RunEnd::Halted { hold };
-                self.phase = Phase::Over(end.clone());
-                Some(Effect::End(end))
-            }
-            RunEvent::Aborted { by, reason } => {
-                let end = RunEnd::Aborted { by, reason };
-                self.phase = Phase::Over(end.clone());
-                Some(Effect::End(end))
-            }
-            _ => Some(Effect::Rest),
-        }
-    }
-
-    /// A temporary change was put back. When the plan still counts on it, its step is due again.
-    pub(crate) fn forget_temp(&mut self, key: &str) {
-        self.owed.remove(key);
-        let sets =
-            |step: &Step| matches!(&step.action, Action::TempSet { key: own, .. } if own == key);
-        let puts =
-            |step: &Step| matches!(&step.action, Action::TempPutBack { key: own } if own == key);
-        let find = |what: &dyn Fn(&Step) -> bool| {
-            (0..self.steps.len()).find(|index| self.steps.get(&self.plan, *index).is_some_and(what))
-        };
-        let (Some(set), Some(put)) = (find(&sets), find(&puts)) else { return };
-        if self.steps.status.get(put) == Some(&StepStatus::Pending)
-            && let Some(status) = self.steps.status.get_mut(set)
-        {
-            *status = StepStatus::Pending;
-        }
-    }
 }
 
 /// Before such a step a member is down by our doing: nobody pauses there.
 fn leaves_member_down(role: StepRole) -> bool {
-    matches!(role, StepRole::Swap | StepRole::Start | StepRole::Restore)
+    matches!(
+        role,
+        StepRole::Swap
+            | StepRole::Start
+            | StepRole::Restore
+            | StepRole::Membership
+            | StepRole::SetAside
+    )
 }

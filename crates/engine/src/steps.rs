@@ -77,6 +77,9 @@ pub(crate) fn may_retry(role: StepRole) -> bool {
         | StepRole::Cure
         | StepRole::TempSet
         | StepRole::TempPutBack
+        | StepRole::Membership
+        | StepRole::SetAside
+        | StepRole::List
         | StepRole::Finalize => true,
         StepRole::Precheck
         | StepRole::Go

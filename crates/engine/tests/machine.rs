@@ -168,6 +168,11 @@ impl Driver {
     fn done() -> Outcome {
         Outcome::Succeeded { note: None }
     }
+    fn accounted(&mut self, lost: u64) {
+        assert_eq!(self.last, Some(Effect::Account), "the client is asked last");
+        self.last = None;
+        self.tell(Input::Accounted { lost });
+    }
     fn hold(&self) -> &Hold {
         match self.engine.phase() {
             Phase::Over(RunEnd::Halted { hold }) => hold,
@@ -204,6 +209,7 @@ fn a_run_goes_probe_act_gate_and_succeeds() {
     run.looked(Verdict::Holds);
     run.wait();
     run.looked(Verdict::Holds);
+    run.accounted(0);
     assert_eq!(run.last, Some(Effect::End(RunEnd::Succeeded)));
 }
 
@@ -219,6 +225,7 @@ fn intent_stands_in_the_journal_before_the_act_is_given_out() {
 fn what_had_already_happened_is_not_done_again() {
     let mut run = Driver::new(plan(vec![stop()]));
     run.looked(Verdict::Holds);
+    run.accounted(0);
     assert_eq!(run.last, Some(Effect::End(RunEnd::Succeeded)));
     assert_eq!(run.count(|event| matches!(event, RunEvent::Started { .. })), 0);
 }
@@ -239,7 +246,11 @@ fn an_unknown_outcome_is_settled_by_the_steps_own_probe() {
     run.acted(Outcome::Unknown { because: "connection lost".into() });
     assert_eq!(run.last, Some(Effect::Look { step: Some("stop".into()), look: Look::Done }));
     run.looked(Verdict::Holds);
-    assert_eq!(run.last, Some(Effect::Look { step: Some("rejoin".into()), look: Look::Gate }));
+    assert_eq!(
+        run.last,
+        Some(Effect::Look { step: Some("rejoin".into()), look: Look::GateOnTheWay }),
+        "the first of two good looks opens nothing"
+    );
     assert_eq!(
         run.count(
             |event| matches!(event, RunEvent::Started { step, .. } if step.as_str() == "stop")
@@ -251,7 +262,7 @@ fn an_unknown_outcome_is_settled_by_the_steps_own_probe() {
 #[test]
 fn a_gate_without_data_never_opens() {
     let mut run = Driver::new(plan(vec![rejoin(0)]));
-    for _ in 0..40 {
+    for _ in 0..200 {
         if !matches!(run.last, Some(Effect::Look { .. })) {
             break;
         }
@@ -277,8 +288,10 @@ fn good_looks_start_again_after_a_bad_one_and_the_soak_too() {
             run.wait();
         }
     }
+    run.accounted(0);
     assert_eq!(run.last, Some(Effect::End(RunEnd::Succeeded)));
-    assert!(run.now.duration_since(began) >= SignedDuration::from_secs(7), "{}", run.now);
+    // A second to the bad look, and five of soak after the first good one that follows.
+    assert!(run.now.duration_since(began) >= SignedDuration::from_secs(6), "{}", run.now);
 }
 
 #[test]
@@ -330,6 +343,7 @@ fn temporary_changes_are_put_back_when_a_run_halts() {
         node: "n1".into(),
         call: CallKind::Native { action: "x".into(), args: Facts::new() },
         by_hand: String::new(),
+        retry_on: Vec::new(),
     };
     let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
     let mut run = Driver::new(plan(vec![step("set", StepRole::TempSet, set), stop()]));
@@ -377,6 +391,144 @@ fn a_run_resumed_after_any_event_repeats_no_finished_step() {
     }
 }
 
+#[test]
+fn a_run_whose_client_lost_writes_did_not_succeed() {
+    let mut run = Driver::new(plan(vec![stop()]));
+    run.looked(Verdict::Holds);
+    run.accounted(3);
+    assert_eq!(run.hold().code, "client-lost");
+    assert!(run.hold().text.contains("3 acknowledged writes"));
+    assert_eq!(run.count(|event| matches!(event, RunEvent::Succeeded)), 0);
+}
+
+#[test]
+fn what_clients_see_ends_a_run_while_it_waits_at_a_gate() {
+    for (input, code) in [
+        (Input::ClientGap { gap_ms: 4000, max_ms: 3000 }, "client-gap"),
+        (Input::ClientLost { text: "2 reads were stale".into() }, "client-lost"),
+    ] {
+        let mut run = Driver::new(plan(vec![rejoin(60)]));
+        run.tell(input);
+        run.looked(Driver::not_yet());
+        assert_eq!(run.hold().code, code);
+    }
+}
+
+#[test]
+fn a_gate_opens_only_on_a_look_that_saw_everything() {
+    let mut run = Driver::new(plan(vec![rejoin(3)]));
+    let mut looks = Vec::new();
+    while let Some(Effect::Look { look, .. }) = run.last {
+        looks.push(look);
+        run.looked(Verdict::Holds);
+        if run.engine.poll_timeout().is_some() {
+            run.wait();
+        }
+    }
+    let (last, before) = looks.split_last().unwrap();
+    assert_eq!(*last, Look::Gate);
+    assert!(before.iter().all(|look| *look == Look::GateOnTheWay), "{looks:?}");
+    assert_eq!(run.last, Some(Effect::Account));
+}
+
+#[test]
+fn first_looks_come_close_and_later_ones_at_the_policys_pace() {
+    let mut run = Driver::new(plan(vec![rejoin(0)]));
+    let mut pauses = Vec::new();
+    for _ in 0..22 {
+        let before = run.now;
+        run.looked(Driver::not_yet());
+        run.wait();
+        pauses.push(run.now.duration_since(before));
+    }
+    assert!(pauses[0] <= SignedDuration::from_millis(50), "{pauses:?}");
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert_eq!(*pauses.last().unwrap(), SignedDuration::from_secs(1));
+}
+
+fn with_override(gate: &str) -> Policy {
+    let over = Override {
+        gate: gate.into(),
+        node: "n1".into(),
+        reason: "a slow disk".into(),
+        expires: Timestamp::MAX,
+    };
+    Policy { look_every: Duration::from_secs(1), overrides: vec![over], ..Policy::default() }
+}
+
+/// Looks that never see the gate hold, until the run stops asking; gives how long that took.
+fn never_holds(policy: Policy, steps: Vec<Step>) -> (Driver, SignedDuration) {
+    let mut whole = (*plan(steps)).clone();
+    whole.policy = policy;
+    let mut run = Driver::new(Arc::new(whole));
+    let began = run.now;
+    while let Some(Effect::Look { .. }) = run.last {
+        run.looked(Driver::not_yet());
+        if run.engine.poll_timeout().is_some() {
+            run.wait();
+        }
+    }
+    let took = run.now.duration_since(began);
+    (run, took)
+}
+
+#[test]
+fn an_override_sets_a_gate_aside_when_its_time_is_up_and_not_before() {
+    let (run, took) = never_holds(with_override("rejoin"), vec![rejoin(0)]);
+    assert_eq!(run.last, Some(Effect::Account));
+    assert!(took >= SignedDuration::from_secs(30), "the gate's limit: {took}");
+    assert_eq!(run.count(|event| matches!(event, RunEvent::Overridden { .. })), 1);
+    let (run, _) = never_holds(with_override("other"), vec![rejoin(0)]);
+    assert_eq!(run.hold().code, "gate-timeout");
+}
+
+#[test]
+fn who_set_the_rejoin_gate_aside_waits_for_the_healthy_time_alone() {
+    let soak = Step {
+        gate: Some(Gate { name: "soak".into(), ..gate(7) }),
+        ..step("soak", StepRole::Soak, Action::Look)
+    };
+    let (run, took) = never_holds(with_override("rejoin"), vec![soak]);
+    assert_eq!(run.last, Some(Effect::Account));
+    assert!(took >= SignedDuration::from_secs(7) && took < SignedDuration::from_secs(10), "{took}");
+}
+
+#[test]
+fn a_change_that_could_not_be_put_back_stays_owed() {
+    let call = Call {
+        name: "set".into(),
+        node: "n1".into(),
+        call: CallKind::Native { action: "x".into(), args: Facts::new() },
+        by_hand: String::new(),
+        retry_on: Vec::new(),
+    };
+    let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
+    let steps = || plan(vec![step("set", StepRole::TempSet, set.clone()), stop()]);
+    let mut run = Driver::new(steps());
+    run.looked(Driver::not_yet());
+    run.acted(Driver::done());
+    run.looked(Driver::not_yet());
+    run.acted(Outcome::Failed { because: "no".into() });
+    run.last = None;
+    let outcome = Outcome::Failed { because: "unreachable".into() };
+    run.tell(Input::PutBack { key: "noout".into(), outcome });
+    assert_eq!(run.hold().code, "act-failed", "asked once, then the run ends all the same");
+    assert_eq!(run.count(|event| matches!(event, RunEvent::PutBack { .. })), 0);
+    let mut again = Engine::replay(steps(), &run.journal, run.now).unwrap();
+    let ask = again.poll_action(run.now).unwrap().effect;
+    assert_eq!(ask, Some(Effect::Look { step: None, look: Look::World }));
+    again.handle(
+        Input::Looked {
+            step: None,
+            look: Look::World,
+            verdict: Verdict::Differs(vec!["x".into()]),
+        },
+        run.now,
+    );
+    let put = again.poll_action(run.now).unwrap().effect;
+    assert_eq!(put, Some(Effect::PutBack { key: "noout".into() }), "the next end tries again");
+}
+
 /// Answers like a world in which every act happens at once; what was acted in the journal probes as done.
 fn drive(run: &mut Driver) {
     for _ in 0..100 {
@@ -387,6 +539,7 @@ fn drive(run: &mut Driver) {
             }
             Some(Effect::Look { .. }) => run.looked(Verdict::Holds),
             Some(Effect::Act { .. }) => run.acted(Driver::done()),
+            Some(Effect::Account) => run.accounted(0),
             Some(_) => return,
             None if run.engine.poll_timeout().is_some() => run.wait(),
             None => return,

@@ -124,7 +124,7 @@ async fn upgrade(dir: &str, node: &str, artifacts: &str, release: &str) -> Shown
     lap("stage");
     service::stop(&transport, spec).await.into_result()?;
     lap("stop");
-    swap::swap(&transport, &paths, &state.release, artifact).await.into_result()?;
+    swap::swap(&transport, &paths, &state.release, artifact, None).await.into_result()?;
     lap("swap");
     service::start(&transport, spec).await.into_result()?;
     lap("start");

@@ -3,7 +3,7 @@
 
 use quorate_hosts::{
     artifacts::{Cache, Catalog},
-    swap::{self, paths::NodePaths},
+    swap::{self, Fingerprint, StagedBinary, paths::NodePaths},
 };
 use quorate_model::{ArtifactRef, PackName, Release};
 use quorate_transport::{Answer, Command, LocalTransport, Transport};
@@ -67,7 +67,8 @@ impl Bench {
     async fn swap(&self, from: &str, to: &str) -> Result<bool, String> {
         let from: Release = from.parse().unwrap();
         let swapped =
-            swap::swap(&LocalTransport::new(), &self.paths(), &from, &self.artifact(to)).await;
+            swap::swap(&LocalTransport::new(), &self.paths(), &from, &self.artifact(to), None)
+                .await;
         swapped.into_result().map(|swapped| swapped.already)
     }
     async fn is_live(&self, release: &str) -> bool {
@@ -75,8 +76,11 @@ impl Bench {
             == Answer::Done(true)
     }
     async fn is_staged(&self, release: &str) -> bool {
-        swap::staged(&LocalTransport::new(), &self.paths(), &self.artifact(release)).await
-            == Answer::Done(true)
+        swap::staged(&LocalTransport::new(), &self.paths(), &self.artifact(release))
+            .await
+            .into_result()
+            .unwrap()
+            .is_some()
     }
 }
 
@@ -247,4 +251,30 @@ async fn a_binary_that_does_not_tell_its_version_is_an_error() {
             .unwrap_err();
         assert!(said.contains("does not tell its version"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_staged_binary_is_known_again_until_somebody_writes_to_it() {
+    let bench = Bench::new();
+    bench.stage(NEW).await.unwrap();
+    let (transport, paths, artifact) = (LocalTransport::new(), bench.paths(), bench.artifact(NEW));
+    let look = async |known: Option<&Fingerprint>| {
+        swap::staged_binary(&transport, &paths, &artifact, known).await.into_result().unwrap()
+    };
+    let StagedBinary::Whole(Some(print)) = look(None).await else { panic!("not whole") };
+    assert_eq!(look(Some(&print)).await, StagedBinary::Whole(Some(print.clone())));
+
+    // The same length, so that only the time of change and the content tell.
+    let staged = bench.beside(NEW);
+    let content = fs::read(&staged).unwrap();
+    let other: Vec<u8> = content.iter().map(|byte| byte ^ 1).collect();
+    fs::write(&staged, other).unwrap();
+    assert!(matches!(look(Some(&print)).await, StagedBinary::Damaged(_)));
+    let from: Release = OLD.parse().unwrap();
+    let swapped = swap::swap(&transport, &paths, &from, &artifact, Some(&print)).await;
+    assert!(swapped.into_result().unwrap_err().contains("changed after it was staged"));
+    assert!(!bench.is_live(NEW).await, "nothing that was written to becomes live");
+
+    fs::remove_file(&staged).unwrap();
+    assert_eq!(look(Some(&print)).await, StagedBinary::Missing);
 }

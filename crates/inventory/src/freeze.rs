@@ -1,13 +1,14 @@
-//! Freeze windows: times of the week in which runs may not start, `Fri 12:00 - Mon 06:00 [Europe/Berlin]`.
+//! Windows of the week, `Fri 12:00 - Mon 06:00 [Europe/Berlin]`: in a freeze window runs may not begin, in a maintenance window they may.
 //!
 //! Invariant: pure. The time comes in; zones come from the database inside the program, not from the machine.
+//! A window is what the clocks of its zone show: the hour that autumn repeats counts twice, the one that spring skips never.
+//! Read next: `calendar.rs`, what the windows of a policy say together.
 
 use jiff::{
     Timestamp, ToSpan,
     civil::{Time, Weekday},
     tz::{TimeZone, TimeZoneDatabase},
 };
-use quorate_model::Policy;
 use std::{fmt, str::FromStr, sync::LazyLock};
 
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -38,9 +39,9 @@ struct Moment {
     time: Time,
 }
 
-/// The text is no freeze window.
+/// The text is no window.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no freeze window: {because}")]
+#[error("`{text}` is no window of the week: {because}")]
 pub struct WindowError {
     /// What was given.
     pub text: String,
@@ -67,53 +68,38 @@ impl Window {
         Ok(Self { from, until, zone, text: words.join(" ") })
     }
 
-    /// The end of the window when it is open at `now`.
-    pub fn is_open(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Whether it is open at `now`.
+    pub fn is_open(&self, now: Timestamp) -> bool {
         let here = now.to_zoned(self.zone.clone());
         let at = Moment { day: here.weekday(), time: here.time() }.minute_of_week();
         let (from, until) = (self.from.minute_of_week(), self.until.minute_of_week());
-        let open =
-            if from < until { (from..until).contains(&at) } else { at >= from || at < until };
-        if !open {
-            return None;
-        }
-        let days = i32::from(self.until.day.since(Weekday::Monday))
-            - i32::from(here.weekday().since(Weekday::Monday));
-        // The end lies later today, or on a day of the coming week.
-        let past = days < 0 || (days == 0 && self.until.time <= here.time());
-        let date = here.date().checked_add((if past { days + 7 } else { days }).days()).ok()?;
-        date.to_datetime(self.until.time)
-            .to_zoned(self.zone.clone())
-            .ok()
-            .map(|end| end.timestamp())
+        if from < until { (from..until).contains(&at) } else { at >= from || at < until }
     }
-}
 
-/// The end of the window when it is open at `now`.
-pub fn is_open(window: &Window, now: Timestamp) -> Option<Timestamp> {
-    window.is_open(now)
-}
+    /// When it opens or closes next, after `now`.
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let open = self.is_open(now);
+        let mut edges = self.edges(now);
+        edges.sort_unstable();
+        edges.into_iter().find(|at| *at > now && self.is_open(*at) != open)
+    }
 
-/// An open freeze window of a policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frozen {
-    /// The window as written.
-    pub window: String,
-    /// When it ends.
-    pub until: Timestamp,
-}
-
-/// The open freeze window of a policy that ends last. A window that does not parse counts as open for a day:
-/// somebody meant to forbid something, and a plan file may come from elsewhere.
-pub fn frozen(policy: &Policy, now: Timestamp) -> Option<Frozen> {
-    let open = |text: &String| {
-        let until = match Window::parse(text) {
-            Ok(window) => window.is_open(now)?,
-            Err(_) => now.checked_add(24.hours()).unwrap_or(now),
-        };
-        Some(Frozen { window: text.clone(), until })
-    };
-    policy.freeze.iter().filter_map(open).max_by_key(|frozen| frozen.until)
+    /// Instants at which it may open or close, in no order: where the clocks show one of its ends, once or twice, and where
+    /// they are put forward or back.
+    fn edges(&self, now: Timestamp) -> Vec<Timestamp> {
+        let today = now.to_zoned(self.zone.clone()).date();
+        let mut edges = Vec::new();
+        // From yesterday, for what is left of a window, over two weeks: spring can swallow one week's window whole.
+        for date in (-1..=15).filter_map(|days: i32| today.checked_add(days.days()).ok()) {
+            for end in [self.from, self.until].iter().filter(|end| end.day == date.weekday()) {
+                let at = self.zone.to_ambiguous_timestamp(date.to_datetime(end.time));
+                edges.extend([at.earlier(), at.later()].into_iter().flatten());
+            }
+        }
+        // Two cover the same stretch: no zone changes its clocks more often than that.
+        edges.extend(self.zone.following(now).take(2).map(|change| change.timestamp()));
+        edges
+    }
 }
 
 fn parse_zone(word: &str) -> Result<TimeZone, String> {
@@ -165,8 +151,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn until(window: &str, now: &str) -> Option<String> {
-        let window = Window::parse(window).unwrap();
-        window.is_open(now.parse().unwrap()).map(|end| end.to_string())
+        let (window, now) = (Window::parse(window).unwrap(), now.parse().unwrap());
+        window.is_open(now).then(|| window.next_change(now).unwrap().to_string())
+    }
+    fn opens(window: &str, now: &str) -> Option<String> {
+        let (window, now) = (Window::parse(window).unwrap(), now.parse().unwrap());
+        (!window.is_open(now)).then(|| window.next_change(now).unwrap().to_string())
     }
 
     // 2026-11-20 is a Friday.
@@ -224,15 +214,36 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_frozen_by_the_window_that_ends_last_and_by_one_that_nobody_can_read() {
-        let now = "2026-11-21T00:00:00Z".parse().unwrap();
-        let windows = ["Fri 12:00 - Sat 06:00", "Fri 12:00 - Mon 06:00", "Tue 00:00 - Wed 00:00"];
-        let freeze = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let policy = Policy { freeze: freeze(&windows), ..Policy::default() };
-        assert_eq!(frozen(&policy, now).unwrap().window, "Fri 12:00 - Mon 06:00");
-        let policy = Policy { freeze: freeze(&["?"]), ..Policy::default() };
-        assert!(frozen(&policy, now).is_some());
-        assert_eq!(frozen(&Policy::default(), now), None);
+    fn a_closed_window_opens_on_its_day() {
+        let weekend = "Fri 12:00 - Mon 06:00";
+        assert_eq!(opens(weekend, "2026-11-20T11:59:59Z").as_deref(), Some("2026-11-20T12:00:00Z"));
+        assert_eq!(opens(weekend, "2026-11-23T06:00:00Z").as_deref(), Some("2026-11-27T12:00:00Z"));
+        assert_eq!(opens(weekend, "2026-11-21T00:00:00Z"), None);
+    }
+
+    // On 2026-10-25 Berlin's clocks go back from 03:00 to 02:00, at 01:00Z.
+    #[test]
+    fn the_hour_that_autumn_repeats_counts_twice() {
+        let whole = "Sun 02:00 - Sun 04:00 Europe/Berlin";
+        assert_eq!(opens(whole, "2026-10-24T00:00:00Z").as_deref(), Some("2026-10-25T00:00:00Z"));
+        assert_eq!(until(whole, "2026-10-25T00:00:00Z").as_deref(), Some("2026-10-25T03:00:00Z"));
+        let half = "Sun 02:00 - Sun 02:30 Europe/Berlin";
+        assert_eq!(until(half, "2026-10-25T00:10:00Z").as_deref(), Some("2026-10-25T00:30:00Z"));
+        assert_eq!(opens(half, "2026-10-25T00:40:00Z").as_deref(), Some("2026-10-25T01:00:00Z"));
+        assert_eq!(until(half, "2026-10-25T01:10:00Z").as_deref(), Some("2026-10-25T01:30:00Z"));
+        assert_eq!(opens(half, "2026-10-25T01:30:00Z").as_deref(), Some("2026-11-01T01:00:00Z"));
+    }
+
+    // On 2026-03-29 they go forward from 02:00 to 03:00, at 01:00Z.
+    #[test]
+    fn the_hour_that_spring_skips_never_comes() {
+        let whole = "Sun 02:00 - Sun 04:00 Europe/Berlin";
+        assert_eq!(opens(whole, "2026-03-29T00:00:00Z").as_deref(), Some("2026-03-29T01:00:00Z"));
+        assert_eq!(until(whole, "2026-03-29T01:00:00Z").as_deref(), Some("2026-03-29T02:00:00Z"));
+        let skipped = "Sun 02:10 - Sun 02:50 Europe/Berlin";
+        assert_eq!(opens(skipped, "2026-03-28T00:00:00Z").as_deref(), Some("2026-04-05T00:10:00Z"));
+        let over = "Sun 02:30 - Sun 03:10 Europe/Berlin";
+        assert_eq!(until(over, "2026-03-29T01:00:00Z").as_deref(), Some("2026-03-29T01:10:00Z"));
     }
 
     proptest! {
@@ -242,19 +253,26 @@ mod tests {
         }
 
         #[test]
-        fn an_open_window_ends_later_and_within_a_week(
-            (fd, fh, ud, uh) in (0usize..7, 0u8..24, 0usize..7, 0u8..24),
+        fn a_window_changes_later_within_two_weeks_and_not_before(
+            (fd, fh, fm) in (0usize..7, 0u8..24, 0u8..60),
+            (ud, uh, um) in (0usize..7, 0u8..24, 0u8..60),
             secs in 1_500_000_000i64..2_500_000_000,
+            part in 0.0f64..1.0,
         ) {
-            prop_assume!((fd, fh) != (ud, uh));
-            let text = format!("{} {fh:02}:00 - {} {uh:02}:00 [Europe/Berlin]", DAYS[fd].0, DAYS[ud].0);
+            prop_assume!((fd, fh, fm) != (ud, uh, um));
+            let text = format!(
+                "{} {fh:02}:{fm:02} - {} {uh:02}:{um:02} [Europe/Berlin]", DAYS[fd].0, DAYS[ud].0
+            );
             let window = Window::parse(&text).unwrap();
             let now = Timestamp::from_second(secs).unwrap();
-            if let Some(end) = window.is_open(now) {
-                prop_assert!(end > now);
-                prop_assert!(end.as_second() - secs <= (7 * 24 + 1) * 3600);
-                prop_assert!(window.is_open(end).is_none(), "a window is over when it ends");
-            }
+            let change = window.next_change(now).unwrap();
+            prop_assert!(change > now);
+            prop_assert!(change.as_second() - secs <= (14 * 24 + 1) * 3600);
+            prop_assert_ne!(window.is_open(change), window.is_open(now));
+            let between = now + (change - now).total(jiff::Unit::Second).map(|all| {
+                jiff::SignedDuration::from_secs_f64(all * part)
+            }).unwrap();
+            prop_assert_eq!(window.is_open(between), window.is_open(now), "it changed in between");
         }
     }
 }

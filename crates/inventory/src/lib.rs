@@ -3,6 +3,7 @@
 //! Invariant: pure. The file's text and folder come in as values; nothing here opens a file or asks the clock.
 //! Read next: `file.rs` (what the file can say), `read.rs` (file to fleet), `check/` (what is refused), `write.rs` (fleet to file).
 
+pub mod calendar;
 mod check;
 mod file;
 pub mod freeze;

@@ -196,6 +196,7 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
         baseline,
         baseline_noise_max_ms,
         freeze,
+        windows,
         overrides,
     } = policy;
     let mut lines = Vec::new();
@@ -232,9 +233,11 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
     add(*baseline != default.baseline, "baseline_secs", secs(*baseline));
     let noise = *baseline_noise_max_ms;
     add(noise != default.baseline_noise_max_ms, "baseline_noise_max_ms", noise.to_string());
-    if !freeze.is_empty() {
-        lines.push("freeze:".into());
-        lines.extend(freeze.iter().map(|window| format!("  - {}", quote(window))));
+    for (key, texts) in [("freeze", freeze), ("windows", windows)] {
+        if !texts.is_empty() {
+            lines.push(format!("{key}:"));
+            lines.extend(texts.iter().map(|window| format!("  - {}", quote(window))));
+        }
     }
     if !overrides.is_empty() {
         lines.push("overrides:".into());

@@ -46,6 +46,7 @@ clusters:
     policy:
       soak_secs: 0.5
       freeze: ['Fri 12:00 - Mon 06:00 [Europe/Berlin]']
+      windows: ['Tue 02:00 - Tue 04:00']
       overrides:
         - {gate: healthy, node: a, reason: known disk, expires: 2026-12-01T00:00:00Z}
     defaults: {env: {A: '1', B: '2'}, grace_secs: 7}
@@ -158,6 +159,7 @@ fn wrong_files_are_refused_with_place_and_hint() {
         ("      soak_secs: 0.5", "      approve: always"),
         ("Fri 12:00 - Mon", "Fry 12:00 - Mon"),
         ("[Europe/Berlin]", "[Mars/Olympus]"),
+        ("Tue 02:00 - Tue 04:00", "Tue 02:00 to 04:00"),
         ("reason: known disk", "reason: ''"),
         (", reason: known disk", ""),
         ("gate: healthy", "gate: ''"),
@@ -301,6 +303,7 @@ fn cluster(texts: &[String], number: u32) -> Cluster {
         allow_outage: true,
         client_gap_max_ms: Some(number.into()),
         freeze: vec!["Fri 12:00 - Mon 06:00 [Europe/Berlin]".into()],
+        windows: vec!["Tue 02:00 - Tue 04:00".into()],
         overrides: vec![Override {
             gate: format!("g{}", text(1)),
             node: "n1".into(),

@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod client;
+pub mod ejection;
 pub mod event;
 pub mod fleet;
 pub mod ids;
@@ -20,19 +21,21 @@ mod words;
 
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
 pub use client::{ClientFigures, ClientGap, ClientSample};
+pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
 pub use fleet::{AuthSpec, Cluster, Fleet, Host, Node, Secret, ServiceSpec, TlsSpec};
 pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };
 pub use observation::{
-    Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach, Role, Setting, SettingSource,
-    Severity,
+    ConfigFileSeen, ConfigSpan, Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach,
+    Role, Setting, SettingSource, Severity,
 };
 pub use plan::{
-    Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door, Edge,
-    FileRewrite, Gate, Hop, HopKind, ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Risk,
-    RuleApplied, RuleVerdict, Step, StepRole, Undo, Wave,
+    ARTIFACT_WHOLE, Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door,
+    Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, MemberChange, ObservationRef, PLAN_SCHEMA,
+    Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step, StepRole, TextEdit, Undo,
+    Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

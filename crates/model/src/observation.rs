@@ -71,6 +71,9 @@ pub struct NodeObservation {
     pub settings: Vec<Setting>,
     /// Digest over the settings, to see that two members are configured alike.
     pub config_digest: Option<Digest>,
+    /// The configuration file that the member reads, as far as a plan may have to edit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<ConfigFileSeen>,
     /// More facts, by the pack.
     pub facts: Facts,
     /// What a person should know of this node.
@@ -101,6 +104,7 @@ impl NodeObservation {
             os: None,
             settings: Vec::new(),
             config_digest: None,
+            config_file: None,
             facts: Facts::new(),
             findings: Vec::new(),
         }
@@ -181,6 +185,36 @@ pub enum SettingSource {
     Env,
     /// Configuration file.
     File,
+}
+
+/// A configuration file as far as a plan may have to edit it. Its text as a whole is kept nowhere: it may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigFileSeen {
+    /// Where it is, absolute.
+    pub path: String,
+    /// What it holds; none when it could not be read.
+    pub sha256: Option<Digest>,
+    /// Its size: a setting that stands nowhere yet is added there.
+    pub size_bytes: u64,
+    /// Whether its last line lacks an end.
+    pub open_end: bool,
+    /// Where it says the settings that the pack's rules speak of; never a secret one.
+    pub spans: Vec<ConfigSpan>,
+    /// Why it is not known what it sets.
+    pub unread: Option<String>,
+    /// Why nothing in it can be changed by lines, though it was read.
+    pub by_hand: Option<String>,
+}
+
+/// Where a configuration file says a setting: whole lines, or one line up to its comment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigSpan {
+    /// The setting.
+    pub key: String,
+    /// Offset in bytes.
+    pub at: u64,
+    /// What stands there, byte for byte.
+    pub text: String,
 }
 
 /// Something a person should know.

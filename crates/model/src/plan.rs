@@ -4,8 +4,8 @@
 //! Read next: `event.rs`, what a run writes down while it carries a plan out.
 
 use crate::{
-    ArtifactRef, ClusterName, Digest, Facts, NodeName, Observation, PackName, Policy, Range,
-    Refused, Release, ServiceSpec, StepId, secs,
+    ArtifactRef, ClusterName, Digest, Ejection, Facts, NodeName, Observation, PackName, Policy,
+    Range, Refused, Release, ServiceSpec, StepId, secs,
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -61,6 +61,17 @@ pub struct Plan {
     pub outage: Duration,
 }
 
+impl Plan {
+    /// The node that a plan takes out or brings back; none for plans that leave the membership alone.
+    pub fn changed_member(&self) -> Option<&NodeName> {
+        let steps = self.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+        steps.into_iter().find_map(|step| match &step.action {
+            Action::List { node, .. } => Some(node),
+            _ => None,
+        })
+    }
+}
+
 /// Which way a plan goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +82,21 @@ pub enum PlanKind {
     RollbackBinaries,
     /// To the release before, after completion: the verified backup is restored with the older tool.
     RollbackRestore,
+    /// One member leaves the cluster and the list that clients get; every other stays as it is.
+    Eject,
+    /// A member that left comes back, empty, on the release of the others, and catches up.
+    Rejoin,
+}
+
+impl PlanKind {
+    /// Whether the plan changes who belongs to the cluster.
+    pub fn is_membership(self) -> bool {
+        matches!(self, Self::Eject | Self::Rejoin)
+    }
+    /// Whether a member moves from one release to another: then one that runs the target is past its stop.
+    pub fn moves_releases(self) -> bool {
+        matches!(self, Self::Upgrade | Self::RollbackBinaries)
+    }
 }
 
 /// Names an observation.
@@ -162,6 +188,9 @@ pub struct RuleApplied {
     pub sources: Vec<String>,
     /// Steps that cure what its condition found, by name.
     pub cures: Vec<String>,
+    /// Changes of settings, carried by this hop, that make its condition true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrites: Vec<String>,
 }
 
 /// What a rule said.
@@ -203,6 +232,13 @@ pub struct Wave {
     /// In order.
     pub steps: Vec<Step>,
 }
+
+/// Name of the gate that a started member must pass; overrides use it.
+pub const REJOIN_GATE: &str = "rejoin";
+/// Name of the condition that the safety oracle answers, not an expression: with the member gone a quorum remains.
+pub const MAY_STOP: &str = "may-stop";
+/// Name of the condition that the host answers: the staged files are those of the plan.
+pub const ARTIFACT_WHOLE: &str = "artifact-whole";
 
 /// The unit of journal and retry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -275,6 +311,12 @@ pub enum StepRole {
     Finalize,
     /// Data are put back from a backup.
     Restore,
+    /// The cluster is told who belongs to it.
+    Membership,
+    /// A member's data folder is moved aside.
+    SetAside,
+    /// The list that clients get is changed.
+    List,
 }
 
 /// One effect.
@@ -303,8 +345,35 @@ pub enum Action {
     Swap { node: NodeName, from: Release, to: ArtifactRef, config: Option<ConfigChange> },
     /// Starts the member's service, expecting this release to run.
     Start { node: NodeName, expect: Release },
-    /// Puts a member's data back from a backup while it is stopped.
-    Restore { node: NodeName, backup: Backup, call: Call },
+    /// Puts a member's data back from a backup while it is stopped. With `joins` the copy is on that member, and this one is
+    /// emptied and joins it.
+    Restore {
+        node: NodeName,
+        backup: Box<Backup>,
+        call: Call,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        joins: Option<NodeName>,
+    },
+    /// Tells the cluster, through another member, of one change of one member.
+    Membership { node: NodeName, change: MemberChange, call: Call },
+    /// Moves the data folder of a stopped node aside. Nothing is deleted.
+    SetAside { node: NodeName },
+    /// Takes a node out of the list that clients get, or, without an ejection, puts it back.
+    List { node: NodeName, out: Option<Ejection> },
+}
+
+/// One change of who belongs to a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberChange {
+    /// Its vote is gone.
+    Leave,
+    /// It counts for the quorum from now on, before it has any data.
+    Join,
+    /// It gets the data, and counts for nothing until it is promoted.
+    JoinAsLearner,
+    /// A learner gets its vote.
+    Promote,
 }
 
 /// A copy of the data, planned or taken.
@@ -335,6 +404,10 @@ pub struct Call {
     pub call: CallKind,
     /// The shell line or request that a person would use by hand.
     pub by_hand: String,
+    /// Texts of refusals that clear by themselves: it is said again until the step's limit.
+    // Left out when there are none, so that plans of programs that did not know it keep their digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry_on: Vec<String>,
 }
 
 /// The ways to speak to a product.
@@ -354,21 +427,37 @@ pub enum CallKind {
 pub struct ConfigChange {
     /// The service as it shall be, when arguments or environment change.
     pub service: Option<ServiceSpec>,
-    /// Files as they shall be.
+    /// Files that change, and how.
     pub files: Vec<FileRewrite>,
     /// The difference as a person reads it, a line a change.
     pub diff: Vec<String>,
 }
 
-/// One file, rewritten.
+/// One file, rewritten. The plan carries edits and never the file, which may hold secrets.
+///
+/// Every state of the file is said as edits to what it held when it was looked at: so the one before can be proved, and the
+/// way back is the same rewrite with its two states exchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRewrite {
     /// Where it is.
     pub path: String,
-    /// What it must hold before, else somebody changed it meanwhile.
-    pub expect_sha256: Digest,
-    /// What it holds after.
-    pub content: String,
+    /// What it held when it was looked at. A file in neither state was changed by somebody, and is left as it is.
+    pub original_sha256: Digest,
+    /// The edits that it carries before.
+    pub before: Vec<TextEdit>,
+    /// The edits that it carries after.
+    pub after: Vec<TextEdit>,
+}
+
+/// A piece of text in the place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextEdit {
+    /// Offset in bytes in the original text.
+    pub at: u64,
+    /// What stands there.
+    pub remove: String,
+    /// What takes its place.
+    pub insert: String,
 }
 
 /// A setting that a coming release changes.

@@ -44,6 +44,11 @@ pub struct Policy {
     pub baseline_noise_max_ms: u64,
     /// Times when runs may not start: `Fri 12:00 - Mon 06:00`, in the time zone named after it (UTC by default).
     pub freeze: Vec<String>,
+    /// Times when runs may be under way: a run begins only inside one that holds it. None given means at any time. Written as
+    /// freeze windows are.
+    // Left out when there are none, so that plans of programs that did not know it keep their digest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<String>,
     /// Gates that a person has set aside, each for one member, with a reason and an end.
     pub overrides: Vec<Override>,
 }
@@ -70,6 +75,7 @@ impl Default for Policy {
             // A write that takes a second with nothing going on hides every gap that a planned stop makes.
             baseline_noise_max_ms: 1000,
             freeze: Vec::new(),
+            windows: Vec::new(),
             overrides: Vec::new(),
         }
     }

@@ -2,14 +2,18 @@
 
 use crate::Release;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{fmt, str::FromStr, sync::Arc};
 
-/// Releases between bounds; alternatives are joined with `||`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+/// Releases between bounds; alternatives are joined with `||`. Cloning shares it: every hop of every plan carries the
+/// ranges of all blocking rules.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
-pub struct Range {
+pub struct Range(Arc<Parsed>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parsed {
     text: String,
     any_of: Vec<Vec<Bound>>,
 }
@@ -35,17 +39,20 @@ pub struct RangeError {
 }
 
 impl Range {
+    fn new(text: String, any_of: Vec<Vec<Bound>>) -> Self {
+        Self(Arc::new(Parsed { text, any_of }))
+    }
     /// Whether the release lies in the range. A pre-release of a bound counts as below it.
     pub fn contains(&self, release: &Release) -> bool {
-        self.any_of.iter().any(|all| all.iter().all(|bound| bound.holds(release)))
+        self.0.any_of.iter().any(|all| all.iter().all(|bound| bound.holds(release)))
     }
     /// The range as it was written.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
     /// The range that holds just this release.
     pub fn exactly(release: &Release) -> Self {
-        Self { text: release.to_string(), any_of: vec![vec![Bound::Exactly(release.clone())]] }
+        Self::new(release.to_string(), vec![vec![Bound::Exactly(release.clone())]])
     }
 }
 
@@ -93,7 +100,7 @@ impl FromStr for Range {
     fn from_str(text: &str) -> Result<Self, RangeError> {
         let bad = || RangeError { text: text.to_owned() };
         if text.trim() == "any" {
-            return Ok(Self { text: "any".into(), any_of: vec![Vec::new()] });
+            return Ok(Self::new("any".into(), vec![Vec::new()]));
         }
         let any_of = text
             .split("||")
@@ -106,7 +113,7 @@ impl FromStr for Range {
                 bounds.filter(|all| !all.is_empty()).ok_or_else(bad)
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { text: text.trim().to_owned(), any_of })
+        Ok(Self::new(text.trim().to_owned(), any_of))
     }
 }
 
@@ -116,14 +123,14 @@ impl TryFrom<String> for Range {
         text.parse()
     }
 }
-impl From<Range> for String {
-    fn from(range: Range) -> Self {
-        range.text
+impl Serialize for Range {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 

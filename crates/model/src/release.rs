@@ -1,15 +1,17 @@
 //! A release: a version as upstream writes it, ordered as people expect (3.4.9 < 3.4.23 < 3.5.0-rc.1 < 3.5.0).
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 /// A version of a product. Missing trailing numbers count as zero, a pre-release comes before its release.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct Release {
-    numbers: Vec<u32>,
+    /// In place, not on the heap: plans name releases in every step and rules compare them all the time.
+    numbers: [u32; PARTS_MAX],
+    parts: usize,
     pre: Option<String>,
 }
 
@@ -27,7 +29,7 @@ const PARTS_MAX: usize = 5;
 impl Release {
     /// The numbers before any pre-release mark.
     pub fn numbers(&self) -> &[u32] {
-        &self.numbers
+        &self.numbers[..self.parts]
     }
     /// The pre-release mark, `rc.1` in `3.5.0-rc.1`.
     pub fn pre(&self) -> Option<&str> {
@@ -35,15 +37,12 @@ impl Release {
     }
     /// The release line: its first `parts` numbers, `3.4` for 3.4.23 with two parts.
     pub fn line(&self, parts: usize) -> String {
-        let padded = self.numbers.iter().copied().chain(std::iter::repeat(0)).take(parts);
+        let padded = self.numbers().iter().copied().chain(std::iter::repeat(0)).take(parts);
         padded.map(|n| n.to_string()).collect::<Vec<_>>().join(".")
     }
     /// Whether this is a pre-release of the other: 3.6.0-rc.1 of 3.6.
     pub fn is_pre_of(&self, other: &Self) -> bool {
         self.pre.is_some() && other.pre.is_none() && Self { pre: None, ..self.clone() } == *other
-    }
-    fn number(&self, index: usize) -> u32 {
-        self.numbers.get(index).copied().unwrap_or(0)
     }
 }
 
@@ -55,20 +54,20 @@ impl FromStr for Release {
             Some((core, pre)) => (core, Some(pre)),
             None => (text, None),
         };
-        let numbers = core
-            .split('.')
-            .map(|part| {
-                let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-                if plain { part.parse::<u32>().map_err(|_| bad()) } else { Err(bad()) }
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let (mut numbers, mut parts) = ([0; PARTS_MAX], 0);
+        for part in core.split('.') {
+            let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            let number = part.parse().ok().filter(|_| plain).ok_or_else(bad)?;
+            *numbers.get_mut(parts).ok_or_else(bad)? = number;
+            parts += 1;
+        }
         let pre_ok = pre.is_none_or(|p| {
             !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
         });
-        if numbers.is_empty() || numbers.len() > PARTS_MAX || !pre_ok {
+        if !pre_ok {
             return Err(bad());
         }
-        Ok(Self { numbers, pre: pre.map(str::to_owned) })
+        Ok(Self { numbers, parts, pre: pre.map(str::to_owned) })
     }
 }
 
@@ -79,18 +78,28 @@ impl TryFrom<String> for Release {
     }
 }
 
-impl From<Release> for String {
-    fn from(release: Release) -> Self {
-        release.to_string()
+impl Serialize for Release {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (numbers, pre) = (self.numbers(), &self.pre);
+        f.debug_struct("Release").field("numbers", &numbers).field("pre", pre).finish()
     }
 }
 
 impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let core = self.numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+        for (at, number) in self.numbers().iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { "." })?;
+            write!(f, "{number}")?;
+        }
         match &self.pre {
-            Some(pre) => write!(f, "{core}-{pre}"),
-            None => f.write_str(&core),
+            Some(pre) => write!(f, "-{pre}"),
+            None => Ok(()),
         }
     }
 }
@@ -103,16 +112,13 @@ fn pre_key(pre: &str) -> Vec<(u8, u64, &str)> {
 
 impl Ord for Release {
     fn cmp(&self, other: &Self) -> Ordering {
-        let len = self.numbers.len().max(other.numbers.len());
-        (0..len)
-            .map(|i| self.number(i).cmp(&other.number(i)))
-            .find(|order| order.is_ne())
-            .unwrap_or_else(|| match (&self.pre, &other.pre) {
-                (None, None) => Ordering::Equal,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(_), None) => Ordering::Less,
-                (Some(a), Some(b)) => pre_key(a).cmp(&pre_key(b)),
-            })
+        // Parts that were not written are zero, so that 3.5 is 3.5.0.
+        self.numbers.cmp(&other.numbers).then_with(|| match (&self.pre, &other.pre) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(a), Some(b)) => pre_key(a).cmp(&pre_key(b)),
+        })
     }
 }
 impl PartialOrd for Release {
@@ -128,8 +134,7 @@ impl PartialEq for Release {
 impl Eq for Release {}
 impl std::hash::Hash for Release {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let significant = self.numbers.iter().rposition(|n| *n != 0).map_or(0, |i| i + 1);
-        self.numbers[..significant].hash(state);
+        self.numbers.hash(state);
         self.pre.hash(state);
     }
 }

@@ -3,7 +3,7 @@
 use quorate_packs::{CallTemplate, Pack, TemplateValue};
 use quorate_transport::{
     Answer, Command, Transport,
-    http::{HttpClient, HttpRequest},
+    http::{GrpcCall, HttpClient, HttpRequest},
     secret::SecretText,
 };
 use serde_json::Value;
@@ -23,6 +23,8 @@ pub(crate) struct Answered {
     pub(crate) text: String,
     /// Whether the status is one that was expected.
     pub(crate) expected: bool,
+    /// How long after the look began it came.
+    pub(crate) after: Duration,
 }
 
 /// Why there is no answer.
@@ -70,6 +72,19 @@ impl Asking<'_> {
                 }
                 self.http_answer(&request, expect_status).await
             }
+            CallTemplate::Grpc { url, method, request, answer } => {
+                let numbers = request.iter().map(|value| fill(value).and_then(whole_number));
+                let call = GrpcCall {
+                    url: fill(url)?,
+                    method: method.clone(),
+                    request: numbers.collect::<Result<_, _>>()?,
+                    answer: answer
+                        .iter()
+                        .map(|(name, path)| (name.clone(), path.numbers().to_vec()))
+                        .collect(),
+                };
+                self.grpc_answer(&call).await
+            }
             CallTemplate::Command { argv, env } => {
                 let folder = |word: String| self.with_folder(&word);
                 let argv = argv.iter().map(|word| fill(word).and_then(folder));
@@ -116,7 +131,27 @@ impl Asking<'_> {
             expect.contains(&response.status)
         };
         let body = response.json().unwrap_or(Value::Null);
-        Ok(Answered { status: response.status.into(), body, text: response.text(), expected })
+        Ok(Answered {
+            status: response.status.into(),
+            body,
+            text: response.text(),
+            expected,
+            after: Duration::ZERO,
+        })
+    }
+
+    async fn grpc_answer(&self, call: &GrpcCall) -> Result<Answered, NoAnswer> {
+        let numbers =
+            self.http.grpc(call, self.limit).await.into_result().map_err(NoAnswer::Silent)?;
+        let body: Value =
+            numbers.into_iter().map(|(name, number)| (name, Value::from(number))).collect();
+        Ok(Answered {
+            status: 0,
+            text: body.to_string(),
+            body,
+            expected: true,
+            after: Duration::ZERO,
+        })
     }
 
     async fn command_answer(&self, command: &Command) -> Result<Answered, NoAnswer> {
@@ -133,7 +168,7 @@ impl Asking<'_> {
                         "probe command"
                     );
                 }
-                Ok(Answered { status, body, text, expected: output.ok() })
+                Ok(Answered { status, body, text, expected: output.ok(), after: Duration::ZERO })
             }
             Answer::Failed(because) | Answer::Unknown(because) => Err(NoAnswer::Silent(because)),
         }
@@ -143,7 +178,7 @@ impl Asking<'_> {
     async fn file_answer(&self, path: &Path) -> Result<Answered, NoAnswer> {
         let names = self.matches(path).await?;
         let text = names.iter().map(|name| format!("{}\n", name.display())).collect();
-        Ok(Answered { status: 0, body: Value::Null, text, expected: true })
+        Ok(Answered { status: 0, body: Value::Null, text, expected: true, after: Duration::ZERO })
     }
 
     /// Names that fit a glob whose last part alone has stars, sorted; read with `find` so that any host can answer.
@@ -163,4 +198,9 @@ impl Asking<'_> {
         names.sort();
         Ok(names)
     }
+}
+
+fn whole_number(text: String) -> Result<u64, NoAnswer> {
+    let no = |_| NoAnswer::NotAsked(format!("`{text}` is no whole number, a gRPC field needs one"));
+    text.trim().parse().map_err(no)
 }

@@ -63,9 +63,10 @@ fn credentials(pack: &Pack, auth: &AuthSpec, login: &Login) -> Credentials {
             token_pointer: login.token.clone(),
             header: login.header.clone(),
         }),
-        CallTemplate::Command { .. } | CallTemplate::File { .. } | CallTemplate::Native { .. } => {
-            None
-        }
+        CallTemplate::Grpc { .. }
+        | CallTemplate::Command { .. }
+        | CallTemplate::File { .. }
+        | CallTemplate::Native { .. } => None,
     };
     Credentials {
         user: user.clone(),

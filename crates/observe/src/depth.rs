@@ -49,6 +49,15 @@ impl Depth {
         }
     }
 
+    /// Whether a look of this depth asks all that one of the other depth would ask.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Full, _) | (_, Self::Gate) => true,
+            (Self::GateFor(own), Self::GateFor(wanted)) => own.is_superset(wanted),
+            (Self::Gate, _) | (Self::GateFor(_), Self::Full) => false,
+        }
+    }
+
     /// Whether everything is looked at.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Full)

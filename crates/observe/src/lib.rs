@@ -9,6 +9,7 @@ mod ask;
 mod certificates;
 mod clients;
 mod compare;
+mod config_file;
 mod depth;
 mod fields;
 mod findings;

@@ -6,7 +6,7 @@
 use crate::{
     Clients, Tools,
     ask::{Answered, Asking, NoAnswer},
-    certificates,
+    certificates, config_file,
     depth::{Depth, speaks_of},
     fields, host,
     memory::{FileStamp, NodeMemory},
@@ -58,19 +58,22 @@ pub(crate) struct NodeLook<'a> {
 pub(crate) struct NodeSeen {
     pub(crate) seen: NodeObservation,
     pub(crate) memory: NodeMemory,
+    /// How long after the look began the node had said how it is: what is costly to ask comes later and is not in it.
+    pub(crate) answered_after: Option<Duration>,
 }
 
 impl NodeLook<'_> {
     /// Looks.
     pub(crate) async fn look(&self, mut memory: NodeMemory) -> NodeSeen {
+        let began = Instant::now();
         let mut seen = NodeObservation::unseen(
             self.node.name.clone(),
             self.node.group.clone(),
             "nothing was asked",
         );
         self.look_at_host(&mut memory, &mut seen).await;
-        self.ask_product(&mut memory, &mut seen).await;
-        NodeSeen { seen, memory }
+        let answered_after = self.ask_product(&mut memory, &mut seen, began).await;
+        NodeSeen { seen, memory, answered_after }
     }
 
     async fn look_at_host(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
@@ -96,6 +99,12 @@ impl NodeLook<'_> {
             settings::mask(&mut seen.settings, form);
         } else {
             memory.settings.clear();
+            if self.depth.is_full() {
+                // A member that is down runs with nothing; its file says what it would be started with.
+                memory.settings = self.file_settings(&self.declared_settings(), None, seen).await;
+                seen.settings.clone_from(&memory.settings);
+                settings::mask(&mut seen.settings, form);
+            }
         }
         let live = seen.process.as_ref().map(|process| process.binary.clone());
         if let Some(binary) = live.or_else(|| self.declared_binary()) {
@@ -150,30 +159,64 @@ impl NodeLook<'_> {
                 let folder = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(folder);
                 *declared == folder
             }
-            _ => value(&form.name_setting) == Some(self.node.name.as_str()),
+            _ => {
+                let file = value(&form.file_setting);
+                let declared = self.declared_settings();
+                let own = form.file_setting.as_deref();
+                let own = own.and_then(|name| settings::value_of(&declared, name, form));
+                value(&form.name_setting) == Some(self.node.name.as_str())
+                    || (file.is_some() && file == own)
+            }
         }
+    }
+
+    /// What the declared service would start the member with.
+    fn declared_settings(&self) -> Vec<Setting> {
+        let Some(ServiceSpec::Process { argv, env, .. }) = &self.node.service else {
+            return Vec::new();
+        };
+        let mut all = settings::from_argv(argv);
+        all.extend(settings::from_env(env, &self.detect.process));
+        all
     }
 
     async fn settings(&self, found: &Found, seen: &mut NodeObservation) -> Vec<Setting> {
         let form = &self.detect.process;
         let mut all = settings::from_argv(&found.argv);
         all.extend(settings::from_env(&found.env, form));
-        let file = form.file_setting.as_deref();
-        let Some(file) = file.and_then(|name| settings::value_of(&all, name, form)) else {
-            return all;
+        let work_dir = found.work_dir.as_deref();
+        let more = self.file_settings(&all, work_dir, seen).await;
+        all.extend(more);
+        all
+    }
+
+    /// What the configuration file sets that these settings name.
+    async fn file_settings(
+        &self,
+        all: &[Setting],
+        work_dir: Option<&Path>,
+        seen: &mut NodeObservation,
+    ) -> Vec<Setting> {
+        let form = &self.detect.process;
+        let name = form.file_setting.as_deref();
+        let Some(file) = name.and_then(|name| settings::value_of(all, name, form)) else {
+            return Vec::new();
         };
-        let path = found.work_dir.as_deref().unwrap_or(Path::new("/")).join(file);
-        let read = self.transport.read(&path).await.into_result();
-        match read.and_then(|content| settings::from_file(&String::from_utf8_lossy(&content))) {
-            Ok(more) => all.extend(more),
-            Err(because) => seen.findings.push(crate::finding(
+        let declared = self.node.service.as_ref().and_then(|service| match service {
+            ServiceSpec::Process { work_dir, .. } => work_dir.as_deref(),
+        });
+        let path = work_dir.or(declared).unwrap_or(Path::new("/")).join(file);
+        let read = config_file::read(self.transport, &path, self.pack, form).await;
+        seen.config_file = Some(read.seen);
+        read.settings.unwrap_or_else(|because| {
+            seen.findings.push(crate::finding(
                 Severity::Warning,
                 "config-file-unseen",
                 format!("{}: its configuration file {} cannot be read: {because}", self.node.name, path.display()),
                 Some("its settings are not checked against the coming release; make the file readable".into()),
-            )),
-        }
-        all
+            ));
+            Vec::new()
+        })
     }
 
     async fn disk_release(&self, binary: &Path, memory: &mut NodeMemory) -> Option<Release> {
@@ -183,6 +226,10 @@ impl NodeLook<'_> {
         {
             return release.clone();
         }
+        // A gate asks what runs, never what a restart would run: no program is started for its looks.
+        if !self.depth.is_full() {
+            return None;
+        }
         let binary = binary.to_string_lossy().into_owned();
         let words = std::iter::once(binary).chain(self.pack.scheme.version_args.iter().cloned());
         let output = self.transport.run(&Command::new(words), VERSION_LIMIT).await.done()?;
@@ -191,9 +238,14 @@ impl NodeLook<'_> {
         release
     }
 
-    async fn ask_product(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
-        let began = Instant::now();
-        let mut early = self.ask_early(memory).await;
+    async fn ask_product(
+        &self,
+        memory: &mut NodeMemory,
+        seen: &mut NodeObservation,
+        began: Instant,
+    ) -> Option<Duration> {
+        let mut early = self.ask_early(memory, began).await;
+        let mut answered_after = None;
         let mut reach = Err("the pack asks nothing of a node".to_owned());
         for probe in self.detect.node.iter().filter(|probe| self.depth.asks(probe)) {
             let release = seen.release.clone().or_else(|| memory.release.clone());
@@ -206,11 +258,17 @@ impl NodeLook<'_> {
                     seen.facts.insert("look_cut_short".into(), json!(probe.id));
                     break;
                 }
-                None => self.ask(probe, release.as_ref(), &seen.facts, memory).await,
+                None => {
+                    let answer = self.ask(probe, release.as_ref(), &seen.facts, memory).await;
+                    timed(answer, began)
+                }
             };
             match answer {
                 Ok(answer) => {
                     reach = Ok(());
+                    if !probe.costly {
+                        answered_after = Some(answer.after.max(answered_after.unwrap_or_default()));
+                    }
                     self.take_facts(probe, &answer, seen);
                 }
                 Err(no) if probe.optional => seen.findings.extend(self.unanswered(probe, &no)),
@@ -234,11 +292,16 @@ impl NodeLook<'_> {
         if seen.release.is_some() {
             memory.release.clone_from(&seen.release);
         }
+        answered_after
     }
 
     /// Asks everything at once that waits for no other answer, in the words of the release of the last look. Without a
     /// last look nothing: the words are not known yet.
-    async fn ask_early(&self, memory: &NodeMemory) -> BTreeMap<&str, Result<Answered, NoAnswer>> {
+    async fn ask_early(
+        &self,
+        memory: &NodeMemory,
+        began: Instant,
+    ) -> BTreeMap<&str, Result<Answered, NoAnswer>> {
         let Some(release) = &memory.release else { return BTreeMap::new() };
         let none = Facts::new();
         let alone = |probe: &&Probe| {
@@ -247,7 +310,8 @@ impl NodeLook<'_> {
                 && self.wanted(probe, Some(release), &none)
         };
         let asked = self.detect.node.iter().filter(alone).map(async |probe| {
-            (probe.id.as_str(), self.ask(probe, Some(release), &none, memory).await)
+            let answer = self.ask(probe, Some(release), &none, memory).await;
+            (probe.id.as_str(), timed(answer, began))
         });
         join_all(asked).await.into_iter().collect()
     }
@@ -352,6 +416,10 @@ impl NodeLook<'_> {
         let facts = facts_of(self.pack, probe, answer, &seen.facts, self.known);
         seen.facts.extend(facts);
     }
+}
+
+fn timed(answer: Result<Answered, NoAnswer>, began: Instant) -> Result<Answered, NoAnswer> {
+    answer.map(|answer| Answered { after: began.elapsed(), ..answer })
 }
 
 /// Facts from an answer. An answer with a status that was not expected gives none.

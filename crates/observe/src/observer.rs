@@ -22,7 +22,10 @@ use quorate_model::{
 };
 use quorate_packs::{Detect, Pack, Probe};
 use quorate_transport::Transport;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Nodes looked at at the same time. Sixty-four wait for answers rather than work; more would only queue in the kernel.
 const NODES_AT_ONCE: usize = 64;
@@ -90,6 +93,16 @@ impl Observer {
 
     /// Looks at every node and at the cluster.
     pub async fn look(&self, depth: Depth, now: Timestamp) -> Observation {
+        self.look_timed(depth, now).await.0
+    }
+
+    /// The same, and how long after its beginning every node that answered had said how it is. What is costly to ask
+    /// comes later and is not in that time.
+    pub async fn look_timed(
+        &self,
+        depth: Depth,
+        now: Timestamp,
+    ) -> (Observation, Option<Duration>) {
         let mut seen = Observation {
             cluster: self.cluster.name.clone(),
             pack: self.pack.pack.clone(),
@@ -98,7 +111,7 @@ impl Observer {
             facts: Facts::new(),
             findings: Vec::new(),
         };
-        let Some(detect) = &self.pack.detect else { return seen };
+        let Some(detect) = &self.pack.detect else { return (seen, None) };
         let known = self.memory.facts();
         // Boxed, so that callers can hold the whole look in a task: an unboxed one is not provably `Send`.
         let looks: Vec<BoxFuture<'_, NodeSeen>> = self
@@ -108,6 +121,7 @@ impl Observer {
             .map(|node| self.node_seen(detect, node, &depth, &known, now).boxed())
             .collect();
         let nodes: Vec<NodeSeen> = stream::iter(looks).buffered(NODES_AT_ONCE).collect().await;
+        let answered = nodes.iter().filter_map(|node| node.answered_after).max();
         seen.nodes = nodes.into_iter().map(|node| node.seen).collect();
         let (facts, unanswered) = self.ask_cluster(detect, &depth, &seen.nodes, now).await;
         seen.facts = facts;
@@ -126,7 +140,7 @@ impl Observer {
             seen.findings.extend(shared::binaries(&self.cluster));
             findings::add(&self.pack, detect, &mut seen);
         }
-        seen
+        (seen, answered)
     }
 
     /// Looks at one node alone. Its lag stays unknown: there is nobody to compare it with. None when it is not declared.

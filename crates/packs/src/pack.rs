@@ -10,7 +10,11 @@ use minijinja::Environment;
 use quorate_model::{Digest, Release};
 use regex::Regex;
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeMap, ops::Deref};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Deref,
+    sync::OnceLock,
+};
 
 /// Everything Quorate knows of one product, ready for use.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct Pack {
     digest: Digest,
     programs: Programs,
     templates: Environment<'static>,
+    /// Names that each template looks up, read from it at its first use.
+    names: HashMap<String, OnceLock<Option<HashSet<String>>>>,
     upstream: Option<Regex>,
 }
 
@@ -46,7 +52,9 @@ impl Pack {
         let programs = Programs::new(file.scheme.line_parts, cel);
         let upstream = file.scheme.upstream.as_deref().and_then(|text| Regex::new(text).ok());
         let digest = digest(&file);
-        Self { file, digest, programs, templates, upstream }
+        let names = templates.templates().map(|(text, _)| (text.to_owned(), OnceLock::new()));
+        let names = names.collect();
+        Self { file, digest, programs, templates, names, upstream }
     }
     /// SHA-256 over the pack's canonical JSON: the same knowledge has the same digest, however it is spread over files.
     pub fn digest(&self) -> &Digest {
@@ -78,6 +86,12 @@ impl Pack {
             Ok(parsed) => parsed.render(context.clone()).map_err(|error| template::explain(&error)),
             Err(_) => template::render(template, context),
         }
+    }
+    /// The names that a template of this pack looks up: other words need not be put together for it. Nothing when its
+    /// text alone does not say.
+    pub fn names_in(&self, template: &str) -> Option<&HashSet<String>> {
+        let read = || template::names(&self.templates.get_template(template).ok()?);
+        self.names.get(template)?.get_or_init(read).as_ref()
     }
     /// The words that differ by release, for one release; the first entry that fits counts.
     pub fn vars_for(&self, release: &Release) -> BTreeMap<String, String> {

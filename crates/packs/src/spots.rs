@@ -113,6 +113,12 @@ impl<'a> List<'a> {
                 self.add(&["http".into(), "url".into()], url, Kind::Template);
                 self.option(&["http".into(), "body".into()], body.as_deref(), Kind::Template);
             }
+            CallTemplate::Grpc { url, method: _, request, answer: _ } => {
+                self.add(&["grpc".into(), "url".into()], url, Kind::Template);
+                for (i, value) in request.iter().enumerate() {
+                    self.add(&["grpc".into(), "request".into(), i.into()], value, Kind::Template);
+                }
+            }
             CallTemplate::Command { argv, env } => {
                 for (i, word) in argv.iter().enumerate() {
                     self.add(&["command".into(), "argv".into(), i.into()], word, Kind::Template);
@@ -180,10 +186,27 @@ impl<'a> List<'a> {
 
     fn recipes(&mut self, pack: &'a PackFile) {
         let recipes = &pack.recipes;
-        for (name, some) in [("handover", &recipes.handover), ("finalize", &recipes.finalize)] {
+        for (name, some) in [
+            ("handover", &recipes.handover),
+            ("finalize", &recipes.finalize),
+            ("eject", &recipes.eject),
+        ] {
             for (i, recipe) in some.iter().enumerate() {
                 self.within(name, |list| list.within(i, |list| list.recipe(recipe)));
             }
+        }
+        for (i, rejoin) in recipes.rejoin.iter().enumerate() {
+            self.within("rejoin", |list| {
+                list.within(i, |list| {
+                    list.within("add", |list| list.recipe(&rejoin.add));
+                    if let Some(promote) = &rejoin.promote {
+                        list.within("promote", |list| list.recipe(promote));
+                    }
+                    for (key, value) in &rejoin.settings {
+                        list.add(&["settings".into(), key.as_str().into()], value, Kind::Template);
+                    }
+                });
+            });
         }
         for (name, cure) in &recipes.cures {
             self.within("cures", |list| list.within(name.as_str(), |list| list.recipe(cure)));
@@ -195,6 +218,12 @@ impl<'a> List<'a> {
                     list.call("save", &backup.save);
                     list.call("verify", &backup.verify);
                     list.call("restore", &backup.restore);
+                    if let Some(join) = &backup.join {
+                        list.call("join", join);
+                    }
+                    if let Some(by_hand) = &backup.join_by_hand {
+                        list.add(&["join_by_hand".into()], by_hand, Kind::Template);
+                    }
                     list.add(&["by_hand".into()], &backup.by_hand, Kind::Template);
                     list.option(
                         &["verify_by_hand".into()],

@@ -1,15 +1,29 @@
 //! Templates: Jinja syntax, filters that products need, and no silent blanks: an unknown name is an error.
 
 use base64::Engine as _;
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
 pub use minijinja::{Value as TemplateValue, context};
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
 /// Fills in a template: `render("{{ endpoints.client }}/version", &context! { endpoints })`.
 pub fn render(template: &str, context: &TemplateValue) -> Result<String, String> {
     ENVIRONMENT.render_str(template, context.clone()).map_err(|error| explain(&error))
+}
+
+/// Statements that neither give a name a value for what follows nor take in other templates.
+const PLAIN_STATEMENTS: [&str; 6] = ["for", "endfor", "if", "elif", "else", "endif"];
+
+/// The names that a template looks up, read from its text; nothing when other statements could hide one.
+pub(crate) fn names(template: &Template<'_, '_>) -> Option<HashSet<String>> {
+    let is_plain = |statement: &str| {
+        let inside = statement.trim_start_matches(['-', '+']).trim_start();
+        let word = inside.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+        word.is_some_and(|word| PLAIN_STATEMENTS.contains(&word))
+    };
+    let plain = template.source().split("{%").skip(1).all(is_plain);
+    plain.then(|| template.undeclared_variables(false))
 }
 
 /// Turns anything that serde can write into a value for templates.
@@ -60,5 +74,42 @@ pub(crate) fn explain(error: &Error) -> String {
     match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{environment, names};
+
+    fn names_of(text: &str) -> Option<Vec<String>> {
+        let environment = environment();
+        let names = names(&environment.template_from_str(text).unwrap())?;
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort();
+        Some(names)
+    }
+
+    #[test]
+    fn reads_the_names_that_a_template_looks_up() {
+        let check = |text, want: &[&str]| assert_eq!(names_of(text).unwrap(), want, "{text}");
+        check("{{ endpoints.client }}/{{ vars.gateway }}", &["endpoints", "vars"]);
+        check("{{ (tls | default({}, true)).ca }}", &["tls"]);
+        check(
+            "{%- for m in cluster.members if m.id == node.id %}{{ m }}{% endfor %}",
+            &["cluster", "node"],
+        );
+        check("{% if to is defined %}{{ to }}{% else %}{{ from }}{% endif %}", &["from", "to"]);
+        check("{% for m in m %}{% endfor %}{{ loop }}", &["loop", "m"]);
+    }
+
+    #[test]
+    fn says_nothing_where_a_statement_could_hide_a_name() {
+        for text in [
+            "{% set file = file ~ 'x' %}{{ file }}",
+            "{%- with node = node %}{{ node }}{% endwith %}",
+            "{% include from %}",
+        ] {
+            assert_eq!(names_of(text), None, "{text}");
+        }
     }
 }

@@ -65,7 +65,7 @@ fn plan_one<'a>(
 ) -> Result<PlannedBackup<'a>, Unrendered> {
     let file = file_name(request, recipe);
     let path = format!("{{state}}/{file}");
-    let extra = Extra { target: None, file: Some(&path) };
+    let extra = Extra { file: Some(&path), ..Extra::default() };
     let say = |what: String, template, by_hand: &str| -> Result<Call, Unrendered> {
         request.words.call(&what, &member, template, by_hand, extra)
     };

@@ -6,6 +6,7 @@
 use quorate_model::{Digest, Observation, Plan};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use std::io::{self, BufWriter, Write};
 
 /// Digests a plan, its own `digest` field counted as empty.
 pub fn plan_digest(plan: &Plan) -> Digest {
@@ -22,17 +23,29 @@ pub fn observation_digest(observation: &Observation) -> Digest {
     digest_of(observation)
 }
 
-/// Digests text, for files that a plan rewrites.
-pub fn text_digest(text: &str) -> Digest {
-    Digest::new(hex::encode(Sha256::digest(text.as_bytes())))
-}
-
 /// The model holds text keys and finite numbers only, so writing it cannot fail; were a later type to break that,
 /// the empty digest it gets here is one that no proof accepts.
 fn digest_of<T: Serialize>(value: &T) -> Digest {
-    let canonical = serde_json::to_vec(value).unwrap_or_default();
-    if canonical.is_empty() {
+    // Hashed while it is written: a plan's text is some seventy kilobytes that nobody reads.
+    let mut hashing = BufWriter::new(Hashing(Sha256::new()));
+    if serde_json::to_writer(&mut hashing, value).is_err() {
         return Digest::new("");
     }
-    Digest::new(hex::encode(Sha256::digest(&canonical)))
+    match hashing.into_inner() {
+        Ok(Hashing(hash)) => Digest::new(hex::encode(hash.finalize())),
+        Err(_) => Digest::new(""),
+    }
+}
+
+/// A place to write to that only keeps the hash.
+struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -30,6 +30,9 @@ pub fn role_name(role: StepRole) -> &'static str {
         StepRole::HopComplete => "complete",
         StepRole::Finalize => "finalize",
         StepRole::Restore => "restore",
+        StepRole::Membership => "membership",
+        StepRole::SetAside => "set-aside",
+        StepRole::List => "list",
     }
 }
 
@@ -64,6 +67,10 @@ fn default_secs(role: StepRole) -> f64 {
         StepRole::Rejoin => 5.0,
         // Small data; a large store has been measured before it matters.
         StepRole::Backup | StepRole::Verify | StepRole::Restore => 5.0,
+        // etcd lets nobody in until everybody has been connected for five seconds.
+        StepRole::Membership => 5.0,
+        // A rename; a line in the state.
+        StepRole::SetAside | StepRole::List => 0.5,
         // Products look at each other's releases every few seconds.
         StepRole::HopComplete => 6.0,
         // One request.

@@ -14,13 +14,11 @@ use crate::{
 use jiff::Timestamp;
 use quorate_model::{
     Action, Approve, ArtifactRef, Condition, ConfigChange, Door, Gate, Hop, HopKind, NodeName,
-    Policy, Step, StepId, StepRole, Undo, Wave,
+    Policy, RuleApplied, RuleVerdict, Step, StepId, StepRole, Undo, Wave,
 };
 use quorate_packs::{NamedCondition, Pack, Recipe, Safety, eval::Scope};
 use std::{collections::BTreeMap, time::Duration};
 
-/// The name of the gate that a started member must pass; overrides use it.
-pub(crate) const REJOIN_GATE: &str = "rejoin";
 /// Looking at a cluster that should be well already: a minute outlasts an election and a slow answer.
 const PRECHECK_LIMIT: Duration = Duration::from_secs(60);
 /// Ten minutes: a few hundred megabytes over a slow line.
@@ -271,12 +269,24 @@ impl<'a> HopPlan<'a, '_> {
         conditions
     }
 
-    /// Conditions of the hop's rules, looked at again when the hop begins (S5). Those that a cure makes true come later.
+    /// Conditions of the hop's rules, looked at again when the hop begins (S5). Those that a cure or a rewrite makes true
+    /// come later.
     fn proved_conditions(&self) -> impl Iterator<Item = Condition> {
+        self.conditions_of(|applied| applied.cures.is_empty() && applied.rewrites.is_empty())
+    }
+
+    /// Conditions of the hop's rules that only the rewritten settings make true: looked at when every member runs with them.
+    fn rewritten_conditions(&self) -> impl Iterator<Item = Condition> {
+        self.conditions_of(|applied| !applied.rewrites.is_empty())
+    }
+
+    fn conditions_of(
+        &self,
+        these: impl Fn(&RuleApplied) -> bool,
+    ) -> impl Iterator<Item = Condition> {
         let of_rule = |id: &str| self.pack.rules.iter().find(|rule| rule.id == id);
-        let proved =
-            self.hop.rules.iter().filter(|r| r.verdict == quorate_model::RuleVerdict::Condition);
-        proved.filter(|applied| applied.cures.is_empty()).filter_map(move |applied| {
+        let asked = self.hop.rules.iter().filter(|r| r.verdict == RuleVerdict::Condition);
+        asked.filter(move |applied| these(applied)).filter_map(move |applied| {
             let cel = of_rule(&applied.id)?.condition.clone()?;
             speaks_of_cluster(&cel).then(|| named(&applied.id, cel, applied.text.clone()))
         })
@@ -482,6 +492,7 @@ impl<'a> HopPlan<'a, '_> {
                 format!("every member runs {}", self.hop.to),
             ));
         }
+        conditions.extend(self.rewritten_conditions());
         // A cluster that has taken a release does not give it back: seen once is seen.
         let gate = self.gate("hop-complete", conditions, self.policy.rejoin_limit);
         look.gate = Some(Gate { good_looks: 1, ..gate });
@@ -514,7 +525,10 @@ fn changes_a_member(action: &Action) -> bool {
         | Action::Stop { .. }
         | Action::Swap { .. }
         | Action::Start { .. }
-        | Action::Restore { .. } => true,
+        | Action::Restore { .. }
+        | Action::Membership { .. }
+        | Action::SetAside { .. }
+        | Action::List { .. } => true,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod golden;
 mod hop;
 mod members;
+pub mod membership;
 pub mod order;
 pub mod path;
 pub mod plan;
@@ -26,6 +27,7 @@ mod template;
 mod waves;
 
 pub use estimate::Measured;
+pub use membership::{EjectRequest, RejoinRequest, eject, rejoin};
 pub use path::{PathAnswer, PathHop, PathOutcome, PathRequest, path};
 pub use plan::{PlanRequest, Planned, plan};
 pub use rollback::{RollbackRequest, rollback};

@@ -10,9 +10,9 @@ use crate::{
     hop::{HopFault, HopPlan},
     members::{Member, Part, Standing, members},
     order::order,
-    path::{PathAnswer, PathHop, PathOutcome, PathRequest, path},
+    path::{PathAnswer, PathHop, PathOutcome, PathRequest, path, path_in},
     safety::{SafetyRequest, may_stop_in},
-    satisfiable::{GateRequest, never_passing},
+    satisfiable::{GateRequest, never_passing, overrides_without_gate},
     start::{Purpose, Start, stands_in_the_way, start},
     template::Words,
 };
@@ -78,11 +78,12 @@ fn begun_hop_is_open(
     request: &PlanRequest<'_>,
     members: &[Member<'_>],
     start: &Start,
+    scope: &Scope,
 ) -> Vec<NotNow> {
     let Some(safety) = request.pack.safety.as_ref().filter(|_| start.half_way.is_none()) else {
         return Vec::new();
     };
-    let scope = Scope::cluster(request.pack, request.observation, None, Some(&start.from));
+    let scope = scope.with_releases(None, Some(&start.from));
     let here = safety
         .hop_complete
         .iter()
@@ -131,7 +132,8 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
         };
         return Err(refusal([NotNow::Blocked(unseen)]));
     };
-    refuse_if_any(begun_hop_is_open(request, &members, &start))?;
+    let scope = Scope::cluster(request.pack, request.observation, None, None);
+    refuse_if_any(begun_hop_is_open(request, &members, &start, &scope))?;
     if start.half_way.is_none() && start.from == *request.to {
         let text = format!("every member of {} already runs {}", request.cluster.name, request.to);
         return Ok(Planned::NothingToDo { release: request.to.clone(), text });
@@ -144,8 +146,9 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
         };
         return Err(refusal([NotNow::Blocked(unseen)]));
     }
-    let route = route(request, &start)?;
-    let scope = Scope::cluster(request.pack, request.observation, None, None);
+    // Without a quorum nothing can be asked of the cluster, and whatever a rule then misses is not the reason.
+    refuse_if_any(serves_before_outage(&members).err().map(NotNow::Unsafe).into_iter().collect())?;
+    let route = route(request, &start, &scope)?;
     outage_allowed(request, &members, &route)?;
     if let Some((hop, _)) = route.hops.first() {
         let ground = Ground {
@@ -159,6 +162,7 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     let crossings = cross_configuration(request, &members, &route, &scope)?;
     let hops = build_hops(request, &members, &route, &scope, &crossings)
         .map_err(|fault| cannot_build(&fault))?;
+    refuse_if_any(overrides_without_gate(&request.cluster.policy, &hops, request.now))?;
     let findings = crossings.into_iter().flat_map(|crossing| crossing.findings).collect();
     let draft = Draft { kind: PlanKind::Upgrade, from: start.from, to: request.to.clone(), hops };
     let mut plan = assemble(request.cluster, request.pack, request.observation, draft);
@@ -176,7 +180,11 @@ struct Route<'a> {
 }
 
 /// Finishes a hop that was left half done, then follows the path.
-fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refusal> {
+fn route<'a>(
+    request: &PlanRequest<'a>,
+    start: &Start,
+    scope: &Scope,
+) -> Result<Route<'a>, Refusal> {
     let mut hops = Vec::new();
     let mut from = &start.from;
     if let Some(half_way) = &start.half_way {
@@ -186,9 +194,10 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
         let ask = PathRequest {
             available: Some(&[]),
             observation: Some(request.observation),
+            rewrite: request.cluster.policy.rewrite_config,
             ..PathRequest::on_paper(from, half_way)
         };
-        let answer = path(request.pack, &ask);
+        let answer = path_in(request.pack, &ask, Some(scope));
         if answer.outcome != PathOutcome::Path {
             let releases = vec![start.from.clone(), half_way.clone()];
             let mixed = NotNow::Blocked(Blocked::MixedReleases { releases });
@@ -204,7 +213,7 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
     }
     let mut refused = Vec::new();
     if from != request.to {
-        let answer = permitted_path(request, from)?;
+        let answer = permitted_path(request, from, scope)?;
         refused = answer.refused;
         hops.extend(answer.hops);
     }
@@ -213,19 +222,24 @@ fn route<'a>(request: &PlanRequest<'a>, start: &Start) -> Result<Route<'a>, Refu
     Ok(Route { hops: with_artifacts.collect::<Result<_, _>>()?, refused })
 }
 
-fn permitted_path(request: &PlanRequest<'_>, from: &Release) -> Result<PathAnswer, Refusal> {
+fn permitted_path(
+    request: &PlanRequest<'_>,
+    from: &Release,
+    scope: &Scope,
+) -> Result<PathAnswer, Refusal> {
     let at_hand: Vec<Release> =
         request.artifacts.iter().map(|artifact| artifact.release.clone()).collect();
     let ask = PathRequest {
         available: Some(&at_hand),
         observation: Some(request.observation),
+        rewrite: request.cluster.policy.rewrite_config,
         ..PathRequest::on_paper(from, request.to)
     };
-    let answer = path(request.pack, &ask);
+    let answer = path_in(request.pack, &ask, Some(scope));
     if answer.outcome == PathOutcome::Path {
         return Ok(answer);
     }
-    let all = path(request.pack, &PathRequest { available: None, ..ask });
+    let all = path_in(request.pack, &PathRequest { available: None, ..ask }, Some(scope));
     let missing = all.hops.iter().map(|hop| &hop.to).find(|to| !at_hand.contains(to));
     let blocked = match missing.filter(|_| all.outcome == PathOutcome::Path) {
         Some(release) => no_artifact(request, release),
@@ -416,7 +430,13 @@ fn cross_configuration(
     let policy = &request.cluster.policy;
     let cross = |(hop, _): &(PathHop, _)| {
         let (from, to) = (&hop.from, &hop.to);
-        configuration.cross(&ConfigRequest { pack: request.pack, policy, scope, from, to })
+        let asked = ConfigRequest { pack: request.pack, policy, scope, from, to };
+        let mut outcome = configuration.cross(&asked);
+        if hop.rules.iter().any(|applied| !applied.rewrites.is_empty()) {
+            let after = configuration.as_if_started(request.observation);
+            outcome.blocked.extend(unmet_by_rewrite(request.pack, hop, &after));
+        }
+        outcome
     };
     let mut crossings: Vec<ConfigOutcome> = route.hops.iter().map(cross).collect();
     let blocked: Vec<Blocked> =
@@ -426,6 +446,9 @@ fn cross_configuration(
     }
     let known = blocked.iter().any(|b| matches!(b, Blocked::Config { rewrite: Some(_), .. }));
     let mut ways_out = Vec::new();
+    if blocked.iter().any(|b| matches!(b, Blocked::ConditionUnseen { .. })) {
+        ways_out.push("see that the file is there, well-formed, and readable from here".into());
+    }
     if known && !policy.rewrite_config {
         ways_out.push(
             "set `rewrite_config: true` in the cluster's policy: the plan then carries the rewrite"
@@ -435,6 +458,28 @@ fn cross_configuration(
     ways_out
         .push("change the settings by hand, restart the members one by one, and plan again".into());
     Err(Refusal { reasons: blocked.into_iter().map(NotNow::Blocked).collect(), ways_out })
+}
+
+/// Rules that the rewrite of this hop was to meet, and that do not hold with the settings that it leads to.
+fn unmet_by_rewrite(pack: &Pack, hop: &PathHop, after: &Observation) -> Vec<Blocked> {
+    let rewritten = hop.rules.iter().filter(|applied| !applied.rewrites.is_empty());
+    let scope = Scope::cluster(pack, after, Some(&hop.from), Some(&hop.to));
+    let rule = |id: &str| pack.rules.iter().find(|rule| rule.id == id);
+    let unmet = rewritten.filter_map(|applied| rule(&applied.id)).filter(|rule| {
+        !rule.condition.as_ref().is_some_and(|cel| pack.holds(cel, &scope).is_true())
+    });
+    unmet
+        .map(|rule| Blocked::Condition {
+            rule: rule.id.clone(),
+            text: rule.text.clone(),
+            because: format!(
+                "the rewrite {} does not make it so on every member: one of them says otherwise itself, or reads a file that cannot be edited by lines; {}",
+                rule.rewrites.join(", "),
+                crate::path::clause(&rule.because)
+            ),
+            way_out: rule.way_out.clone(),
+        })
+        .collect()
 }
 
 fn build_hops(

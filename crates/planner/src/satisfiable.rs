@@ -5,11 +5,12 @@
 
 use crate::members::{Member, Part, Standing};
 use jiff::Timestamp;
-use quorate_model::{Blocked, NotNow, Policy, Release, WaitingOn};
+use quorate_model::{Blocked, Hop, NodeName, NotNow, Policy, REJOIN_GATE, Release, WaitingOn};
 use quorate_packs::{
     NamedCondition, Pack,
     eval::{Scope, Truth},
 };
+use std::collections::BTreeSet;
 
 /// What is looked at.
 pub(crate) struct GateRequest<'a, 'w> {
@@ -39,7 +40,7 @@ pub(crate) fn never_passing(request: &GateRequest<'_, '_>) -> Vec<NotNow> {
             match request.pack.holds(&condition.cel, &scope) {
                 Truth::True => {}
                 _ if only_this_moment(member, condition) => {}
-                _ if overridden(request, member, condition) => {}
+                _ if overridden(request, member) => {}
                 Truth::False => reasons.push(false_now(member, condition)),
                 Truth::Unknown { what } => reasons.push(never(member, condition, &what)),
             }
@@ -48,19 +49,39 @@ pub(crate) fn never_passing(request: &GateRequest<'_, '_>) -> Vec<NotNow> {
     reasons
 }
 
+/// Overrides that would set nothing aside: a name that no gate of that member has is a slip, and a run that counts on it
+/// would halt where nobody expects it.
+pub(crate) fn overrides_without_gate(policy: &Policy, hops: &[Hop], now: Timestamp) -> Vec<NotNow> {
+    let steps = || hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+    let gates = |node: &NodeName| -> BTreeSet<&str> {
+        let own = steps().filter(|step| step.node.as_ref() == Some(node));
+        own.filter_map(|step| step.gate.as_ref()).map(|gate| gate.name.as_str()).collect()
+    };
+    let valid = policy.overrides.iter().filter(|over| over.expires > now);
+    let slips = valid.filter(|over| !gates(&over.node).contains(over.gate.as_str()));
+    let told = slips.map(|over| {
+        let names: Vec<&str> = gates(&over.node).into_iter().collect();
+        NotNow::Blocked(Blocked::Condition {
+            rule: "override".into(),
+            text: "an override must name a gate of the plan, and the node it is asked of".into(),
+            because: format!("no gate `{}` is asked of {}", over.gate, over.node),
+            way_out: Some(if names.is_empty() {
+                format!("take the override of {} out of the policy", over.node)
+            } else {
+                format!("gates that are asked of {}: {}", over.node, names.join(", "))
+            }),
+        })
+    });
+    told.collect()
+}
+
 fn concerns(condition: &NamedCondition, release: &Release) -> bool {
     condition.releases.as_ref().is_none_or(|range| range.contains(release))
 }
 
-fn overridden(
-    request: &GateRequest<'_, '_>,
-    member: &Member<'_>,
-    condition: &NamedCondition,
-) -> bool {
+fn overridden(request: &GateRequest<'_, '_>, member: &Member<'_>) -> bool {
     request.policy.overrides.iter().any(|over| {
-        over.node == *member.name()
-            && over.expires > request.now
-            && (over.gate == condition.name || over.gate == crate::hop::REJOIN_GATE)
+        over.node == *member.name() && over.expires > request.now && over.gate == REJOIN_GATE
     })
 }
 
@@ -89,7 +110,7 @@ fn never(member: &Member<'_>, condition: &NamedCondition, what: &str) -> NotNow 
         because: format!("`{}` cannot be seen on {node}: {what}", condition.text),
         way_out: format!(
             "make it visible on {node}, or set gate `{}` aside for {node} in the policy's `overrides`, with a reason and an end",
-            condition.name
+            REJOIN_GATE
         ),
     })
 }

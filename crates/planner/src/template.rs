@@ -9,7 +9,7 @@ use quorate_model::{
 };
 use quorate_packs::{CallTemplate, Pack, TemplateValue, template_value};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::{cell::OnceCell, collections::BTreeMap};
 
 /// A template that could not be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,69 @@ pub(crate) struct Words<'a> {
 pub(crate) struct Extra<'a> {
     pub(crate) target: Option<Member<'a>>,
     pub(crate) file: Option<&'a str>,
+    /// A member that was taken out, as the cluster listed it then.
+    pub(crate) member: Option<&'a Facts>,
+}
+
+/// What templates say by these names.
+const NAMES: [&str; 12] = [
+    "node",
+    "endpoints",
+    "facts",
+    "vars",
+    "cluster",
+    "from",
+    "to",
+    "tls",
+    "user",
+    "target",
+    "file",
+    "ejected",
+];
+
+/// The words of one call. Each is put together when the first template asks for it: all words for every template would
+/// take longer than the rest of a plan.
+struct Said<'w, 'a> {
+    words: &'w Words<'a>,
+    member: &'w Member<'a>,
+    extra: Extra<'a>,
+    by_name: [OnceCell<Option<TemplateValue>>; NAMES.len()],
+}
+
+impl<'w, 'a> Said<'w, 'a> {
+    fn new(words: &'w Words<'a>, member: &'w Member<'a>, extra: Extra<'a>) -> Self {
+        Self { words, member, extra, by_name: Default::default() }
+    }
+
+    /// Everything that the template looks up and that there is.
+    fn context(&self, template: &str) -> TemplateValue {
+        let asked = self.words.pack.names_in(template);
+        let asked = |name: &str| asked.is_none_or(|names| names.contains(name));
+        let here = NAMES.iter().zip(&self.by_name).filter(|(name, _)| asked(name));
+        TemplateValue::from_pairs(here.filter_map(|(name, known)| {
+            let word = known.get_or_init(|| self.word(name).map(|word| template_value(&word)));
+            Some((*name, word.clone()?))
+        }))
+    }
+
+    fn word(&self, name: &str) -> Option<Value> {
+        let Self { words, member, extra, by_name: _ } = self;
+        match name {
+            "node" => Some(words.node_words(member)),
+            "endpoints" => Some(json!(member.node.endpoints)),
+            "facts" => Some(member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts))),
+            "vars" => Some(json!(words.pack.vars_for(words.speaking))),
+            "cluster" => Some(words.cluster_words()),
+            "from" => Some(json!(words.from)),
+            "to" => Some(json!(words.to)),
+            "tls" => Some(json!(words.cluster.tls)),
+            "user" => Some(json!(words.cluster.auth.as_ref().map(|auth| &auth.user))),
+            "target" => extra.target.as_ref().map(|target| words.node_words(target)),
+            "file" => extra.file.map(|file| json!(file)),
+            "ejected" => extra.member.map(|member| json!(member)),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Words<'a> {
@@ -50,8 +113,8 @@ impl<'a> Words<'a> {
         by_hand: &str,
         extra: Extra<'a>,
     ) -> Result<Call, Unrendered> {
-        let context = self.context(member, extra);
-        let fill = |text: &str| self.fill(what, member, text, &context);
+        let said = Said::new(self, member, extra);
+        let fill = |text: &str| self.fill(what, text, &said);
         let fill_map = |map: &BTreeMap<String, String>| {
             map.iter()
                 .map(|(k, v)| Ok((k.clone(), fill(v)?)))
@@ -76,17 +139,18 @@ impl<'a> Words<'a> {
                 action: action.clone(),
                 args: fill_map(args)?.into_iter().map(|(k, v)| (k, Value::String(v))).collect(),
             },
-            CallTemplate::File { .. } => {
+            CallTemplate::File { .. } | CallTemplate::Grpc { .. } => {
                 return Err(Unrendered {
                     what: what.into(),
                     node: member.name().clone(),
-                    because: "a file is read, it does nothing".into(),
+                    because: "files and gRPC questions are for looks, they do nothing".into(),
                 });
             }
         };
         // A run book sets these before anything is typed.
         let by_hand = fill(by_hand)?.replace("{state}", "$state").replace("{artifact}", "$tools");
-        Ok(Call { name: what.into(), node: member.name().clone(), call, by_hand })
+        let (name, node) = (what.into(), member.name().clone());
+        Ok(Call { name, node, call, by_hand, retry_on: Vec::new() })
     }
 
     /// Fills in a text for people.
@@ -97,47 +161,18 @@ impl<'a> Words<'a> {
         template: &str,
         extra: Extra<'a>,
     ) -> Result<String, Unrendered> {
-        self.fill(what, member, template, &self.context(member, extra))
+        self.fill(what, template, &Said::new(self, member, extra))
     }
 
-    fn fill(
-        &self,
-        what: &str,
-        member: &Member<'_>,
-        template: &str,
-        context: &TemplateValue,
-    ) -> Result<String, Unrendered> {
+    fn fill(&self, what: &str, template: &str, said: &Said<'_, 'a>) -> Result<String, Unrendered> {
         if !template.contains('{') {
             return Ok(template.to_owned());
         }
-        self.pack.render(template, context).map_err(|because| Unrendered {
+        self.pack.render(template, &said.context(template)).map_err(|because| Unrendered {
             what: what.into(),
-            node: member.name().clone(),
+            node: said.member.name().clone(),
             because,
         })
-    }
-
-    fn context(&self, member: &Member<'a>, extra: Extra<'a>) -> TemplateValue {
-        let mut words = Map::new();
-        words.insert("node".into(), self.node_words(member));
-        words.insert("endpoints".into(), json!(member.node.endpoints));
-        words.insert(
-            "facts".into(),
-            member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts)),
-        );
-        words.insert("vars".into(), json!(self.pack.vars_for(self.speaking)));
-        words.insert("cluster".into(), self.cluster_words());
-        words.insert("from".into(), json!(self.from));
-        words.insert("to".into(), json!(self.to));
-        words.insert("tls".into(), json!(self.cluster.tls));
-        words.insert("user".into(), json!(self.cluster.auth.as_ref().map(|auth| &auth.user)));
-        if let Some(target) = &extra.target {
-            words.insert("target".into(), self.node_words(target));
-        }
-        if let Some(file) = extra.file {
-            words.insert("file".into(), json!(file));
-        }
-        template_value(&Value::Object(words))
     }
 
     fn cluster_words(&self) -> Value {

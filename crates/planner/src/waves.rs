@@ -5,15 +5,13 @@
 
 use crate::{
     estimate::expected,
-    hop::{
-        HopPlan, REJOIN_GATE, START_LIMIT, STOP_MARGIN, SWAP_LIMIT, condition, named, quoted,
-        seen_on_host,
-    },
+    hop::{HopPlan, START_LIMIT, STOP_MARGIN, SWAP_LIMIT, condition, named, quoted, seen_on_host},
     members::{Member, Part},
     template::{Extra, Unrendered},
 };
 use quorate_model::{
-    Action, Condition, Door, Gate, NodeName, ServiceSpec, Step, StepRole, Undo, Wave,
+    ARTIFACT_WHOLE, Action, Condition, Door, Gate, MAY_STOP, NodeName, REJOIN_GATE, ServiceSpec,
+    Step, StepRole, Undo, Wave,
 };
 use quorate_packs::Recipe;
 use std::time::Duration;
@@ -67,9 +65,10 @@ fn member_wave(
         stop.precheck.push(leads_not(name));
     }
     stop.precheck.push(seen_on_host(
-        "may-stop",
+        MAY_STOP,
         format!("with {name} gone a quorum of healthy voters remains"),
     ));
+    stop.precheck.push(artifact_whole(plan, name));
     stop.precheck.extend(may_stop(plan, member));
     let mut moves = [stop, swap(plan, member), start(plan, member)];
     if plan.moved(member) && !plan.down(member) {
@@ -101,7 +100,12 @@ pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option
         let title = format!("{title} ({} -> {})", plan.hop.from, plan.hop.to);
         waves.push(Wave { id: plan.wave_id(name), title, node: None, steps });
     };
-    wave("stop", "everything stops", members.iter().map(|member| stop(plan, member)).collect());
+    let stops = members.iter().map(|member| {
+        let mut stop = stop(plan, member);
+        stop.precheck.push(artifact_whole(plan, member.name()));
+        stop
+    });
+    wave("stop", "everything stops", stops.collect());
     wave("swap", "files are exchanged", members.iter().map(|member| swap(plan, member)).collect());
     let mut starts: Vec<Step> = members.iter().map(|member| start(plan, member)).collect();
     if plan.hop.one_way != Door::None {
@@ -146,6 +150,12 @@ pub(crate) fn bring_leadership_home(plan: &HopPlan<'_, '_>) -> Result<Vec<Step>,
         .collect()
 }
 
+/// A member is not stopped for files that could not take its place.
+fn artifact_whole(plan: &HopPlan<'_, '_>, name: &NodeName) -> Condition {
+    let text = format!("the staged files of {} on {name} have the planned digests", plan.hop.to);
+    seen_on_host(ARTIFACT_WHOLE, text)
+}
+
 /// The way to move leadership on the release that leaders run before they move.
 pub(crate) fn handover_recipe<'a>(plan: &HopPlan<'a, '_>) -> Option<&'a Recipe> {
     plan.pack.recipes.handover.iter().find(|recipe| recipe.releases.contains(&plan.hop.from))
@@ -160,7 +170,7 @@ fn target(plan: &HopPlan<'_, '_>, place: usize) -> Option<usize> {
     next.or_else(|| before().find(up)).or_else(|| before().next()).copied()
 }
 
-fn handover(
+pub(crate) fn handover(
     plan: &HopPlan<'_, '_>,
     recipe: &Recipe,
     member: &Member<'_>,
@@ -168,7 +178,7 @@ fn handover(
     id: quorate_model::StepId,
 ) -> Result<Step, Unrendered> {
     let (from, to) = (member.name(), target.name());
-    let extra = Extra { target: Some(*target), file: None };
+    let extra = Extra { target: Some(*target), ..Extra::default() };
     let call = plan.words.call("handover", member, &recipe.call, &recipe.by_hand, extra)?;
     let limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(START_LIMIT);
     let leads = format!("cluster.leader == {}", quoted(to.as_str()));
@@ -275,7 +285,10 @@ pub(crate) fn rejoin(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     let title = format!("wait until {name} is a member again, caught up, its data equal");
     let mut step = plan.look(plan.id(name.as_str(), "rejoin"), title, StepRole::Rejoin);
     step.node = Some(name.clone());
-    step.gate = Some(plan.gate(REJOIN_GATE, plan.rejoined(), plan.policy.rejoin_limit));
+    let gate = plan.gate(REJOIN_GATE, plan.rejoined(), plan.policy.rejoin_limit);
+    // The soak asks the same, with all the good looks: to ask for them twice would only take time.
+    let good_looks = if plan.policy.soak.is_zero() { gate.good_looks } else { 1 };
+    step.gate = Some(Gate { good_looks, ..gate });
     step
 }
 

@@ -206,16 +206,23 @@ fn blocked_never_passes() {
 fn a_gate_set_aside_for_a_member_is_no_reason_until_the_override_ends() {
     let mut world = world(3, "1.0.0");
     world.node("a").member_id = None;
-    let over = |expires: &str| Override {
-        gate: "member".into(),
+    let over = |gate: &str, expires: &str| Override {
+        gate: gate.into(),
         node: "a".into(),
         reason: "it has no name yet".into(),
         expires: expires.parse().unwrap(),
     };
-    world.cluster.policy.overrides = vec![over("2026-01-01T00:00:00Z")];
+    world.cluster.policy.overrides = vec![over("rejoin", "2026-01-01T00:00:00Z")];
     assert!(matches!(blocked(&world, "1.1.9"), Blocked::NeverPasses { .. }));
-    world.cluster.policy.overrides = vec![over("2026-01-03T00:00:00Z")];
+    world.cluster.policy.overrides = vec![over("rejoin", "2026-01-03T00:00:00Z")];
     assert!(matches!(world.plan("1.1.9"), Planned::Ready(_)));
+    world.node("a").member_id = Some("a".into());
+    world.cluster.policy.overrides = vec![over("member", "2026-01-03T00:00:00Z")];
+    let Blocked::Condition { because, way_out, .. } = blocked(&world, "1.1.9") else {
+        panic!("an override that sets nothing aside is an error of whoever wrote it")
+    };
+    assert!(because.contains("no gate `member` is asked of a"), "{because}");
+    assert!(way_out.is_some_and(|text| text.contains("rejoin")));
 }
 
 #[test]

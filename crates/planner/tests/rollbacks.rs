@@ -5,6 +5,7 @@
 mod support;
 
 use quorate_model::{Action, Blocked, NotNow, Plan, PlanKind, Role, ServiceSpec};
+use quorate_packs::Packs;
 use quorate_planner::{Planned, RollbackRequest, rollback, rollback::BackupAtHand};
 use support::{World, keeper, now, release, world};
 
@@ -213,4 +214,75 @@ fn the_leader_goes_back_last() {
     let back = ready(back(&world, &plan, &[]));
     assert_eq!(order(&back).last(), Some(&"a"));
     assert_eq!(quorate_checker::check(&back), []);
+}
+
+/// The way back of a pack whose copy goes onto one member.
+fn joined() -> Plan {
+    const BY_HAND: &str = "      by_hand: keeperctl save {{ file }}\n";
+    const JOIN: &str = "      join: { command: { argv: [keeper, join, \"{{ target.name }}\", \"{{ node.name }}\"] } }\n      join_by_hand: keeper join {{ target.name }}\n";
+    let text = include_str!("support/keeper.yaml");
+    let text = text.replacen(BY_HAND, &format!("{BY_HAND}{JOIN}"), 1);
+    let packs = Packs::load(&[("keeper.yaml".into(), text.clone())])
+        .unwrap_or_else(|found| panic!("{}", quorate_syntax::render(&found, &text)));
+    let mut world = world(3, "1.0.5");
+    let plan = upgrade(&world, "1.1.9");
+    let backups = taken(&plan, true);
+    for name in ["a", "b", "c"] {
+        run(&mut world, name, "1.1.9");
+    }
+    world.seen.facts.insert("cluster_release".into(), "1.1.9".into());
+    ready(rollback(&RollbackRequest {
+        plan: &plan,
+        cluster: &world.cluster,
+        pack: packs.get(&"keeper".into()).unwrap(),
+        observation: &world.seen,
+        artifacts: &world.artifacts,
+        backups: &backups,
+        measured: &world.measured,
+        now: now(),
+    }))
+}
+
+#[test]
+fn a_copy_that_goes_onto_one_member_is_joined_by_the_others_one_by_one() {
+    let plan = joined();
+    let steps = plan.hops[0].waves.iter().flat_map(|wave| &wave.steps);
+    let puts: Vec<String> = steps
+        .filter_map(|step| match &step.action {
+            Action::Restore { node, joins, call, .. } => {
+                Some(format!("{node} {} {}", joins.as_ref().map_or("-", |n| n.as_str()), call.name))
+            }
+            Action::Start { node, .. } => Some(format!("start {node}")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        puts,
+        ["a - dump-restore", "start a", "b a dump-join", "start b", "c a dump-join", "start c"]
+    );
+    assert_eq!(quorate_checker::check(&plan), []);
+    let book = quorate_planner::explain::run_book(&plan);
+    assert!(book.contains("keeper join a"), "{book}");
+}
+
+#[test]
+fn the_proof_sees_who_was_left_out_of_a_restore() {
+    let found = |change: fn(&mut Plan)| {
+        let mut plan = joined();
+        change(&mut plan);
+        plan.digest = quorate_planner::digest::plan_digest(&plan);
+        let found = quorate_checker::check(&plan);
+        found.into_iter().map(|violation| violation.text).collect::<Vec<_>>().join("\n")
+    };
+    let left_out = found(|plan| {
+        let b = plan.hops[0].waves.iter().position(|wave| wave.id == "h1.b").unwrap();
+        plan.hops[0].waves[b].steps.remove(0);
+    });
+    assert!(left_out.contains("b is started with the data of before"), "{left_out}");
+    let too_early = found(|plan| {
+        let waves = &mut plan.hops[0].waves;
+        let a = waves.iter().position(|wave| wave.id == "h1.a").unwrap();
+        waves.swap(a, a + 1);
+    });
+    assert!(too_early.contains("lets b join a, which does not run with the copy"), "{too_early}");
 }

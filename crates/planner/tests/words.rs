@@ -4,7 +4,11 @@
 
 mod support;
 
-use quorate_model::{Action, ConfigChange, Plan, ServiceSpec, Setting, SettingSource};
+use quorate_model::{
+    Action, ConfigChange, ConfigFileSeen, ConfigSpan, FileRewrite, Plan, ServiceSpec, Setting,
+    SettingSource,
+};
+use quorate_packs::config_text::{self, FileState};
 use quorate_planner::{
     PathRequest, Planned, digest, draw,
     explain::{self, RunBook},
@@ -95,36 +99,114 @@ fn a_variable_is_renamed_in_the_environment() {
     );
 }
 
-/// A member that reads its settings from a file whose content was seen.
-fn with_file(text: Option<&str>) -> World {
-    let mut world = world(3, "1.1.9");
+/// Member `a` reads its settings from this file, and the rest of the world is as it was.
+fn with_file(at: &str, text: &str, by_hand: Option<&str>) -> World {
+    let mut world = world(3, at);
     world.cluster.policy.rewrite_config = true;
-    let node = world.node("a");
-    node.settings = vec![Setting {
+    world.add_args("a", &["--config=/etc/keeper.yaml"]);
+    let keys = ["journal", "log", "verbose", "strict"].into();
+    let setting = |span: &ConfigSpan| Setting {
         source: SettingSource::File,
-        key: "journal".into(),
-        value: "/var/j".into(),
-    }];
-    node.facts.insert("config_file".into(), "/etc/keeper.yaml".into());
-    if let Some(text) = text {
-        node.facts.insert("config_text".into(), text.into());
-    }
+        key: span.key.clone(),
+        value: span.text.split_once(':').unwrap().1.trim().to_owned(),
+    };
+    let spans = config_text::spans(text, &keys);
+    let node = world.node("a");
+    node.settings = spans.iter().map(setting).collect();
+    node.config_file = Some(ConfigFileSeen {
+        path: "/etc/keeper.yaml".into(),
+        sha256: Some(config_text::sha256(text.as_bytes())),
+        size_bytes: u64::try_from(text.len()).unwrap(),
+        open_end: !text.ends_with('\n'),
+        unread: None,
+        spans: if by_hand.is_some() { Vec::new() } else { spans },
+        by_hand: by_hand.map(str::to_owned),
+    });
     world
+}
+
+/// The file after the plan's rewrite up to a release, and back again.
+fn written(plan: &Plan, to: &str, text: &str) -> String {
+    let change = change(plan, "a", to).unwrap();
+    assert_eq!(change.service, None);
+    let [file] = change.files.as_slice() else { panic!("{:?}", change.files) };
+    let FileState::Before(after) = config_text::state(file, text.as_bytes()) else {
+        panic!("not the file that was seen: {file:?}")
+    };
+    let back =
+        FileRewrite { before: file.after.clone(), after: file.before.clone(), ..file.clone() };
+    assert_eq!(
+        config_text::state(&back, after.as_bytes()),
+        FileState::Before(text.to_owned()),
+        "the way back gives the old file again, byte for byte"
+    );
+    after
 }
 
 #[test]
 fn a_key_is_renamed_in_a_file_and_the_rest_stays_as_written() {
-    let before = "# ours\njournal: /var/j\njournals:\n  - x\nname: a";
-    let change = change(&planned(&with_file(Some(before)), "1.2.3"), "a", "1.2.3").unwrap();
-    assert_eq!(change.service, None);
-    let [file] = change.files.as_slice() else { panic!("{:?}", change.files) };
-    assert_eq!(file.content, "# ours\njournals:\n  - x\nname: a\nlog: /var/j\n");
-    assert_eq!(file.expect_sha256, digest::text_digest(before));
+    let text = "# ours\njournal: \"/var/j\"   # for audits\njournals:\n  - x\nname: a";
+    let plan = planned(&with_file("1.1.9", text, None), "1.2.3");
+    assert_eq!(
+        written(&plan, "1.2.3", text),
+        text.replace("journal: \"/var/j\"", "log: \"/var/j\""),
+    );
+    assert_eq!(
+        change(&plan, "a", "1.2.3").unwrap().diff,
+        ["- journal: \"/var/j\"", "+ log: \"/var/j\""]
+    );
 }
 
 #[test]
-fn a_file_that_was_not_seen_is_not_rewritten_blindly() {
-    assert!(matches!(with_file(None).plan("1.2.3"), Planned::NotNow(_)));
+fn a_plan_holds_nothing_of_a_file_but_the_lines_that_it_changes() {
+    let text = "token: s3cret # s3cret\njournal: /j\n";
+    let plan = planned(&with_file("1.1.9", text, None), "1.2.3");
+    assert!(change(&plan, "a", "1.2.3").is_some());
+    assert!(!serde_json::to_string(&plan).unwrap().contains("s3cret"));
+}
+
+#[test]
+fn every_hop_starts_from_the_file_that_the_one_before_has_written() {
+    let text = "verbose: true\njournal: /j\nport: 1";
+    let mut world = with_file("1.0.5", text, None);
+    world.seen.facts.insert("loose".into(), true.into());
+    let plan = planned(&world, "1.2.3");
+    let first = written(&plan, "1.1.9", text);
+    assert_eq!(
+        first, "journal: /j\nport: 1\nstrict: false\n",
+        "added to the file, not to the flags"
+    );
+    assert_eq!(written(&plan, "1.2.3", &first), "log: /j\nport: 1\nstrict: false\n");
+}
+
+#[test]
+fn a_flag_beside_a_file_is_taken_out_and_nothing_is_added_that_would_not_be_read() {
+    let mut world = with_file("1.1.9", "port: 1\n", None);
+    world.add_args("a", &["--journal=/var/j"]);
+    let change = change(&planned(&world, "1.2.3"), "a", "1.2.3").unwrap();
+    assert_eq!((change.diff, change.files), (vec!["- --journal=/var/j".to_owned()], Vec::new()));
+}
+
+#[test]
+fn a_file_that_is_not_edited_by_lines_is_not_rewritten_blindly() {
+    let world = with_file("1.1.9", "journal: /j\n", Some("its lines cannot be told apart"));
+    let Planned::NotNow(refusal) = world.plan("1.2.3") else { panic!("planned") };
+    let said = refusal.reasons[0].to_string();
+    assert!(said.contains("by hand") && said.contains("/etc/keeper.yaml: its lines"), "{said}");
+}
+
+#[test]
+fn a_file_that_nobody_could_read_refuses_the_hop_that_may_stumble_over_it() {
+    let mut world = with_file("1.1.9", "", None);
+    let file = world.node("a").config_file.as_mut().unwrap();
+    (file.sha256, file.unread) = (None, Some("permission denied".into()));
+    let Planned::NotNow(refusal) = world.plan("1.2.3") else { panic!("planned") };
+    let said = refusal.reasons[0].to_string();
+    assert!(said.contains("/etc/keeper.yaml: permission denied"), "{said}");
+    assert!(refusal.ways_out[0].contains("readable"), "{:?}", refusal.ways_out);
+    // The service names another file by now than the one that the process has read.
+    world.node("a").config_file.as_mut().unwrap().path = "/etc/other.yaml".into();
+    assert!(matches!(world.plan("1.2.3"), Planned::NotNow(_)));
 }
 
 #[test]

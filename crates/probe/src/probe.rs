@@ -191,6 +191,11 @@ impl ClientProbe {
         self.shared.book().pulse.totals()
     }
 
+    /// Linearizable reads that did not show what had been acknowledged before.
+    pub fn reads_stale(&self) -> u64 {
+        self.shared.book().reads_stale
+    }
+
     /// Names the step under way, so that gaps are told with it.
     pub fn under_way(&self, step: Option<StepId>) {
         self.shared.book().step = step;

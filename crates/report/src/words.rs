@@ -179,6 +179,9 @@ pub fn step_role(role: StepRole) -> &'static str {
         StepRole::HopComplete => "hop-complete",
         StepRole::Finalize => "finalize",
         StepRole::Restore => "restore",
+        StepRole::Membership => "membership",
+        StepRole::SetAside => "set-aside",
+        StepRole::List => "list",
     }
 }
 
@@ -188,6 +191,8 @@ pub fn plan_kind(kind: PlanKind) -> &'static str {
         PlanKind::Upgrade => "Upgrade",
         PlanKind::RollbackBinaries => "Rollback of binaries",
         PlanKind::RollbackRestore => "Rollback from a backup",
+        PlanKind::Eject => "A member taken out",
+        PlanKind::Rejoin => "A member brought back",
     }
 }
 

@@ -33,6 +33,24 @@ pub trait Hands: Send + Sync {
     async fn put_back(&self, key: &str) -> Outcome;
 }
 
+/// What a client of the cluster sees beside the run.
+#[async_trait]
+pub trait Client: Send + Sync {
+    /// How it fares at this moment.
+    fn now(&self) -> ClientNow;
+    /// Ends it and gives its account as events; nothing when it was given before.
+    async fn account(&self) -> Vec<RunEvent>;
+}
+
+/// How a client fares at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClientNow {
+    /// Time since its last acknowledged write: a gap that is not over yet.
+    pub gap_ms: u64,
+    /// Linearizable reads that did not show what had been acknowledged before.
+    pub reads_stale: u64,
+}
+
 /// What hands may know of the machine.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -93,6 +111,8 @@ pub struct Driver {
     pub clock: Clock,
     /// What clients see, as events; the sender may be gone.
     pub client: UnboundedReceiver<RunEvent>,
+    /// The client itself, when there is one.
+    pub view: Option<Arc<dyn Client>>,
     /// A person at this terminal asked for a pause (Ctrl-C) or approved something.
     pub person: UnboundedReceiver<RunEvent>,
 }
@@ -129,7 +149,10 @@ impl Driver {
                 }
                 Some(event) = self.client.recv() => self.client_event(event)?,
                 _ = renew.tick() => self.renew_lease(),
-                _ = listen.tick() => self.hear_people()?,
+                _ = listen.tick() => {
+                    self.hear_people()?;
+                    self.ask_client();
+                }
                 () = tokio::time::sleep(due) => self.engine.handle(Input::Tick, self.clock.now()),
             }
         }
@@ -204,7 +227,35 @@ impl Driver {
                 let outcome = hands.put_back(&key).await;
                 (Input::PutBack { key, outcome }, Vec::new())
             })),
+            Effect::Account => {
+                let view = self.view.clone();
+                Some(Box::pin(async move {
+                    let news = match view {
+                        Some(view) => view.account().await,
+                        None => Vec::new(),
+                    };
+                    (Input::Accounted { lost: lost(&news) }, news)
+                }))
+            }
             Effect::Rest | Effect::End(_) => None,
+        }
+    }
+
+    /// A gap that is not over yet counts: clients wait in it now.
+    fn ask_client(&mut self) {
+        let Some(view) = &self.view else { return };
+        let ClientNow { gap_ms, reads_stale } = view.now();
+        let now = self.clock.now();
+        if let Some(max_ms) =
+            self.engine.plan().policy.client_gap_max_ms.filter(|max| gap_ms > *max)
+        {
+            self.engine.handle(Input::ClientGap { gap_ms, max_ms }, now);
+        }
+        if reads_stale > 0 {
+            let text = format!(
+                "{reads_stale} reads of the client did not show what had been acknowledged to it before"
+            );
+            self.engine.handle(Input::ClientLost { text }, now);
         }
     }
 
@@ -248,6 +299,15 @@ impl Driver {
             Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
         }
     }
+}
+
+/// Acknowledged writes that an account misses.
+fn lost(account: &[RunEvent]) -> u64 {
+    let lost = |event: &RunEvent| match event {
+        RunEvent::ClientFigures { figures } => Some(figures.writes_lost),
+        _ => None,
+    };
+    account.iter().filter_map(lost).max().unwrap_or(0)
 }
 
 async fn answer_of(in_flight: &mut Option<InFlight>) -> (Input, Vec<RunEvent>) {

@@ -52,7 +52,7 @@ codes! {
     NO_ADOPTION "Q0015" Input "The cluster cannot be adopted",
     NOT_PROVED "Q0016" NotNow "The plan does not prove",
     NO_BACKUP "Q0017" RunFailed "A backup could not be taken, proved or put back",
-    FROZEN "Q0018" NotNow "A freeze window is open",
+    FROZEN "Q0018" NotNow "The calendar does not let a run begin now",
     NOISY "Q0019" NotNow "The client's baseline is too noisy",
     BAD_PACK "Q0020" Input "A pack is wrong",
     NOT_STAGED "Q0021" RunFailed "An artifact could not be staged",
@@ -60,6 +60,7 @@ codes! {
     FILE "Q0023" Input "A file cannot be read or written",
     ABORTED "Q0024" RunFailed "A run was aborted",
     PAUSED "Q0025" NotNow "A run is paused",
+    NO_NODE "Q0026" Input "No such node, or it is not out",
     BUG "Q0070" Bug "A bug in Quorate",
 }
 

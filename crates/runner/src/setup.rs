@@ -3,11 +3,14 @@
 use crate::{
     problem::{
         BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem,
+        STALE_PLAN,
     },
     rewrites::Rewrites,
 };
 use quorate_hosts::artifacts::{Cache, Catalog};
-use quorate_model::{ArtifactRef, Cluster, Fleet, Holder, Host, NodeName, PackName, Release};
+use quorate_model::{
+    ArtifactRef, Cluster, Ejected, Fleet, Holder, Host, NodeName, PackName, Plan, Release,
+};
 use quorate_observe::{Clients, Observer, Tools, Transports};
 use quorate_packs::{Pack, Packs};
 use quorate_store::{SqliteStore, Store};
@@ -35,8 +38,12 @@ pub struct SetupOptions {
 pub struct Setup {
     /// The fleet file.
     pub fleet_file: PathBuf,
-    /// The fleet, with settings that runs have rewritten.
+    /// The fleet that is worked on: with settings that runs have rewritten, without nodes that were taken out.
     pub fleet: Fleet,
+    /// The same with the nodes that were taken out.
+    pub whole: Fleet,
+    /// Nodes that were taken out.
+    pub ejected: Vec<Ejected>,
     /// The fleet as its file declares it.
     pub declared: Fleet,
     /// Settings that runs have rewritten.
@@ -132,6 +139,13 @@ impl Setup {
         let rewrites = Rewrites::of(&state_dir);
         let mut fleet = declared.clone();
         let notes = rewrites.apply(&mut fleet, &fleet_file)?;
+        let whole = fleet.clone();
+        let mut ejected = Vec::new();
+        for cluster in &mut fleet.clusters {
+            let out = store.ejected(&cluster.name)?;
+            cluster.nodes.retain(|node| !out.iter().any(|one| one.node == node.name));
+            ejected.extend(out);
+        }
         let cache = Cache::open(options.cache.clone().unwrap_or_else(|| state_dir.join("cache")))
             .map_err(|error| Problem::new(BAD_STATE, error.to_string()))?;
         let dirs: Vec<PathBuf> =
@@ -140,6 +154,8 @@ impl Setup {
         Ok(Self {
             fleet_file,
             fleet,
+            whole,
+            ejected,
             declared,
             rewrites,
             notes,
@@ -164,18 +180,49 @@ impl Setup {
         })
     }
 
+    /// The same cluster with the nodes that were taken out.
+    pub fn whole_cluster<'s>(&'s self, cluster: &'s Cluster) -> &'s Cluster {
+        self.whole.clusters.iter().find(|whole| whole.name == cluster.name).unwrap_or(cluster)
+    }
+
+    /// The cluster, and these of its nodes although they were taken out, in declared order.
+    pub fn also(&self, cluster: &Cluster, nodes: &[&NodeName]) -> Cluster {
+        let works = |name: &NodeName| cluster.nodes.iter().any(|own| own.name == *name);
+        let whole = self.whole_cluster(cluster).nodes.iter();
+        let kept = whole.filter(|node| works(&node.name) || nodes.contains(&&node.name)).cloned();
+        Cluster { nodes: kept.collect(), ..cluster.clone() }
+    }
+
+    /// The cluster that a plan speaks of: with the node that it takes out or brings back. A plan that moves a node that was
+    /// taken out since is stale.
+    pub fn cluster_of(&self, plan: &Plan) -> Result<Cluster, Problem> {
+        let cluster = self.cluster(plan.cluster.as_str())?;
+        let own = plan.changed_member();
+        let out = self.ejected.iter().find(|out| {
+            let observed = plan.observed.nodes.iter().any(|seen| seen.name == out.node);
+            out.cluster == cluster.name && observed && own != Some(&out.node)
+        });
+        if let Some(Ejected { node, at, .. }) = out {
+            let text = format!("plan {} is older than the cluster", plan.digest.short());
+            return Err(Problem::new(STALE_PLAN, text)
+                .because(format!("{node} was taken out at {at}, the plan counts on it"))
+                .hint("make it again: `quorate plan` starts from what is really there"));
+        }
+        Ok(self.also(cluster, own.as_slice()))
+    }
+
     /// A cluster as the fleet file declares it.
     pub fn declared(&self, name: &str) -> Option<&Cluster> {
         self.declared.clusters.iter().find(|cluster| cluster.name.as_str() == name)
     }
 
-    /// Clusters whose names fit any of these patterns (`*` for any text); all without patterns. Nothing that fits is an error.
+    /// Clusters, with nodes that were taken out, whose names fit any of these patterns (`*` for any text); all without patterns. Nothing that fits is an error.
     pub fn select(&self, patterns: &[String]) -> Result<Vec<&Cluster>, Problem> {
         let fits = |cluster: &&Cluster| {
             patterns.is_empty()
                 || patterns.iter().any(|pattern| glob(pattern, cluster.name.as_str()))
         };
-        let found: Vec<&Cluster> = self.fleet.clusters.iter().filter(fits).collect();
+        let found: Vec<&Cluster> = self.whole.clusters.iter().filter(fits).collect();
         if found.is_empty() {
             return Err(Problem::new(
                 NO_CLUSTER,

@@ -4,8 +4,8 @@
 
 use quorate_engine::Verdict;
 use quorate_model::{
-    Action, Condition, Gate, Hop, HopKind, NodeName, NodeObservation, Observation, Plan, Reach,
-    Release, Step, StepId, StepRole, Unsafe, WaitingOn,
+    ARTIFACT_WHOLE, Action, Condition, Gate, Hop, HopKind, MAY_STOP, NodeName, NodeObservation,
+    Observation, Plan, Reach, Release, Step, StepId, StepRole, Unsafe, WaitingOn,
 };
 use quorate_packs::{
     Pack,
@@ -30,10 +30,15 @@ pub struct Judged<'a> {
 impl Judged<'_> {
     /// Whether the step's gate holds, and whether anything else breaks meanwhile.
     pub fn gate(&self, gate: &Gate) -> Verdict {
+        self.gate_on(&gate.conditions)
+    }
+
+    /// The same, on some of its conditions.
+    pub fn gate_on(&self, conditions: &[Condition]) -> Verdict {
         // Whatever its own conditions say: a member that soaks well while another one dies is no reason to go on.
         match self.guard() {
             Some(broken) => Verdict::Unsafe(broken),
-            None => self.conditions(&gate.conditions),
+            None => self.conditions(conditions),
         }
     }
 
@@ -41,10 +46,11 @@ impl Judged<'_> {
     pub fn conditions(&self, conditions: &[Condition]) -> Verdict {
         let scope = self.scope();
         for condition in conditions {
-            let verdict = if condition.cel.is_empty() && condition.name == "may-stop" {
-                self.may_stop()
-            } else {
-                self.one(condition, &scope)
+            let verdict = match condition.name.as_str() {
+                MAY_STOP if condition.cel.is_empty() => self.may_stop(),
+                // No look at the cluster tells: the host was asked.
+                ARTIFACT_WHOLE if condition.cel.is_empty() => continue,
+                _ => self.one(condition, &scope),
             };
             if verdict != Verdict::Holds {
                 return verdict;

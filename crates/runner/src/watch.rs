@@ -1,6 +1,7 @@
 //! The client's view beside a run: measures the baseline, turns what clients see into events, and follows the run's steps.
 
 use crate::{
+    drive::ClientNow,
     problem::{Problem, UNSEEN},
     setup::Setup,
 };
@@ -78,6 +79,11 @@ impl ClientWatch {
             }
         }));
         sender
+    }
+
+    /// How the client fares at this moment.
+    pub fn now(&self) -> ClientNow {
+        ClientNow { gap_ms: millis(self.probe.gap_now()), reads_stale: self.probe.reads_stale() }
     }
 
     /// Stops, reads everything back, cleans up, and gives the account.

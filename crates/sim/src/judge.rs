@@ -13,7 +13,7 @@ use crate::{
     world::{Print, Process, World},
 };
 use quorate_engine::{Engine, Look, Verdict};
-use quorate_model::{Action, Condition, Hop, Plan, Step, StepId, WaitingOn};
+use quorate_model::{ARTIFACT_WHOLE, Action, Condition, Hop, Plan, Step, StepId, WaitingOn};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -59,6 +59,12 @@ pub(crate) fn judge(
     if look == Look::Done && step.done.as_ref().is_some_and(|done| done.cel.is_empty()) {
         return on_host(step, hop, world);
     }
+    if look == Look::Precheck
+        && step.precheck.iter().any(|one| one.name == ARTIFACT_WHOLE)
+        && let Some(refused) = artifact_refused(step, hop, world)
+    {
+        return refused;
+    }
     let question = question(&plan, hop, step, look);
     let (seen, print) = world.look();
     let asked = Asked { question, print: print.clone() };
@@ -67,7 +73,7 @@ pub(crate) fn judge(
     }
     let judged = Judged { pack: Product::get().pack(), plan: &plan, hop, step, seen };
     let answer = match (look, &step.gate) {
-        (Look::Gate, Some(gate)) => judged.gate(gate),
+        (Look::Gate | Look::GateOnTheWay, Some(gate)) => judged.gate(gate),
         _ => judged.conditions(conditions(step, look)),
     };
     KEPT.with_borrow_mut(|kept| {
@@ -83,7 +89,7 @@ fn conditions(step: &Step, look: Look) -> &[Condition] {
     match look {
         Look::Done => step.done.as_slice(),
         Look::Precheck => &step.precheck,
-        Look::Gate | Look::World => &[],
+        Look::Gate | Look::GateOnTheWay | Look::World => &[],
     }
 }
 
@@ -106,6 +112,8 @@ impl Hasher for Quick {
 /// Everything but the view that an answer depends on.
 fn question(plan: &Plan, hop: &Hop, step: &Step, look: Look) -> u64 {
     let mut hash = Quick::default();
+    // In a simulation nothing is costly to see: both looks at a gate ask the same.
+    let look = if look == Look::GateOnTheWay { Look::Gate } else { look };
     let gate = step.gate.iter().filter(|_| look == Look::Gate).flat_map(|gate| &gate.conditions);
     for condition in conditions(step, look).iter().chain(gate) {
         (&condition.name, &condition.cel).hash(&mut hash);
@@ -117,6 +125,23 @@ fn question(plan: &Plan, hop: &Hop, step: &Step, look: Look) -> u64 {
         (node.is_healthy(), node.is_voter()).hash(&mut hash);
     }
     hash.finish()
+}
+
+/// Why the member may not be stopped for what is staged on its host; none when it is whole.
+fn artifact_refused(step: &Step, hop: &Hop, world: &World) -> Option<Verdict> {
+    let release = Product::get().rel(&hop.artifact.release)?;
+    let index = world.place(step.node.as_ref()?)?;
+    if world.members[index].cut {
+        return Some(Verdict::Unseen("no answer".into()));
+    }
+    if world.takes_staged(index, release) {
+        return None;
+    }
+    Some(Verdict::NotYet(WaitingOn::Condition {
+        node: step.node.clone(),
+        gate: ARTIFACT_WHOLE.into(),
+        text: "the staged file has another digest".into(),
+    }))
 }
 
 /// The step's own look at the host: what this very action leaves there.
@@ -157,7 +182,10 @@ fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
         | Action::Call { .. }
         | Action::TempSet { .. }
         | Action::TempPutBack { .. }
-        | Action::Restore { .. } => false,
+        | Action::Restore { .. }
+        | Action::Membership { .. }
+        | Action::SetAside { .. }
+        | Action::List { .. } => false,
     };
     if done {
         return Verdict::Holds;

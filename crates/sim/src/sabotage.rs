@@ -74,7 +74,11 @@ impl Sabotage {
     ) -> Verdict {
         let Some(step) = step else { return told };
         match (self, look, step.role) {
-            (Self::GateSkipped, Look::Gate, StepRole::Rejoin | StepRole::Soak) => Verdict::Holds,
+            (
+                Self::GateSkipped,
+                Look::Gate | Look::GateOnTheWay,
+                StepRole::Rejoin | StepRole::Soak,
+            ) => Verdict::Holds,
             (Self::QuorumOffByOne, Look::Precheck, StepRole::Stop) => {
                 let voters = seen.iter().filter(|node| node.voter != Some(false)).count();
                 let others = seen.iter().filter(|node| step.node.as_ref() != Some(&node.name));

@@ -19,8 +19,8 @@ pub use state::state_of;
 
 use jiff::Timestamp;
 use quorate_model::{
-    ClusterName, Digest, Holder, Lease, Observation, Plan, Recorded, RunEvent, RunHeader, RunId,
-    Seq,
+    ClusterName, Digest, Ejected, Holder, Lease, NodeName, Observation, Plan, Recorded, RunEvent,
+    RunHeader, RunId, Seq,
 };
 use std::time::Duration;
 
@@ -88,6 +88,12 @@ pub trait Store: Send + Sync {
         secs: f64,
         at: Timestamp,
     ) -> Result<(), StoreError>;
+    /// Nodes that were taken out of a cluster and have not rejoined, by name.
+    fn ejected(&self, cluster: &ClusterName) -> Result<Vec<Ejected>, StoreError>;
+    /// Writes down that a node is out of its cluster, in the place of what was known of it.
+    fn save_ejected(&self, ejected: &Ejected) -> Result<(), StoreError>;
+    /// Forgets it: the node is back. Twice is once.
+    fn forget_ejected(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), StoreError>;
 }
 
 /// Observations kept for each cluster: a day's looks at a quarter of an hour.

@@ -7,8 +7,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    ClusterName, Digest, Holder, Lease, Observation, Plan, Recorded, RunEvent, RunHeader, RunId,
-    Seq,
+    ClusterName, Digest, Ejected, Holder, Lease, NodeName, Observation, Plan, Recorded, RunEvent,
+    RunHeader, RunId, Seq,
 };
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -31,6 +31,7 @@ struct Kept {
     leases: HashMap<ClusterName, LeaseSlot>,
     /// Newest first.
     measured: HashMap<(String, String), VecDeque<(Timestamp, f64)>>,
+    ejected: BTreeMap<(ClusterName, NodeName), Ejected>,
 }
 
 #[derive(Debug)]
@@ -228,6 +229,22 @@ impl Store for MemoryStore {
             found.insert(place, (at, secs));
             found.truncate(MEASURED_KEPT);
         }
+        Ok(())
+    }
+
+    fn ejected(&self, cluster: &ClusterName) -> Result<Vec<Ejected>, StoreError> {
+        let kept = self.kept();
+        Ok(kept.ejected.values().filter(|one| one.cluster == *cluster).cloned().collect())
+    }
+
+    fn save_ejected(&self, ejected: &Ejected) -> Result<(), StoreError> {
+        let place = (ejected.cluster.clone(), ejected.node.clone());
+        self.kept().ejected.insert(place, ejected.clone());
+        Ok(())
+    }
+
+    fn forget_ejected(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), StoreError> {
+        self.kept().ejected.remove(&(cluster.clone(), node.clone()));
         Ok(())
     }
 }

@@ -240,6 +240,25 @@ fn a_place_without_permission_is_told() {
 
 /// The text of a whole file of schema 1, as a program of that time wrote it.
 const SCHEMA_1: &str = include_str!("fixtures/schema_1.sql");
+/// The same of schema 2.
+const SCHEMA_2: &str = include_str!("fixtures/schema_2.sql");
+
+#[test]
+fn a_file_of_schema_2_is_read_and_written_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch(SCHEMA_2).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    let out = store.ejected(&"demo".into()).unwrap();
+    assert_eq!(
+        (out.len(), out[0].node.as_str(), out[0].ejection.reason.as_str()),
+        (1, "demo-2", "its disk died")
+    );
+    assert_eq!(out[0].ejection.member["id"], "77");
+    store.forget_ejected(&"demo".into(), &"demo-2".into()).unwrap();
+    assert_eq!(store.ejected(&"demo".into()).unwrap(), []);
+    assert_eq!(store.runs().unwrap().len(), 1);
+}
 
 #[test]
 fn a_file_of_schema_1_is_read_and_written_on() {
@@ -274,8 +293,11 @@ fn the_migrations_lead_to_the_form_of_the_kept_files() {
     let folder = tempfile::tempdir().unwrap();
     let (new, old) = (folder.path().join("new.db"), folder.path().join("old.db"));
     drop(SqliteStore::open(&new).unwrap());
-    rusqlite::Connection::open(&old).unwrap().execute_batch(SCHEMA_1).unwrap();
-    drop(SqliteStore::open(&old).unwrap());
     let open = |path: &Path| rusqlite::Connection::open(path).unwrap();
-    assert_eq!(form(&open(&new)), form(&open(&old)));
+    for kept in [SCHEMA_1, SCHEMA_2] {
+        drop(fs::remove_file(&old));
+        open(&old).execute_batch(kept).unwrap();
+        drop(SqliteStore::open(&old).unwrap());
+        assert_eq!(form(&open(&new)), form(&open(&old)));
+    }
 }

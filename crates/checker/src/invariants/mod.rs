@@ -1,6 +1,7 @@
 //! What must hold of every plan, one file for each invariant.
 
 pub(crate) mod digest;
+pub(crate) mod membership;
 pub(crate) mod s1_quorum;
 pub(crate) mod s2_one_at_a_time;
 pub(crate) mod s3_leader_last;
@@ -38,6 +39,8 @@ pub enum Invariant {
     S8,
     /// An artifact runs only if its digest is the planned one.
     S9,
+    /// Data outlive hosts: those of a member are never moved, those of one that comes back lie aside.
+    S10,
     /// The plan is what its digest names.
     Digest,
     /// The plan can be read and speaks of members that were seen.
@@ -56,6 +59,7 @@ impl fmt::Display for Invariant {
             Self::S7 => "S7",
             Self::S8 => "S8",
             Self::S9 => "S9",
+            Self::S10 => "S10",
             Self::Digest => "digest",
             Self::Schema => "schema",
         })

@@ -7,9 +7,9 @@
 use super::{Invariant, Violation};
 use crate::{
     walk::{Visit, Watch, steps_of},
-    world::World,
+    world::{Member, World},
 };
-use quorate_model::{Action, Edge, Hop, Plan, PlanKind, Release, RuleVerdict, StepRole};
+use quorate_model::{Action, Edge, Hop, Plan, PlanKind, Release, RuleVerdict, Step, StepRole};
 
 /// Ids of rules that permit a way back begin so.
 const ROLLBACK: &str = "rollback";
@@ -41,10 +41,14 @@ impl<'p> Watch<'p> for Hops {
         if up != (plan.kind == PlanKind::Upgrade) {
             broken(format!("the hop {} -> {} goes the other way than the plan", hop.from, hop.to));
         }
-        for text in unproved_edge(hop, plan.kind) {
+        for text in unproved_rules(hop) {
             broken(text);
         }
-        for text in unproved_rules(hop) {
+        // Who belongs to the cluster is no edge of the release graph; `membership.rs` asks what is asked there.
+        if plan.kind.is_membership() {
+            return;
+        }
+        for text in unproved_edge(hop, plan.kind) {
             broken(text);
         }
         for text in too_far_apart(hop, index, world) {
@@ -55,7 +59,7 @@ impl<'p> Watch<'p> for Hops {
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
         let mut broken = |text| found.push(Violation::error(Invariant::S5, at.id(), text));
         match &at.step.action {
-            Action::Swap { node, from, .. } => {
+            Action::Swap { node, from, .. } if !at.plan.kind.is_membership() => {
                 let runs = world.member(node).and_then(|member| member.release);
                 if let Some(runs) = runs.filter(|runs| *runs != from) {
                     broken(format!("{node} runs {runs} then, the step takes it for {from}"));
@@ -76,7 +80,8 @@ impl<'p> Watch<'p> for Hops {
         found: &mut Vec<Violation>,
     ) {
         let hop = &plan.hops[index];
-        for member in &world.members {
+        let moving = |member: &&Member<'_>| !plan.kind.is_membership() || member.started;
+        for member in world.members.iter().filter(moving) {
             // A member that nobody could see may be left out of the last hop, never out of one that others follow.
             let left = match member.release {
                 Some(release) => *release != hop.to,
@@ -140,11 +145,21 @@ fn unproved_rules(hop: &Hop) -> Vec<String> {
                         rule.id
                     ));
                 }
+                if !rule.rewrites.is_empty() && !steps_of(hop).any(rewrites_settings) {
+                    wrong.push(format!(
+                        "rule {} needs settings to be rewritten, and no exchange of this hop does",
+                        rule.id
+                    ));
+                }
             }
             RuleVerdict::Allow | RuleVerdict::NotApplicable => {}
         }
     }
     wrong
+}
+
+fn rewrites_settings(step: &Step) -> bool {
+    matches!(&step.action, Action::Swap { config: Some(_), .. })
 }
 
 fn too_far_apart(hop: &Hop, index: usize, world: &World<'_>) -> Vec<String> {

@@ -41,6 +41,8 @@ fn can_tell(done: &Condition, action: &Action) -> bool {
         Action::Swap { .. } => "swapped",
         Action::Start { .. } => "started",
         Action::Restore { .. } => "restored",
+        Action::SetAside { .. } => "set-aside",
+        Action::List { .. } => "listed",
         _ => return !done.cel.trim().is_empty(),
     };
     !done.cel.trim().is_empty() || done.name == on_host
@@ -61,6 +63,9 @@ fn harmless_to_repeat(action: &Action) -> bool {
         | Action::Stop { .. }
         | Action::Swap { .. }
         | Action::Start { .. }
-        | Action::Restore { .. } => false,
+        | Action::Restore { .. }
+        | Action::Membership { .. }
+        | Action::SetAside { .. }
+        | Action::List { .. } => false,
     }
 }

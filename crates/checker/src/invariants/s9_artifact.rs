@@ -9,7 +9,7 @@ use crate::{
     walk::{Visit, Watch, steps_of},
     world::{Life, World},
 };
-use quorate_model::{Action, ArtifactRef, NodeName, Plan};
+use quorate_model::{Action, ArtifactRef, NodeName, Plan, PlanKind};
 
 /// Follows artifacts and temporary changes.
 pub(crate) struct Artifacts;
@@ -72,6 +72,16 @@ impl<'p> Watch<'p> for Artifacts {
             Action::Restore { node, .. } if !is_stopped(world, node) => {
                 broken(format!("puts data back on {node} while it is not stopped by this plan"));
             }
+            Action::Restore { node, joins: Some(other), .. } if !holds_copy(world, other) => {
+                broken(format!(
+                    "lets {node} join {other}, which does not run with the copy by then"
+                ));
+            }
+            Action::Start { node, .. } if left_out(at, world, node) => {
+                broken(format!(
+                    "{node} is started with the data of before among members with those of the copy"
+                ));
+            }
             Action::Start { node, expect } => {
                 let live = world.member(node).and_then(|member| member.live);
                 if live != Some(expect) {
@@ -100,6 +110,17 @@ impl<'p> Watch<'p> for Artifacts {
             }
         }
     }
+}
+
+/// Whether a member was given the copy and started with it.
+fn holds_copy(world: &World<'_>, node: &NodeName) -> bool {
+    world.member(node).is_some_and(|member| member.restored && member.life == Life::Started)
+}
+
+/// Whether a member of a restore starts without having been given anything.
+fn left_out(at: &Visit<'_>, world: &World<'_>, node: &NodeName) -> bool {
+    at.plan.kind == PlanKind::RollbackRestore
+        && !world.member(node).is_some_and(|member| member.restored)
 }
 
 /// A member that was found down has no stop of its own to wait for.

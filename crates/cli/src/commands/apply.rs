@@ -9,9 +9,10 @@ use quorate_model::{Outcome, Plan};
 use quorate_planner::explain;
 use quorate_runner::{
     ops::{
+        calendar::may_begin,
         plan::load,
         rollback,
-        run::{begin, named, not_frozen, prepare as stage, resume},
+        run::{begin, named, prepare as stage, resume},
     },
     problem::{BAD_PLAN, NOT_NOW, Problem},
     setup::Setup,
@@ -66,7 +67,7 @@ pub(crate) async fn upgrade(global: &Global, args: Upgrade) -> Result<u8, Proble
     agreed(&args.carry, "carry this plan out")?;
     let options = carry::options(&args.carry);
     // Asked again when the run begins; asked here so that nothing is staged into a freeze window.
-    not_frozen(&plan, &options, jiff::Timestamp::now())?;
+    may_begin(&plan, &options, jiff::Timestamp::now())?;
     stage_all(global, &setup, &plan).await?;
     let carried = begin(&setup, plan, &options).await?;
     carry::show(global, &args.carry, carried).await

@@ -1,13 +1,15 @@
 //! `quorate artifact`: which releases are at hand, and getting more.
 
-use super::path::release;
 use crate::{
     args::{ArtifactCommand, ArtifactFetch, Artifacts, Global, Output},
     print, site,
 };
 use quorate_model::{ArtifactRef, ArtifactSource};
 use quorate_runner::{
-    ops::artifacts::{from_debian, from_web},
+    ops::{
+        artifacts::{from_debian, from_web},
+        release::release,
+    },
     problem::Problem,
 };
 use serde_json::json;

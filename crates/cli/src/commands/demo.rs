@@ -12,7 +12,8 @@ use quorate_runner::{
     ops::{
         artifacts::from_debian,
         lab::{self, LabRequest, shared_cache},
-        plan::{Made, PlanOptions, make, release},
+        plan::{Made, PlanOptions, make},
+        release::release,
         run::{begin, named, prepare},
     },
     problem::{BAD_STATE, BUG, FILE, Problem},

@@ -8,7 +8,7 @@ use crate::{
 use quorate_runner::{
     ops::{
         lab::{self, Damage, Fault, LabRequest},
-        plan::release,
+        release::release,
     },
     problem::{LAB, Problem},
 };

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod lab;
+pub(crate) mod membership;
 pub(crate) mod pack;
 pub(crate) mod path;
 pub(crate) mod plan;

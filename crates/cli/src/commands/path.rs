@@ -4,16 +4,20 @@ use crate::{
     args::{Drawing, Global, Output, PathArgs},
     print, site,
 };
-use quorate_model::{Facts, Release};
+use quorate_model::Facts;
 use quorate_planner::{PathOutcome, PathRequest, draw, explain, path};
-use quorate_runner::problem::{BAD_RELEASE, Problem};
+use quorate_runner::{
+    ops::release::{release, release_of},
+    problem::{BAD_RELEASE, Problem},
+};
 
 pub(crate) fn run(global: &Global, args: &PathArgs) -> Result<u8, Problem> {
     let packs = site::packs(global)?;
     let pack = site::pack(&packs, &args.pack)?;
-    let (from, to) = (release(&args.from)?, release(&args.to)?);
     let available =
         args.available.iter().map(|text| release(text)).collect::<Result<Vec<_>, _>>()?;
+    let from = release_of(pack, &args.from, &available)?;
+    let to = release_of(pack, &args.to, &available)?;
     let request = PathRequest {
         available: (!available.is_empty()).then_some(available.as_slice()),
         facts: facts(&args.fact)?,
@@ -31,11 +35,6 @@ pub(crate) fn run(global: &Global, args: &PathArgs) -> Result<u8, Problem> {
         PathOutcome::Path | PathOutcome::NothingToDo => 0,
         PathOutcome::Blocked => 3,
     })
-}
-
-/// Reads a release from the command line.
-pub(crate) fn release(text: &str) -> Result<Release, Problem> {
-    text.parse().map_err(|error| Problem::new(BAD_RELEASE, format!("{error}")))
 }
 
 fn facts(words: &[String]) -> Result<Facts, Problem> {

@@ -5,10 +5,13 @@ use crate::{
     print, site,
 };
 use quorate_checker::check as prove;
-use quorate_model::{Cluster, Plan, Policy};
+use quorate_model::{Cluster, Plan, Policy, Release};
 use quorate_planner::explain::{self, RunBook};
 use quorate_runner::{
-    ops::plan::{Made, PlanOptions, make, read, release},
+    ops::{
+        plan::{Made, PlanOptions, make, read},
+        release::release_of,
+    },
     problem::{FILE, Problem},
     setup::Setup,
 };
@@ -34,7 +37,10 @@ pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<u8, Problem> 
 /// Makes the plan, or says that there is nothing to do.
 pub(crate) async fn planned(setup: &Setup, args: &PlanArgs) -> Result<Option<Plan>, Problem> {
     let cluster = setup.cluster(&args.cluster)?;
-    let to = release(&args.to)?;
+    let pack = setup.pack(cluster)?;
+    let at_hand: Vec<Release> =
+        setup.artifacts(&cluster.pack).into_iter().map(|artifact| artifact.release).collect();
+    let to = release_of(&pack, &args.to, &at_hand)?;
     let options = PlanOptions {
         policy: Some(policy(cluster, &args.limits)?),
         parent: None,
@@ -109,7 +115,7 @@ pub(crate) fn check(global: &Global, args: &Check) -> Result<u8, Problem> {
             &serde_json::json!({ "schema": 1, "plan": plan.digest, "proved": found.is_empty(), "violations": found }),
         );
     } else if violations.is_empty() {
-        print::data(&format!("plan {} proves: S1 to S9 hold", plan.digest.short()));
+        print::data(&format!("plan {} proves: S1 to S10 hold", plan.digest.short()));
     } else {
         for violation in &violations {
             print::data(&violation.to_string());

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use quorate_model::{
-    ClusterName, Digest, Holder, Lease, Observation, Plan, Recorded, RunEvent, RunHeader, RunId,
-    Seq,
+    ClusterName, Digest, Ejected, Holder, Lease, NodeName, Observation, Plan, Recorded, RunEvent,
+    RunHeader, RunId, Seq,
 };
 use quorate_runner::{
     drive::Ending,
@@ -165,6 +165,15 @@ impl Store for Crashing {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.inner.save_measured(pack, role, secs, at)
+    }
+    fn ejected(&self, cluster: &ClusterName) -> Result<Vec<Ejected>, StoreError> {
+        self.inner.ejected(cluster)
+    }
+    fn save_ejected(&self, ejected: &Ejected) -> Result<(), StoreError> {
+        self.inner.save_ejected(ejected)
+    }
+    fn forget_ejected(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), StoreError> {
+        self.inner.forget_ejected(cluster, node)
     }
 }
 

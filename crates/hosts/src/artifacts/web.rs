@@ -8,7 +8,7 @@ use super::{
 use futures::StreamExt;
 use quorate_model::{ArtifactRef, ArtifactSource, Digest, PackName, Release};
 use quorate_transport::http::{HttpClient, HttpRequest};
-use std::{io::Write, time::Duration};
+use std::{io::Write, path::PathBuf, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// A release to fetch from the web.
@@ -31,11 +31,13 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// 100 MB at 1 Mbit/s take 14 minutes; slower than that, a person should fetch the file another way.
 const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Fetches, checks and unpacks a release. One that is in the cache already needs no network.
+/// Fetches, checks and unpacks a release. One that is in the cache already needs no network. It is remembered as that
+/// release only when `says` agrees, which is given the server's file: a digest tells what a file is, not which release.
 pub async fn fetch(
     cache: &Cache,
     request: &WebRequest,
     progress: OnProgress<'_>,
+    says: impl AsyncFnOnce(PathBuf) -> Result<(), String>,
 ) -> Result<ArtifactRef, ArtifactError> {
     let source = ArtifactSource::Url { url: request.url.clone(), sha256: request.sha256.clone() };
     let known = cache.known(&request.pack, &request.release).filter(|known| known.source == source);
@@ -55,6 +57,12 @@ pub async fn fetch(
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let artifact =
         ArtifactRef { pack: request.pack.clone(), release: request.release.clone(), source, files };
+    let server = request.binaries.first();
+    let server = artifact.files.iter().find(|file| Some(&file.name) == server);
+    if let Some(path) = server.map(|file| cache.get(&file.sha256)).transpose()?.flatten() {
+        let wrong = |because| ArtifactError::Fetch { url: request.url.clone(), because };
+        says(path).await.map_err(wrong)?;
+    }
     cache.remember(&artifact)?;
     Ok(artifact)
 }
@@ -73,7 +81,8 @@ pub(super) async fn fetch_again(
         sha256: sha256.clone(),
         binaries: artifact.files.iter().map(|file| file.name.clone()).collect(),
     };
-    fetch(cache, &request, &silent).await.map(drop)
+    // The digest of each file is in the artifact: which release it is was asked when it was first fetched.
+    fetch(cache, &request, &silent, async |_| Ok(())).await.map(drop)
 }
 
 async fn download(
@@ -172,7 +181,8 @@ mod tests {
             sha256,
             binaries: vec!["etcd".to_owned()],
         };
-        fetch(&cache, &request, &silent).await.map_err(|error| error.sentence())
+        let says = async |_| Ok(());
+        fetch(&cache, &request, &silent, says).await.map_err(|error| error.sentence())
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 # Tells the machine, the free space of a folder and the digests of files.
-# Parameters: folder, then files. Prints `machine NAME`, `free KIB` and `file NUMBER SHA256` (or `-` when missing).
+# Parameters: folder, then files. Prints `machine NAME`, `free KIB`, `file NUMBER SHA256` (or `-` when missing), and
+# `print NUMBER FINGERPRINT` of a file that nobody wrote to while it was read.
 set -u
 folder=$1
 shift
@@ -10,13 +11,19 @@ df -Pk "$folder" 2>/dev/null | {
     read -r _
     read -r _ _ _ free _ && printf 'free %s\n' "$free"
 }
+print() { stat -Lc '%d:%i:%s:%z' -- "$1" 2>/dev/null; }
 number=0
 for file in "$@"; do
     digest=-
+    before=
     if [ -f "$file" ]; then
+        before=$(print "$file")
         digest=$(sha256sum 2>/dev/null <"$file") && digest=${digest%% *} || digest=unreadable
     fi
     printf 'file %s %s\n' "$number" "$digest"
+    if [ -n "$before" ] && [ "$before" = "$(print "$file")" ]; then
+        printf 'print %s %s\n' "$number" "$before"
+    fi
     number=$((number + 1))
 done
 exit 0

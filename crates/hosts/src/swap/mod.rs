@@ -25,6 +25,8 @@ pub struct Staged {
     pub artifact_dir: PathBuf,
     /// Bytes that had to be copied; none when everything was already there.
     pub copied_bytes: u64,
+    /// By what the server's binary is known again without reading it.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// A release that was made live.
@@ -47,11 +49,33 @@ const SPARE_BYTES: u64 = 64 * 1024 * 1024;
 /// Programs: everybody may run them, only their owner may change them.
 const PROGRAM_MODE: u32 = 0o755;
 
+/// By what a file that was found whole is known again without reading it: device, inode, size, time of change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    fn word(of: Option<&Self>) -> String {
+        of.map(|print| print.0.clone()).unwrap_or_default()
+    }
+}
+
+/// What the staged binary is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StagedBinary {
+    /// The planned one; without a fingerprint it must be read again next time.
+    Whole(Option<Fingerprint>),
+    /// Another file, with this digest.
+    Damaged(Digest),
+    /// Not there.
+    Missing,
+}
+
 /// What the host told of itself and of files.
 struct HostFacts {
     machine: String,
     free_bytes: Option<u64>,
     digests: Vec<Option<Digest>>,
+    prints: Vec<Option<Fingerprint>>,
 }
 
 /// Puts the artifact's files on the host, beside the live ones, and checks their digests there. The service is not touched.
@@ -76,6 +100,7 @@ pub async fn stage(
         .filter(|at| facts.digests.get(*at).and_then(Option::as_ref) != wanted.get(*at).copied())
         .collect();
     let mut copied_bytes = 0;
+    let mut fingerprint = facts.prints.last().cloned().flatten();
     if !lacking.is_empty() {
         if let Err(because) = enough_space(&facts, artifact, &lacking, &host, paths.folder()) {
             return Answer::Failed(because);
@@ -86,8 +111,8 @@ pub async fn stage(
             Answer::Unknown(because) => return Answer::Unknown(because),
         }
         match staged(transport, paths, artifact).await {
-            Answer::Done(true) => {}
-            Answer::Done(false) => {
+            Answer::Done(Some(held)) => fingerprint = held.fingerprint,
+            Answer::Done(None) => {
                 return Answer::Failed(format!(
                     "files of {} {} on {host} do not have the planned digests right after they were copied: look at its disk",
                     artifact.pack, artifact.release
@@ -97,34 +122,79 @@ pub async fn stage(
             Answer::Unknown(because) => return Answer::Unknown(because),
         }
     }
-    Answer::Done(Staged {
+    Answer::Done(held(paths, artifact, copied_bytes, fingerprint))
+}
+
+fn held(
+    paths: &NodePaths,
+    artifact: &ArtifactRef,
+    copied_bytes: u64,
+    fingerprint: Option<Fingerprint>,
+) -> Staged {
+    Staged {
         binary: paths.beside(&artifact.release),
         artifact_dir: paths.artifact_dir(&artifact.pack, &artifact.release),
         copied_bytes,
-    })
+        fingerprint,
+    }
 }
 
-/// Tells whether every file of the artifact lies on the host with the planned digest.
+/// What lies on the host when every file of the artifact is there with the planned digest; none when one is not.
 pub async fn staged(
     transport: &dyn Transport,
     paths: &NodePaths,
     artifact: &ArtifactRef,
-) -> Answer<bool> {
+) -> Answer<Option<Staged>> {
     if let Err(because) = server_file(paths, artifact) {
         return Answer::Failed(because);
     }
     let wanted = wanted(paths, artifact);
-    facts(transport, paths.folder(), &targets(paths, artifact))
-        .await
-        .map(|facts| facts.digests.iter().map(Option::as_ref).eq(wanted.into_iter().map(Some)))
+    facts(transport, paths.folder(), &targets(paths, artifact)).await.map(|facts| {
+        let whole = facts.digests.iter().map(Option::as_ref).eq(wanted.into_iter().map(Some));
+        // The server's binary beside the live one is the last of the targets.
+        whole.then(|| held(paths, artifact, 0, facts.prints.last().cloned().flatten()))
+    })
 }
 
-/// Makes the staged binary live and keeps the one that was live under `from`.
+/// Tells whether the staged binary is the planned one. With the fingerprint of an earlier look it need not be read again.
+pub async fn staged_binary(
+    transport: &dyn Transport,
+    paths: &NodePaths,
+    artifact: &ArtifactRef,
+    known: Option<&Fingerprint>,
+) -> Answer<StagedBinary> {
+    let server = match server_file(paths, artifact) {
+        Ok(server) => server,
+        Err(because) => return Answer::Failed(because),
+    };
+    let staged = text(&paths.beside(&artifact.release));
+    let words = [&*staged, server.sha256.as_str(), &Fingerprint::word(known)];
+    let command = shell::script(include_str!("whole.sh"), &words);
+    let answer =
+        shell::run(transport, "looking at the staged binary", &command, DIGEST_LIMIT).await;
+    answer.and_then(|said| match said.trim().split_once(' ') {
+        Some(("whole", "none")) => Answer::Done(StagedBinary::Whole(None)),
+        Some(("whole", print)) => {
+            Answer::Done(StagedBinary::Whole(Some(Fingerprint(print.to_owned()))))
+        }
+        Some(("damaged", sum)) => Answer::Done(StagedBinary::Damaged(Digest::new(sum))),
+        None if said.trim() == "missing" => Answer::Done(StagedBinary::Missing),
+        _ => Answer::Unknown(format!(
+            "the look at {staged} on {} answered with `{}`, which says nothing",
+            transport.name(),
+            said.trim()
+        )),
+    })
+}
+
+/// Makes the staged binary live and keeps the one that was live under `from`. The staged binary's digest is checked here
+/// again, unless its fingerprint says that it is the very file that was found whole.
 pub async fn swap(
     transport: &dyn Transport,
     paths: &NodePaths,
     from: &Release,
     to: &ArtifactRef,
+    known: Option<&Fingerprint>,
 ) -> Answer<Swapped> {
     let server = match server_file(paths, to) {
         Ok(server) => server,
@@ -134,7 +204,8 @@ pub async fn swap(
     if staged == kept {
         return Answer::Failed(format!("cannot swap {} {from} for itself", to.pack));
     }
-    let words = [text(live), text(&staged), text(&kept), server.sha256.0.clone()];
+    let known = Fingerprint::word(known);
+    let words = [text(live), text(&staged), text(&kept), server.sha256.0.clone(), known];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = shell::script(include_str!("swap.sh"), &words);
     let answer = shell::run(transport, "swapping the binary", &command, DIGEST_LIMIT).await;
@@ -336,8 +407,12 @@ async fn facts(transport: &dyn Transport, folder: &Path, files: &[PathBuf]) -> A
 }
 
 fn read_facts(text: &str, files: usize) -> HostFacts {
-    let mut facts =
-        HostFacts { machine: String::new(), free_bytes: None, digests: vec![None; files] };
+    let mut facts = HostFacts {
+        machine: String::new(),
+        free_bytes: None,
+        digests: vec![None; files],
+        prints: vec![None; files],
+    };
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
@@ -349,6 +424,13 @@ fn read_facts(text: &str, files: usize) -> HostFacts {
                 let slot = number.parse::<usize>().ok().and_then(|at| facts.digests.get_mut(at));
                 if let Some(slot) = slot.filter(|_| digest.len() == 64) {
                     *slot = Some(Digest::new(*digest));
+                }
+            }
+            ["print", number, ..] => {
+                let slot = number.parse::<usize>().ok().and_then(|at| facts.prints.get_mut(at));
+                let print = line.splitn(3, ' ').nth(2);
+                if let (Some(slot), Some(print)) = (slot, print) {
+                    *slot = Some(Fingerprint(print.to_owned()));
                 }
             }
             _ => {}
@@ -370,12 +452,15 @@ mod tests {
     fn reads_what_the_host_told() {
         let digest = "a".repeat(64);
         let text = format!(
-            "machine x86_64\nfree 2048\nfile 0 {digest}\nfile 1 -\nfile 2 unreadable\nfile 9 {digest}\n"
+            "machine x86_64\nfree 2048\nfile 0 {digest}\nprint 0 1:2:3:2026-01-01 00:00:00.5 +0000\nfile 1 -\n\
+             file 2 unreadable\nfile 9 {digest}\n"
         );
         let facts = read_facts(&text, 3);
         assert_eq!(facts.machine, "x86_64");
         assert_eq!(facts.free_bytes, Some(2 * 1024 * 1024));
         assert_eq!(facts.digests, [Some(Digest::new(digest)), None, None]);
+        let print = Fingerprint("1:2:3:2026-01-01 00:00:00.5 +0000".to_owned());
+        assert_eq!(facts.prints, [Some(print), None, None]);
     }
 
     #[test]
@@ -392,7 +477,12 @@ mod tests {
             files: vec![file("etcd"), file("etcdctl")],
         };
         let said = |free_bytes: Option<u64>, lacking: &[usize]| {
-            let facts = HostFacts { machine: String::new(), free_bytes, digests: Vec::new() };
+            let facts = HostFacts {
+                machine: String::new(),
+                free_bytes,
+                digests: Vec::new(),
+                prints: Vec::new(),
+            };
             enough_space(&facts, &artifact, lacking, "db-1", Path::new("/opt/bin"))
                 .err()
                 .unwrap_or_default()

@@ -1,8 +1,9 @@
 # Makes a staged binary live and keeps the one that was live. Can be cut off at any line and run again.
-# Parameters: live file, staged file, name to keep the old one under, SHA-256 of the new one.
+# Parameters: live file, staged file, name to keep the old one under, SHA-256 of the new one, fingerprint of the staged
+# file when it was last found whole (or nothing): while it is the same, the file need not be read again.
 # Prints `already`, `swapped`, `missing`, `damaged SHA256`, `folder` or `failed WHAT`.
 set -u
-live=$1 staged=$2 kept=$3 want=$4
+live=$1 staged=$2 kept=$3 want=$4 known=$5
 
 digest() { sum=$(sha256sum 2>/dev/null <"$1") && sum=${sum%% *} || sum=unreadable; }
 say() { printf '%s\n' "$1"; exit 0; }
@@ -15,8 +16,10 @@ if [ -f "$live" ] && { [ ! -f "$staged" ] || [ "$(stat -Lc %s "$live")" = "$(sta
     if [ "$sum" = "$want" ]; then say already; fi
 fi
 if [ ! -f "$staged" ]; then say missing; fi
-digest "$staged"
-if [ "$sum" != "$want" ]; then say "damaged $sum"; fi
+if [ -z "$known" ] || [ "$(stat -Lc '%d:%i:%s:%z' -- "$staged" 2>/dev/null)" != "$known" ]; then
+    digest "$staged"
+    if [ "$sum" != "$want" ]; then say "damaged $sum"; fi
+fi
 
 # Keep first, swap then: whatever cuts this off, the old binary is never without a name.
 # A live symbolic link is kept as that link; what it points to belongs to somebody else and stays.

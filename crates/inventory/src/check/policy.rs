@@ -52,15 +52,16 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile) {
             Some("look more often than `rejoin_limit_secs`".into()),
         );
     }
-    for (w, text) in policy.freeze.iter().enumerate() {
-        if let Err(wrong) = Window::parse(text) {
-            let path = ["clusters".into(), c.into(), "policy".into(), "freeze".into(), w.into()];
-            check.error(
-                &path,
-                "freeze-window",
-                wrong.to_string(),
-                Some("for example `Fri 12:00 - Mon 06:00`".into()),
-            );
+    for (key, code, example, texts) in [
+        ("freeze", "freeze-window", "Fri 12:00 - Mon 06:00", &policy.freeze),
+        ("windows", "maintenance-window", "Sun 02:00 - Sun 04:00", &policy.windows),
+    ] {
+        for (w, text) in texts.iter().enumerate() {
+            if let Err(wrong) = Window::parse(text) {
+                let path = ["clusters".into(), c.into(), "policy".into(), Step::Key(key), w.into()];
+                let hint = format!("for example `{example}`");
+                check.error(&path, code, wrong.to_string(), Some(hint));
+            }
         }
     }
     overrides(check, c, cluster);

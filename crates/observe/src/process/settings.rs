@@ -4,6 +4,7 @@
 
 use quorate_model::{Digest, Setting, SettingSource};
 use quorate_packs::ProcessForm;
+use serde_saphyr::options::DuplicateKeyPolicy;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
@@ -52,9 +53,11 @@ pub fn from_env(env: &BTreeMap<String, String>, form: &ProcessForm) -> Vec<Setti
         .collect()
 }
 
-/// Keys of a YAML configuration file; nested ones are joined with dots.
+/// Keys of a YAML configuration file; nested ones are joined with dots. Of a key that stands there twice the last one counts,
+/// as it does for programs that read such files.
 pub fn from_file(text: &str) -> Result<Vec<Setting>, String> {
-    let tree: serde_json::Value = serde_saphyr::from_str(text)
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::LastWins };
+    let tree: serde_json::Value = serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
     let mut settings = Vec::new();
     match &tree {

@@ -6,6 +6,7 @@
 mod functions;
 mod programs;
 mod scope;
+mod shared;
 mod uses;
 mod values;
 

@@ -1,6 +1,9 @@
 //! What a condition sees: `node`, `nodes`, `cluster`, `from`, `to`. Built once for an observation, cloned for nothing.
 
-use super::values::{self, Fields, Owned};
+use super::{
+    uses::{CLUSTER_FIELDS, NODE_FIELDS},
+    values::{self, Fields, Owned},
+};
 use crate::PackFile;
 use cel::{
     common::{
@@ -9,7 +12,9 @@ use cel::{
     },
     context::VariableResolver,
 };
-use quorate_model::{Facts, NodeName, NodeObservation, Observation, Reach, Release, Role};
+use quorate_model::{
+    Facts, NodeName, NodeObservation, Observation, Reach, Release, Role, Setting, SettingSource,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -18,10 +23,18 @@ use std::{
 /// The variables of a condition. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    vars: Arc<BTreeMap<String, Arc<Owned>>>,
+    nodes: Option<Variable>,
+    cluster: Option<Variable>,
+    from: Option<Variable>,
+    to: Option<Variable>,
+    /// Variables by any other name.
+    others: Arc<BTreeMap<String, Variable>>,
     names: Arc<Vec<NodeName>>,
     node: Option<usize>,
 }
+
+/// One variable.
+type Variable = Arc<Owned>;
 
 impl Scope {
     /// A scope over one look at a cluster.
@@ -79,29 +92,38 @@ impl Scope {
     }
 
     fn releases(mut self, from: Option<&Release>, to: Option<&Release>) -> Self {
-        for (name, release) in [("from", from), ("to", to)] {
-            match release {
-                Some(release) => self.set(name, values::text(release.to_string())),
-                None => drop(Arc::make_mut(&mut self.vars).remove(name)),
-            }
-        }
+        let text = |release: &Release| Arc::new(values::text(release.to_string()));
+        self.from = from.map(text);
+        self.to = to.map(text);
         self
     }
 
     fn set(&mut self, name: &str, value: Owned) {
-        Arc::make_mut(&mut self.vars).insert(name.to_owned(), Arc::new(value));
+        let value = Arc::new(value);
+        match name {
+            "nodes" => self.nodes = Some(value),
+            "cluster" => self.cluster = Some(value),
+            "from" => self.from = Some(value),
+            "to" => self.to = Some(value),
+            other => drop(Arc::make_mut(&mut self.others).insert(other.to_owned(), value)),
+        }
     }
 }
 
 impl VariableResolver for Scope {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        match (variable, self.node) {
+        let known = match (variable, self.node) {
             ("node", Some(index)) => {
-                let nodes = self.vars.get("nodes")?;
-                nodes.downcast_ref::<CelList<'_>>()?.inner().get(index).map(borrow)
+                let nodes = self.nodes.as_ref()?;
+                return nodes.downcast_ref::<CelList<'_>>()?.inner().get(index).map(borrow);
             }
-            _ => self.vars.get(variable).map(|value| borrow(value)),
-        }
+            ("nodes", _) => self.nodes.as_ref(),
+            ("cluster", _) => self.cluster.as_ref(),
+            ("from", _) => self.from.as_ref(),
+            ("to", _) => self.to.as_ref(),
+            _ => self.others.get(variable),
+        };
+        known.map(|value| borrow(value))
     }
 }
 
@@ -112,14 +134,14 @@ fn borrow<'b>(value: &'b Owned) -> CowVal<'b, 'b> {
 
 fn add_facts(fields: &mut Fields, facts: &Facts) {
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_null()) {
-        fields.insert(values::key(name), values::from_json(value));
+        fields.insert(values::key(name.clone()), values::from_json(value));
     }
 }
 
 fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_capacity(NODE_FIELDS.len() + seen.facts.len());
     add_facts(&mut fields, &seen.facts);
-    let mut set = |name: &str, value: Option<Owned>| {
+    let mut set = |name: &'static str, value: Option<Owned>| {
         if let Some(value) = value {
             fields.insert(values::key(name), value);
         }
@@ -127,7 +149,7 @@ fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
     set("name", Some(values::text(seen.name.as_str())));
     set("group", Some(values::text(seen.group.as_str())));
     set("reachable", Some(values::boolean(seen.reach == Reach::Reachable)));
-    set("role", Some(values::text(role_name(seen.role))));
+    set("role", Some(values::word(role_name(seen.role))));
     set("alarms", Some(values::list(seen.alarms.iter().map(values::text).collect())));
     set("release", seen.release.as_ref().map(|r| values::text(r.to_string())));
     set("disk_release", seen.disk_release.as_ref().map(|r| values::text(r.to_string())));
@@ -141,13 +163,22 @@ fn node_value(pack: &PackFile, seen: &NodeObservation) -> Owned {
     set("data_hash", seen.data_hash.as_ref().map(values::text));
     set("hash_revision", seen.hash_revision.map(values::number));
     set("os", seen.os.as_ref().map(values::text));
+    set("config_file", seen.config_file.as_ref().map(|file| values::text(&file.path)));
     set("config_digest", seen.config_digest.as_ref().map(|d| values::text(d.as_str())));
-    let settings = seen
-        .settings
-        .iter()
-        .map(|s| (values::key(&plain_setting(pack, &s.key)), values::text(&s.value)));
+    let settings =
+        effective(seen).map(|s| (values::key(plain_setting(pack, &s.key)), values::text(&s.value)));
     set("settings", Some(values::map(settings.collect())));
     values::map(fields)
+}
+
+/// The settings that count, the winning one of each name last: a file stands alone, without one a flag wins over a variable.
+fn effective(seen: &NodeObservation) -> impl Iterator<Item = &Setting> {
+    let by_file = seen.config_file.is_some();
+    let of = |source: SettingSource| {
+        seen.settings.iter().filter(move |setting| setting.source == source)
+    };
+    let beside = [SettingSource::Env, SettingSource::Flag].into_iter().flat_map(of);
+    beside.filter(move |_| !by_file).chain(of(SettingSource::File))
 }
 
 /// A setting's plain name: `--log-output`, `ETCD_LOG_OUTPUT` and `log-output` are one.
@@ -172,7 +203,7 @@ fn role_name(role: Role) -> &'static str {
 }
 
 fn cluster_value(seen: &Observation) -> Owned {
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_capacity(CLUSTER_FIELDS.len() + seen.facts.len());
     let voters = seen.nodes.iter().filter(|node| node.is_voter()).count();
     let healthy = seen.nodes.iter().filter(|node| node.is_voter() && node.is_healthy()).count();
     let count = |n: usize| values::number(u64::try_from(n).unwrap_or(u64::MAX));
@@ -193,12 +224,9 @@ fn cluster_value(seen: &Observation) -> Owned {
     ] {
         fields.insert(values::key(name), value);
     }
-    let known: Facts = seen
-        .facts
-        .iter()
-        .filter(|(name, _)| !fields.contains_key(&values::key(name)))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    add_facts(&mut fields, &known);
+    // What observation itself counts goes before a fact of the same name.
+    for (name, value) in seen.facts.iter().filter(|(_, value)| !value.is_null()) {
+        fields.entry(values::key(name.clone())).or_insert_with(|| values::from_json(value));
+    }
     values::map(fields)
 }

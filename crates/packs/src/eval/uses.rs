@@ -8,7 +8,7 @@ use cel::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields of a node that observation itself gives.
-pub(crate) const NODE_FIELDS: [&str; 19] = [
+pub(crate) const NODE_FIELDS: [&str; 20] = [
     "name",
     "group",
     "reachable",
@@ -27,6 +27,7 @@ pub(crate) const NODE_FIELDS: [&str; 19] = [
     "hash_revision",
     "os",
     "config_digest",
+    "config_file",
     "settings",
 ];
 

@@ -1,5 +1,6 @@
 //! Plain JSON to values that CEL programs read. Nulls inside maps are left out, so that reading one is a missing key.
 
+use super::shared::Shared;
 use cel::common::{
     types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt},
     value::Val,
@@ -13,12 +14,17 @@ pub(super) type Owned = Box<dyn Val>;
 /// A map under construction.
 pub(super) type Fields = HashMap<CelMapKey<'static>, Owned>;
 
-pub(super) fn key(name: &str) -> CelMapKey<'static> {
-    CelMapKey::String(CelString::from(name.to_owned()))
+pub(super) fn key(name: impl Into<CelString<'static>>) -> CelMapKey<'static> {
+    CelMapKey::String(name.into())
 }
 
 pub(super) fn text(value: impl Into<String>) -> Owned {
     Box::new(CelString::from(value.into()))
+}
+
+/// A word of our own: nothing of it is copied.
+pub(super) fn word(value: &'static str) -> Owned {
+    Box::new(CelString::from(value))
 }
 
 pub(super) fn boolean(value: bool) -> Owned {
@@ -39,7 +45,7 @@ pub(super) fn list(values: Vec<Owned>) -> Owned {
 }
 
 pub(super) fn map(fields: Fields) -> Owned {
-    Box::new(CelMap::from(fields))
+    Box::new(Shared::new(CelMap::from(fields)))
 }
 
 /// Converts JSON; a null inside a map is left out.
@@ -57,7 +63,7 @@ pub(super) fn from_json(value: &Value) -> Owned {
         Value::Object(fields) => map(fields
             .iter()
             .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (key(name), from_json(value)))
+            .map(|(name, value)| (key(name.clone()), from_json(value)))
             .collect()),
     }
 }

@@ -26,6 +26,9 @@ pub struct ConfigRule {
     /// The default after.
     #[serde(default)]
     pub default_after: Option<String>,
+    /// Places that the change concerns; everywhere when left out.
+    #[serde(default)]
+    pub only_in: Vec<SettingSource>,
     /// Places in which the old form keeps the member from starting; elsewhere it is only ignored or warned of.
     #[serde(default)]
     pub fatal_in: Vec<SettingSource>,

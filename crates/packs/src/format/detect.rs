@@ -104,6 +104,20 @@ pub enum CallTemplate {
         #[serde(default)]
         expect_status: Vec<u16>,
     },
+    /// A question over gRPC, for what a product says in no other way: whole numbers go in, whole numbers come out.
+    /// Nothing is generated from a schema; the field numbers are those of the product's own `.proto` file.
+    Grpc {
+        /// Address of the member, without a path.
+        url: String,
+        /// `package.Service/Method`.
+        method: String,
+        /// Values of the request's fields 1, 2, ... as whole numbers.
+        #[serde(default)]
+        request: Vec<String>,
+        /// Numbers of the answer, by the name that they get in `body`: `hash: "2"`, `revision: "1.3"` for field 3 of
+        /// the message in field 1. A field that is left out of the answer is 0, as in any proto3 message.
+        answer: BTreeMap<String, FieldPath>,
+    },
     /// A command on the node's host. `{artifact}` stands for the folder of the staged artifact of the release named by `tool`.
     Command {
         /// Words.
@@ -125,6 +139,37 @@ pub enum CallTemplate {
         #[serde(default)]
         args: BTreeMap<String, String>,
     },
+}
+
+/// Where a number stands in a message: field numbers from the outside in, joined by points.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct FieldPath(Vec<u32>);
+
+impl FieldPath {
+    /// The field numbers.
+    pub fn numbers(&self) -> &[u32] {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for FieldPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = |part: &str| part.parse::<u32>().ok().filter(|number| *number > 0);
+        let numbers: Option<Vec<u32>> = text.split('.').map(number).collect();
+        numbers.map(Self).ok_or_else(|| {
+            format!("`{text}` is no path of field numbers: write `2`, or `1.3` for a field of a message in field 1")
+        })
+    }
+}
+
+impl From<FieldPath> for String {
+    fn from(path: FieldPath) -> Self {
+        path.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+    }
 }
 
 /// How a user logs in for a token.

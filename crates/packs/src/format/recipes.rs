@@ -1,4 +1,4 @@
-//! How things are done to a product: handover, cures, backup and its proof, restore, finalize, rollback.
+//! How things are done to a product: handover, cures, backup and its proof, restore, finalize, rollback, eject, rejoin.
 
 use super::{CallTemplate, NamedCondition};
 use quorate_model::Range;
@@ -22,10 +22,31 @@ pub struct Recipes {
     pub finalize: Vec<Recipe>,
     /// Ways back.
     pub rollback: Vec<RollbackRule>,
+    /// Takes a stopped member, `{{ target }}`, out of the cluster, said to another member; the first that fits is used.
+    pub eject: Vec<Recipe>,
+    /// Brings it back, empty; the first whose `releases` holds the lowest release that runs is used.
+    pub rejoin: Vec<RejoinRecipe>,
     /// Checks that the staged binary accepts a node's configuration, without starting to serve; `{artifact}` in words.
     pub accepts_config: Option<CallTemplate>,
+    /// The same for the configuration file of a node that reads one.
+    pub accepts_file: Option<AcceptsFile>,
     /// Expected seconds, until something was measured: `stop`, `start`, `rejoin`, `handover`, `backup`, `verify`, `complete`.
     pub estimates_secs: BTreeMap<String, f64>,
+}
+
+/// Asks a binary about a configuration file without letting it serve: it gets a copy that is wrong in one thing more, and when
+/// that is what it complains of, it has taken everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptsFile {
+    /// The words; `{artifact}` is the staged folder, `{file}` the copy.
+    pub argv: Vec<String>,
+    /// Settings of the copy that no release starts with.
+    pub spoiled_by: BTreeMap<String, String>,
+    /// A part of what the binary says of them.
+    pub says: String,
+    /// Sources.
+    pub sources: Vec<String>,
 }
 
 /// One thing that is done, as a step of a plan.
@@ -50,6 +71,9 @@ pub struct Recipe {
     /// Must hold afterwards.
     #[serde(default)]
     pub gate: Vec<NamedCondition>,
+    /// Texts of refusals that clear by themselves: it is said again until the limit.
+    #[serde(default)]
+    pub retry_on: Vec<String>,
     /// Given up after this many seconds.
     pub limit_secs: f64,
     /// How it is reversed, in a sentence; nothing when it leaves no trace.
@@ -64,6 +88,27 @@ pub struct Recipe {
 
 fn any() -> Range {
     "any".parse().expect("`any` is a range")
+}
+
+/// A way to bring a member back that was taken out. `{{ ejected }}` is the member as the cluster listed it then, `{{ target }}`
+/// the node. As under `eject`, the expressions under `done` and `gate` are templates, too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejoinRecipe {
+    /// On these releases.
+    pub releases: Range,
+    /// Tells the cluster of it, said to another member.
+    pub add: Recipe,
+    /// Gives it its vote once it has caught up. With it, `add` adds a learner; `{member}` is the id that it got.
+    #[serde(default)]
+    pub promote: Option<Recipe>,
+    /// Settings that it must start with, each value a template.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// Why this way.
+    pub because: String,
+    /// Sources.
+    pub sources: Vec<String>,
 }
 
 /// A way to copy the data, to prove the copy, and to put it back.
@@ -89,6 +134,10 @@ pub struct BackupRecipe {
     pub verify: CallTemplate,
     /// Puts `{{ file }}` back on one stopped member.
     pub restore: CallTemplate,
+    /// For a copy that goes onto one member only: lets another one, stopped and emptied, join that one (`{{ target }}`),
+    /// which runs already. Without it the copy is put back on every member.
+    #[serde(default)]
+    pub join: Option<CallTemplate>,
     /// The save as a person types it, a template.
     pub by_hand: String,
     /// The proof as a person types it, a template: ends with status 0 when the copy holds what the cluster holds.
@@ -96,6 +145,9 @@ pub struct BackupRecipe {
     pub verify_by_hand: Option<String>,
     /// The restore as a person types it, a template.
     pub restore_by_hand: String,
+    /// The same for `join`.
+    #[serde(default)]
+    pub join_by_hand: Option<String>,
     /// Given up after this many seconds.
     pub limit_secs: f64,
     /// What it does not hold.

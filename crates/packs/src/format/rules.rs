@@ -56,6 +56,9 @@ pub struct Rule {
     /// Names of `recipes.cures` that make the condition true, run as steps before the hop's first stop.
     #[serde(default)]
     pub cures: Vec<String>,
+    /// Ids of `config` entries whose rewrite makes the condition true, where the policy lets a plan rewrite settings.
+    #[serde(default)]
+    pub rewrites: Vec<String>,
     /// How bad.
     pub risk: Risk,
     /// Where the way back closes.

@@ -10,10 +10,11 @@ use quorate_syntax::nearest;
 use regex::Regex;
 
 /// First names that templates may begin with: what planner, observer, probe and lab give them.
-const TEMPLATE_NAMES: [&str; 25] = [
+const TEMPLATE_NAMES: [&str; 26] = [
     "artifact",
     "cluster",
     "data_dir",
+    "ejected",
     "endpoint",
     "endpoints",
     "facts",

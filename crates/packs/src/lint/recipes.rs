@@ -24,8 +24,8 @@ pub(super) const FIELDS: [&str; 11] = [
 const REJOINED: [&str; 4] = ["release", "healthy", "member", "caught-up"];
 
 /// Durations that a plan estimates.
-const ESTIMATES: [&str; 7] =
-    ["stop", "start", "rejoin", "handover", "backup", "verify", "complete"];
+const ESTIMATES: [&str; 8] =
+    ["stop", "start", "rejoin", "handover", "backup", "verify", "complete", "membership"];
 
 pub(super) fn check(lint: &mut Lint<'_>) {
     detect(lint);
@@ -212,11 +212,19 @@ fn recipe(lint: &mut Lint<'_>, path: &[Step<'_>], recipe: &Recipe) {
 fn recipes(lint: &mut Lint<'_>) {
     let pack = lint.pack;
     let recipes = &pack.recipes;
-    for (name, some) in [("handover", &recipes.handover), ("finalize", &recipes.finalize)] {
+    for (name, some) in [
+        ("handover", &recipes.handover),
+        ("finalize", &recipes.finalize),
+        ("eject", &recipes.eject),
+    ] {
         for (i, one) in some.iter().enumerate() {
             recipe(lint, &["recipes".into(), name.into(), i.into()], one);
         }
     }
+    for (i, one) in recipes.eject.iter().enumerate() {
+        tells_whether_it_happened(lint, &["recipes".into(), "eject".into(), i.into()], one);
+    }
+    rejoins(lint);
     for (name, cure) in &recipes.cures {
         let path = ["recipes".into(), "cures".into(), name.as_str().into()];
         recipe(lint, &path, cure);
@@ -251,6 +259,36 @@ fn recipes(lint: &mut Lint<'_>) {
         if !(secs.is_finite() && *secs >= 0.0) {
             lint.error(&at, "pack-estimate", format!("{secs} is no number of seconds"));
         }
+    }
+}
+
+/// Who belongs to a cluster is never changed twice on a guess.
+fn tells_whether_it_happened(lint: &mut Lint<'_>, path: &[Step<'_>], recipe: &Recipe) {
+    if recipe.done.is_none() {
+        let path: Vec<_> = path.iter().copied().chain(["done".into()]).collect();
+        let message = "a change of the membership must tell whether it has happened";
+        let hint = "look for the member in the cluster's own list".to_owned();
+        lint.error_hint(&path, "pack-membership", message, hint);
+    }
+}
+
+fn rejoins(lint: &mut Lint<'_>) {
+    let pack = lint.pack;
+    for (i, rejoin) in pack.recipes.rejoin.iter().enumerate() {
+        let path = ["recipes".into(), "rejoin".into(), i.into()];
+        let at = |key: &'static str| [path[0], path[1], path[2], key.into()];
+        lint.not_empty(&at("because"), &rejoin.because, "`because` of the way to rejoin");
+        lint.sources(&path, &rejoin.sources, "the way to rejoin");
+        for (name, one) in [("add", Some(&rejoin.add)), ("promote", rejoin.promote.as_ref())] {
+            if let Some(one) = one {
+                recipe(lint, &at(name), one);
+                tells_whether_it_happened(lint, &at(name), one);
+            }
+        }
+    }
+    if !pack.recipes.eject.is_empty() && pack.recipes.rejoin.is_empty() {
+        let message = "a member that is taken out must have a way back";
+        lint.error(&["recipes".into(), "eject".into()], "pack-membership", message);
     }
 }
 

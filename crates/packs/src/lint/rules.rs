@@ -167,6 +167,24 @@ fn rules(lint: &mut Lint<'_>) {
                 );
             }
         }
+        for (j, id) in rule.rewrites.iter().enumerate() {
+            let at = [path[0], path[1], "rewrites".into(), j.into()];
+            match pack.config.iter().find(|setting| setting.id == *id) {
+                Some(setting) if setting.rewrite.is_some() => {}
+                Some(_) => lint.error_hint(
+                    &at,
+                    "pack-unknown-rewrite",
+                    format!("the setting `{id}` has no `rewrite`"),
+                    "say under `config` how it is brought over",
+                ),
+                None => lint.error_hint(
+                    &at,
+                    "pack-unknown-rewrite",
+                    format!("the setting `{id}` is not known"),
+                    "name the `id` of an entry under `config`",
+                ),
+            }
+        }
     }
     if let Some(refusal) = &pack.default_refusal {
         let path = ["default_refusal".into()];

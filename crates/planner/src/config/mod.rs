@@ -2,8 +2,9 @@
 //!
 //! Invariant: a member that would not start is found here, never after its stop.
 //! A hop concerns a rule when it crosses the release that made the change. Rewrites of one hop are seen by the next.
-//! Read next: `rewrite.rs`, how a setting is brought over in arguments, environment and files.
+//! Read next: `rewrite.rs`, how a setting is brought over in arguments, environment and files; `file.rs` for the latter.
 
+mod file;
 mod rewrite;
 mod settings;
 
@@ -12,7 +13,7 @@ pub(crate) use settings::{NodeSettings, Place};
 
 use crate::members::Member;
 use quorate_model::{
-    Blocked, ConfigChange, ConfigFinding, NodeName, Policy, Release, SettingSource,
+    Blocked, ConfigChange, ConfigFinding, NodeName, Observation, Policy, Release, SettingSource,
 };
 use quorate_packs::{
     ConfigChangeKind, ConfigRule, Pack,
@@ -59,6 +60,17 @@ impl Configuration {
         Self { by_node: by_node.collect() }
     }
 
+    /// The same look, had every member been started with what its settings are by now.
+    pub(crate) fn as_if_started(&self, seen: &Observation) -> Observation {
+        let mut after = seen.clone();
+        for node in &mut after.nodes {
+            if let Some(settings) = self.by_node.get(&node.name) {
+                node.settings = settings.once_started();
+            }
+        }
+        after
+    }
+
     /// Judges one hop, and brings the settings over where that is allowed and known.
     pub(crate) fn cross(&mut self, request: &ConfigRequest<'_, '_>) -> ConfigOutcome {
         let mut outcome = ConfigOutcome::default();
@@ -80,9 +92,12 @@ impl Configuration {
             let rewritten =
                 settings.rewritten(hits.iter().filter(|hit| may_rewrite(hit)).map(rewrite::of));
             let fatal: Vec<_> = hits.iter().filter(|hit| hit.fatal).collect();
+            outcome.blocked.extend(unread(&crossed, settings, node, request.to));
             if request.policy.rewrite_config && !rewritten.is_empty() {
                 outcome.blocked.extend(unwritable(&fatal, &rewritten, node, request.to));
-                outcome.changes.insert(node.clone(), rewritten.change.clone());
+                if !rewritten.change.diff.is_empty() {
+                    outcome.changes.insert(node.clone(), rewritten.change.clone());
+                }
                 settings.accept(rewritten);
             } else if !fatal.is_empty() {
                 outcome.blocked.push(refuse(&fatal, &rewritten, node, request.to));
@@ -106,13 +121,18 @@ fn hits<'a>(
     let proved = applies.is_true();
     let places = settings.places(&rule.key);
     if rule.change == ConfigChangeKind::DefaultChanged {
-        let relies = places.is_empty();
+        let relies = settings.relies_on_default(&rule.key);
         return relies
             .then_some(Hit { rule, place: None, fatal: false, proved })
             .into_iter()
             .collect();
     }
-    let matching = places.into_iter().filter(|place| value_matches(rule, &place.setting.value));
+    let concerns =
+        |place: &Place| rule.only_in.is_empty() || rule.only_in.contains(&place.setting.source);
+    let matching = places
+        .into_iter()
+        .filter(concerns)
+        .filter(|place| value_matches(rule, &place.setting.value));
     let fatal = |place: &Place| place.stays && rule.fatal_in.contains(&place.setting.source);
     matching.map(|place| Hit { rule, fatal: fatal(&place), place: Some(place), proved }).collect()
 }
@@ -183,7 +203,28 @@ fn refuse(
     }
 }
 
-/// Fatal settings that stay although a rewrite is allowed: no rewrite is known, or its file could not be read.
+/// A file that could not be read may hold whatever keeps the member from starting.
+fn unread(
+    crossed: &[&ConfigRule],
+    settings: &NodeSettings,
+    node: &NodeName,
+    release: &Release,
+) -> Option<Blocked> {
+    let file = settings.file.as_ref()?;
+    let because = file.unread()?;
+    let in_files = crossed.iter().filter(|rule| rule.fatal_in.contains(&SettingSource::File));
+    let keys: Vec<&str> = in_files.map(|rule| rule.key.as_str()).collect();
+    (!keys.is_empty()).then(|| Blocked::ConditionUnseen {
+        rule: "config-file".into(),
+        text: format!(
+            "{node} must start on {release} with what its file says of {}",
+            keys.join(", ")
+        ),
+        what: format!("{}: {because}", file.path()),
+    })
+}
+
+/// Fatal settings that stay although a rewrite is allowed: no rewrite is known, or their file cannot be edited by lines.
 fn unwritable(
     fatal: &[&Hit<'_>],
     rewritten: &Rewritten,
@@ -193,8 +234,17 @@ fn unwritable(
     let stays = |hit: &&&Hit<'_>| {
         let in_file =
             hit.place.as_ref().is_some_and(|place| place.setting.source == SettingSource::File);
-        hit.rule.rewrite.is_none() || (in_file && rewritten.file_unread)
+        hit.rule.rewrite.is_none() || (in_file && rewritten.file_stays.is_some())
     };
     let left: Vec<_> = fatal.iter().filter(stays).copied().collect();
-    (!left.is_empty()).then(|| refuse(&left, &Rewritten::default(), node, release))
+    if left.is_empty() {
+        return None;
+    }
+    let mut blocked = refuse(&left, &Rewritten::default(), node, release);
+    if let (Blocked::Config { settings, .. }, Some(because)) = (&mut blocked, &rewritten.file_stays)
+        && let Some(last) = settings.last_mut()
+    {
+        last.push_str(&format!(" (to be changed by hand, {because})"));
+    }
+    Some(blocked)
 }

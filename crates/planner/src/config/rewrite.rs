@@ -1,11 +1,11 @@
-//! Brings settings over: in arguments, environment variables and the flat keys of a YAML file.
+//! Brings settings over: in arguments, environment variables and the lines of a configuration file.
 
 use super::{
     Hit,
+    file::Wanted,
     settings::{NodeSettings, Place, value_after},
 };
-use crate::digest::text_digest;
-use quorate_model::{ConfigChange, FileRewrite, ServiceSpec, SettingSource};
+use quorate_model::{ConfigChange, ServiceSpec, SettingSource};
 use std::collections::BTreeMap;
 
 /// One setting to take away and settings to add in the same place.
@@ -13,27 +13,36 @@ pub(crate) struct Edit {
     place: Option<Place>,
     key: String,
     remove: bool,
-    set: BTreeMap<String, String>,
+    set: Vec<Set>,
+}
+
+/// A setting to add.
+struct Set {
+    key: String,
+    value: String,
+    /// The old value, unchanged.
+    as_it_was: bool,
 }
 
 /// A member's configuration as it shall be.
 #[derive(Debug, Clone)]
 pub(crate) struct Rewritten {
     pub(crate) change: ConfigChange,
-    /// A file would have to change and its content is not known.
-    pub(crate) file_unread: bool,
+    /// Why a file that would have to change cannot be edited.
+    pub(crate) file_stays: Option<String>,
+    after: Option<NodeSettings>,
 }
 
 impl Default for Rewritten {
     fn default() -> Self {
         let change = ConfigChange { service: None, files: Vec::new(), diff: Vec::new() };
-        Self { change, file_unread: false }
+        Self { change, file_stays: None, after: None }
     }
 }
 
 impl Rewritten {
     pub(crate) fn is_empty(&self) -> bool {
-        self.change.diff.is_empty() && !self.file_unread
+        self.change.diff.is_empty() && self.file_stays.is_none()
     }
 }
 
@@ -42,17 +51,23 @@ pub(super) fn of(hit: &Hit<'_>) -> Edit {
     let value = hit.place.as_ref().map_or("", |place| place.setting.value.as_str());
     let rewrite = hit.rule.rewrite.as_ref();
     let set = rewrite.into_iter().flat_map(|rewrite| &rewrite.set);
+    let set = set.map(|(key, template)| Set {
+        key: key.clone(),
+        value: template.replace("{value}", value),
+        as_it_was: template == "{value}",
+    });
     Edit {
         place: hit.place.clone(),
         key: hit.rule.key.clone(),
         remove: rewrite.is_some_and(|rewrite| rewrite.remove),
-        set: set.map(|(key, template)| (key.clone(), template.replace("{value}", value))).collect(),
+        set: set.collect(),
     }
 }
 
 /// The rewrite in a few words; an empty text means: leave it out.
 pub(super) fn shown(hit: &Hit<'_>) -> String {
-    of(hit).set.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+    let set = of(hit).set;
+    set.iter().map(|set| format!("{}={}", set.key, set.value)).collect::<Vec<_>>().join(" ")
 }
 
 impl NodeSettings {
@@ -60,49 +75,65 @@ impl NodeSettings {
     pub(super) fn rewritten(&self, edits: impl Iterator<Item = Edit>) -> Rewritten {
         let mut after = self.clone();
         let mut result = Rewritten::default();
+        let diff = &mut result.change.diff;
         for edit in edits {
             match edit.place.as_ref().map_or_else(|| self.home(), |place| place.setting.source) {
-                SettingSource::Flag => after.edit_argv(&edit, &mut result.change.diff),
-                SettingSource::Env => after.edit_env(&edit, &mut result.change.diff),
-                SettingSource::File if after.file.is_some() => {
-                    after.edit_file(&edit, &mut result.change.diff)
+                SettingSource::Flag => after.edit_argv(&edit, diff),
+                SettingSource::Env => after.edit_env(&edit, diff),
+                SettingSource::File => {
+                    result.file_stays = result.file_stays.or(after.edit_file(&edit, diff).err());
                 }
-                SettingSource::File => result.file_unread = true,
             }
         }
         if after.service != self.service {
-            result.change.service = after.service;
+            result.change.service.clone_from(&after.service);
         }
-        if let (Some((path, before)), Some((_, content))) = (&self.file, after.file)
-            && *before != content
-        {
-            let expect_sha256 = text_digest(before);
-            result.change.files.push(FileRewrite { path: path.clone(), expect_sha256, content });
+        if let (Some(before), Some(file)) = (&self.file, &after.file) {
+            result.change.files.extend(file.since(before));
         }
+        result.after = Some(after);
         result
+    }
+
+    /// The configuration with these settings, each said where the member says it now, else where it would be added.
+    pub(crate) fn with(&self, settings: &BTreeMap<String, String>) -> Rewritten {
+        self.rewritten(settings.iter().map(|(key, value)| Edit {
+            place: self.places(key).into_iter().find(|place| place.stays),
+            key: key.clone(),
+            remove: true,
+            set: vec![Set { key: key.clone(), value: value.clone(), as_it_was: false }],
+        }))
     }
 
     /// Takes the rewrite for given: later hops start from it.
     pub(super) fn accept(&mut self, rewritten: Rewritten) {
-        if let Some(service) = rewritten.change.service {
-            self.service = Some(service);
-        }
-        for file in rewritten.change.files {
-            self.file = Some((file.path, file.content));
+        if let Some(after) = rewritten.after {
+            *self = after;
         }
     }
 
-    /// Where a setting that nobody set is added: in the file when the member reads one, since it ignores the rest then.
+    /// Where a setting that nobody set is added: where the member takes its settings from.
     fn home(&self) -> SettingSource {
-        if self.file.is_some() { SettingSource::File } else { SettingSource::Flag }
+        if self.file.is_some() {
+            return SettingSource::File;
+        }
+        let declared = self.declared();
+        let said =
+            |source| declared.iter().any(|own| own.source == source && !self.plain(own).is_empty());
+        match said(SettingSource::Env) && !said(SettingSource::Flag) {
+            true => SettingSource::Env,
+            false => SettingSource::Flag,
+        }
     }
 
     fn edit_argv(&mut self, edit: &Edit, diff: &mut Vec<String>) {
+        let by_file = self.file.is_some();
         let Some(ServiceSpec::Process { argv, .. }) = &mut self.service else { return };
         if edit.remove {
             remove_flag(argv, &edit.key, diff);
         }
-        for (key, value) in &edit.set {
+        // Beside a file a flag changes nothing: it only must not be one that the release does not know.
+        for Set { key, value, .. } in edit.set.iter().filter(|_| !by_file) {
             let word = format!("--{key}={value}");
             if !argv.contains(&word) {
                 diff.push(format!("+ {word}"));
@@ -113,7 +144,8 @@ impl NodeSettings {
 
     fn edit_env(&mut self, edit: &Edit, diff: &mut Vec<String>) {
         let old = self.variable(&edit.key);
-        let new: Vec<_> = edit.set.iter().map(|(key, value)| (self.variable(key), value)).collect();
+        let new: Vec<_> =
+            edit.set.iter().map(|set| (self.variable(&set.key), &set.value)).collect();
         let Some(ServiceSpec::Process { env, .. }) = &mut self.service else { return };
         if edit.remove
             && let Some(value) = env.remove(&old)
@@ -126,20 +158,14 @@ impl NodeSettings {
         }
     }
 
-    fn edit_file(&mut self, edit: &Edit, diff: &mut Vec<String>) {
-        let Some((_, text)) = &mut self.file else { return };
-        if edit.remove {
-            *text = without_key(text, &edit.key, diff);
-        }
-        for (key, value) in &edit.set {
-            let line = format!("{key}: {value}");
-            diff.push(format!("+ {line}"));
-            if !text.is_empty() && !text.ends_with('\n') {
-                text.push('\n');
-            }
-            text.push_str(&line);
-            text.push('\n');
-        }
+    fn edit_file(&mut self, edit: &Edit, diff: &mut Vec<String>) -> Result<(), String> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let set: Vec<Wanted<'_>> = edit
+            .set
+            .iter()
+            .map(|Set { key, value, as_it_was }| Wanted { key, value, as_it_was: *as_it_was })
+            .collect();
+        file.edit(edit.remove.then_some(edit.key.as_str()), &set, diff)
     }
 }
 
@@ -156,21 +182,4 @@ fn remove_flag(argv: &mut Vec<String>, key: &str, diff: &mut Vec<String>) {
         let removed: Vec<String> = argv.drain(at..=at + usize::from(with_value)).collect();
         diff.push(format!("- {}", removed.join(" ")));
     }
-}
-
-/// A top-level key of a YAML file and the indented lines that belong to it, taken out; everything else stays as written.
-fn without_key(text: &str, key: &str, diff: &mut Vec<String>) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut inside = false;
-    for line in text.split_inclusive('\n') {
-        let begins = line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'));
-        let belongs = inside && line.starts_with([' ', '\t', '-']);
-        inside = begins || belongs;
-        if inside {
-            diff.push(format!("- {}", line.trim_end()));
-        } else {
-            kept.push_str(line);
-        }
-    }
-    kept
 }

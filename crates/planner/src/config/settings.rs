@@ -1,20 +1,22 @@
 //! What a member runs with, and what its service would start it with, by the plain names of settings.
 
+use super::file::ConfigText;
 use crate::members::Member;
 use quorate_model::{ServiceSpec, Setting, SettingSource};
 use quorate_packs::Pack;
-
-/// Facts under which an observation carries a member's configuration file.
-const FILE_PATH_FACT: &str = "config_file";
-const FILE_TEXT_FACT: &str = "config_text";
+use std::path::Path;
 
 /// The settings of one member.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeSettings {
     pub(super) service: Option<ServiceSpec>,
     pub(super) env_prefix: Option<String>,
-    pub(super) file: Option<(String, String)>,
-    /// What the running process was started with.
+    /// The setting that names the configuration file.
+    file_setting: Option<String>,
+    /// The configuration file that the member reads. With one, the product takes nothing from flags and variables; a flag
+    /// that it does not know keeps it from starting all the same.
+    pub(super) file: Option<ConfigText>,
+    /// What the process runs with, and what its file says.
     running: Vec<Setting>,
 }
 
@@ -38,40 +40,97 @@ impl Place {
 }
 
 impl NodeSettings {
-    pub(super) fn new(pack: &Pack, member: &Member<'_>) -> Self {
-        let fact = |name: &str| {
-            let value = member.seen?.facts.get(name)?.as_str()?;
-            Some(value.to_owned())
-        };
-        Self {
+    pub(crate) fn new(pack: &Pack, member: &Member<'_>) -> Self {
+        let form = pack.detect.as_ref().map(|detect| &detect.process);
+        let seen = member.seen;
+        let mut settings = Self {
             service: member.node.service.clone(),
-            env_prefix: pack.detect.as_ref().and_then(|detect| detect.process.env_prefix.clone()),
-            file: fact(FILE_PATH_FACT).zip(fact(FILE_TEXT_FACT)),
-            running: member.seen.map(|seen| seen.settings.clone()).unwrap_or_default(),
-        }
+            env_prefix: form.and_then(|form| form.env_prefix.clone()),
+            file_setting: form.and_then(|form| form.file_setting.clone()),
+            file: None,
+            running: seen.map(|seen| seen.settings.clone()).unwrap_or_default(),
+        };
+        settings.file = settings.file_read(seen.and_then(|seen| seen.config_file.as_ref()));
+        settings
+    }
+
+    /// The file that the member will read: the one that was seen, unless its service names another by now.
+    fn file_read(&self, seen: Option<&quorate_model::ConfigFileSeen>) -> Option<ConfigText> {
+        let name = self.file_setting.as_deref()?;
+        let declared = self.declared();
+        let named = declared.iter().rev().find(|setting| self.plain(setting) == name);
+        let Some(named) = named else {
+            // A service that names none starts the member without; without a service nobody starts it but as it runs.
+            return seen.filter(|_| self.service.is_none()).map(ConfigText::new);
+        };
+        let is_it = |seen: &&quorate_model::ConfigFileSeen| {
+            Path::new(&seen.path).ends_with(named.value.trim_start_matches("./"))
+        };
+        let unseen = || ConfigText::unseen(&named.value);
+        Some(seen.filter(is_it).map_or_else(unseen, ConfigText::new))
     }
 
     /// Where a setting is said, by its plain name. What only the running process has is gone with its next start, so it
-    /// is told and harms nothing.
+    /// is told and harms nothing. Beside a configuration file a variable is not even read.
     pub(super) fn places(&self, key: &str) -> Vec<Place> {
         let declared = self.declared();
+        let counts = |setting: &&Setting| match setting.source {
+            SettingSource::Flag => true,
+            SettingSource::Env => self.file.is_none(),
+            SettingSource::File => self.file.is_some(),
+        };
         let mut places: Vec<Place> = declared
             .iter()
+            .filter(counts)
             .filter(|setting| self.plain(setting) == key)
             .map(|setting| Place { setting: setting.clone(), stays: true })
             .collect();
-        for setting in self.running.iter().filter(|setting| self.plain(setting) == key) {
+        let file = self.file.as_ref().and_then(|file| file.rewritten(key));
+        let running = self.running.iter().filter(counts).filter(|s| self.plain(s) == key);
+        for setting in running {
+            let in_file = setting.source == SettingSource::File;
             let known = places.iter().any(|place| place.setting.source == setting.source);
-            if !known {
-                let stays = setting.source == SettingSource::File || self.service.is_none();
-                places.push(Place { setting: setting.clone(), stays });
+            if known || (in_file && file.is_some()) {
+                continue;
             }
+            let stays = in_file || self.service.is_none();
+            places.push(Place { setting: setting.clone(), stays });
         }
+        let rewritten = file.flatten().map(|value| Setting {
+            source: SettingSource::File,
+            key: key.to_owned(),
+            value: value.to_owned(),
+        });
+        places.extend(rewritten.map(|setting| Place { setting, stays: true }));
         places
     }
 
+    /// Whether the member relies on the default of a setting.
+    pub(super) fn relies_on_default(&self, key: &str) -> bool {
+        let mut places = self.places(key).into_iter();
+        !places.any(|place| self.file.is_none() || place.setting.source == SettingSource::File)
+    }
+
+    /// What the member will run with once it is started again.
+    pub(super) fn once_started(&self) -> Vec<Setting> {
+        let by_service = match &self.service {
+            Some(_) => self.declared(),
+            None => self.running.clone(),
+        };
+        let mut settings: Vec<Setting> =
+            by_service.into_iter().filter(|s| s.source != SettingSource::File).collect();
+        if let Some(file) = &self.file {
+            let unchanged = |setting: &&Setting| {
+                setting.source == SettingSource::File && file.rewritten(&setting.key).is_none()
+            };
+            settings.extend(self.running.iter().filter(unchanged).cloned());
+            settings.extend(file.settings());
+        }
+        settings
+    }
+
     /// What the service would start the member with.
-    fn declared(&self) -> Vec<Setting> {
+    pub(super) fn declared(&self) -> Vec<Setting> {
         let Some(ServiceSpec::Process { argv, env, .. }) = &self.service else { return Vec::new() };
         let mut settings = flags(argv);
         settings.extend(env.iter().map(|(key, value)| Setting {

@@ -2,7 +2,7 @@
 //!
 //! What cannot be typed is a comment, and says so. Read next: `hands.sh`, the words that these commands are made of.
 
-use super::{RunBook, shell};
+use super::{RunBook, edits, shell};
 use crate::{
     hop::quoted,
     members::{Member, members},
@@ -73,9 +73,15 @@ impl<'a> Hands<'a> {
 
     /// What a block says for a step; nothing when there is nothing to type.
     pub(super) fn step(&self, step: &Step) -> Vec<String> {
-        let acts = self.act(&step.action);
-        let (comments, mut chain): (Vec<String>, Vec<String>) =
-            acts.into_iter().partition(|line| line.starts_with('#'));
+        let (mut comments, mut chain) = (Vec::new(), Vec::new());
+        for act in self.act(&step.action) {
+            let (own, typed): (Vec<&str>, Vec<&str>) =
+                act.lines().partition(|line| line.starts_with('#'));
+            comments.extend(own.into_iter().map(str::to_owned));
+            if !typed.is_empty() {
+                chain.push(typed.join("\n"));
+            }
+        }
         let mut looks = Vec::new();
         if !chain.is_empty() && !step.precheck.is_empty() {
             looks.extend(self.look(step, "before", &step.precheck));
@@ -119,14 +125,7 @@ impl<'a> Hands<'a> {
             Action::Stop { node } => self.stop(node),
             Action::Swap { node, from, to, config } => {
                 let files = config.iter().flat_map(|config| &config.files);
-                let rewritten = files.map(|file| {
-                    let path = shell::word(&file.path);
-                    let content = shell::word(&file.content);
-                    format!(
-                        "echo '{}  {path}' | sha256sum -c &&\nprintf %s {content} >{path}",
-                        file.expect_sha256
-                    )
-                });
+                let rewritten = files.flat_map(edits::commands);
                 let diff = config.iter().flat_map(|config| &config.diff);
                 diff.map(|change| format!("# setting: {change}"))
                     .chain(rewritten)
@@ -134,7 +133,18 @@ impl<'a> Hands<'a> {
                     .collect()
             }
             Action::Start { node, .. } => self.start(node),
-            Action::Restore { call, .. } => vec![call.by_hand.clone()],
+            Action::Restore { call, .. } | Action::Membership { call, .. } => {
+                vec![call.by_hand.clone()]
+            }
+            Action::SetAside { node } => {
+                vec![format!("# move the data folder of {node} aside; do not delete it")]
+            }
+            Action::List { node, out: Some(_) } => {
+                vec![format!("# take {node} out of balancers and of the endpoints that clients get")]
+            }
+            Action::List { node, out: None } => {
+                vec![format!("# put {node} back into balancers and the endpoints that clients get")]
+            }
         }
     }
 
@@ -158,7 +168,7 @@ impl<'a> Hands<'a> {
         let target = self.members.iter().find(|member| {
             condition.cel == format!("cluster.leader == {}", quoted(member.name().as_str()))
         });
-        let extra = Extra { target: target.copied(), file: None };
+        let extra = Extra { target: target.copied(), ..Extra::default() };
         let member = self.member(step.node.as_ref())?;
         self.words().text(&condition.name, member, commands.get(&condition.name)?, extra).ok()
     }

@@ -58,6 +58,21 @@ exchange() {
     cp -p "$2" "$1.new" && mv -f "$1.new" "$1"
 }
 
+# known_file FILE SUM: nobody has changed it since it was looked at; one that this book has edited already is let through.
+known_file() { [ -e "$1.before-$2" ] || { echo "$2  $1" | sha256sum -c && cp -p "$1" "$1.before-$2"; }; }
+
+# edit FILE AT OLD NEW: NEW takes the place of OLD, AT bytes into the file. Nothing is done where NEW stands already.
+edit() {
+    if [ "${#4}" -gt "${#3}" ] && stands "$1" "$2" "$4"; then return 0; fi
+    if ! stands "$1" "$2" "$3"; then
+        stands "$1" "$2" "$4" || { echo "$1 does not hold, at byte $2: $3"; return 1; }
+        return 0
+    fi
+    size=$(printf %s "$3" | wc -c)
+    cp -p "$1" "$1.new" && { head -c "$2" "$1"; printf %s "$4"; tail -c "+$(($2 + size + 1))" "$1"; } >"$1.new" && mv -f "$1.new" "$1"
+}
+stands() { [ "$(tail -c "+$(($2 + 1))" "$1" | head -c "$(printf %s "$3" | wc -c)" | sha256sum)" = "$(printf %s "$3" | sha256sum)" ]; }
+
 # start_service PIDFILE LOGFILE FOLDER WORDS...: starts it in a session of its own, so that it outlives this shell.
 start_service() {
     pid_file=$1 log_file=$2 work_dir=$3; shift 3

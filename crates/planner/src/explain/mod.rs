@@ -4,6 +4,7 @@
 //! is what is carried out.
 
 mod by_hand;
+mod edits;
 mod path_text;
 mod run_book;
 mod shell;
@@ -29,7 +30,11 @@ pub fn summary(plan: &Plan) -> String {
         kind_name(plan.kind),
         way(plan)
     ));
-    for (index, hop) in plan.hops.iter().enumerate() {
+    if plan.kind.is_membership() {
+        line("  everybody else stays as it is".to_owned());
+    }
+    let moving = plan.hops.iter().enumerate().filter(|_| !plan.kind.is_membership());
+    for (index, hop) in moving {
         let order = hop.waves.iter().filter_map(|wave| wave.node.as_ref()).map(ToString::to_string);
         let order = order.collect::<Vec<_>>().join(", ");
         let how = match hop.kind {
@@ -77,6 +82,9 @@ fn steps(plan: &Plan, hop: usize) -> impl Iterator<Item = &quorate_model::Step> 
 }
 
 fn way(plan: &Plan) -> String {
+    if let Some(node) = plan.changed_member() {
+        return format!("{node} on {}", plan.to);
+    }
     let releases = std::iter::once(&plan.from).chain(plan.hops.iter().map(|hop| &hop.to));
     releases.map(ToString::to_string).collect::<Vec<_>>().join(" -> ")
 }
@@ -86,6 +94,8 @@ fn kind_name(kind: PlanKind) -> &'static str {
         PlanKind::Upgrade => "upgrade",
         PlanKind::RollbackBinaries => "rollback, binaries put back",
         PlanKind::RollbackRestore => "rollback, backup restored",
+        PlanKind::Eject => "eject, a member is taken out",
+        PlanKind::Rejoin => "rejoin, a member is brought back",
     }
 }
 

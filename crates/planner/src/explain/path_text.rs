@@ -27,8 +27,13 @@ pub fn path_text(answer: &PathAnswer) -> String {
             } else {
                 format!(" [cure: {}]", rule.cures.join(", "))
             };
+            let rewrites = if rule.rewrites.is_empty() {
+                String::new()
+            } else {
+                format!(" [rewrite: {}]", rule.rewrites.join(", "))
+            };
             line(format!(
-                "    {} {}: {}{cures}",
+                "    {} {}: {}{cures}{rewrites}",
                 rule.id,
                 verdict(rule.verdict),
                 clause(&rule.text)

@@ -63,13 +63,17 @@ impl Book {
         ));
         self.line(&format!("- Expected time: about {}", spoken(plan.estimate)));
         if plan.outage.is_zero() {
-            self.line("- Outage: none, members move one at a time");
+            self.line(if plan.kind.is_membership() {
+                "- Outage: none, everybody else stays as it is"
+            } else {
+                "- Outage: none, members move one at a time"
+            });
         } else {
             self.line(&format!("- **Outage: about {}**", spoken(plan.outage)));
         }
-        self.line(
-            "- Order: members that are down first, then learners, then followers, the leader last",
-        );
+        if !plan.kind.is_membership() {
+            self.line("- Order: members that are down first, then learners, then followers, the leader last");
+        }
         self.line(
             "- If a gate does not hold within its limit: stop, touch nothing more, look again.\n",
         );
@@ -148,6 +152,14 @@ impl Book {
 
     fn hop(&mut self, index: usize, hands: &Hands<'_>) {
         let hop: &Hop = hands.hop;
+        if hands.book.plan.kind.is_membership() {
+            self.line("## Steps\n");
+            self.tools(hands);
+            for wave in &hop.waves {
+                self.wave(hands, wave);
+            }
+            return;
+        }
         self.line(&format!("## Hop {}: {} -> {}\n", index + 1, hop.from, hop.to));
         let kind = match hop.kind {
             HopKind::Rolling => "members move one at a time, the cluster serves throughout",
@@ -165,12 +177,17 @@ impl Book {
                 clause(&rule.because)
             ));
         }
-        self.line(&format!("\nThe tools of {}, with which this hop is looked at:\n", hop.to));
-        let tools = hands.tools().join(" &&\n");
-        self.block("", tools.lines());
+        self.line("");
+        self.tools(hands);
         for wave in &hop.waves {
             self.wave(hands, wave);
         }
+    }
+
+    fn tools(&mut self, hands: &Hands<'_>) {
+        self.line(&format!("The tools of {}, with which it is looked at:\n", hands.hop.to));
+        let tools = hands.tools().join(" &&\n");
+        self.block("", tools.lines());
     }
 
     fn wave(&mut self, hands: &Hands<'_>, wave: &Wave) {

@@ -5,7 +5,7 @@
 
 use super::{PathHop, PathRequest, judge::Judge};
 use quorate_model::{Facts, Release, Risk};
-use quorate_packs::{Pack, Reach, Verdict};
+use quorate_packs::{Pack, Reach, Verdict, eval::Scope};
 use std::collections::{BTreeSet, HashMap};
 
 /// Bits, one a rule.
@@ -40,7 +40,12 @@ struct Kinds {
 
 impl<'a> Graph<'a> {
     /// Builds the graph of a request. Nodes outside start and target are of no use and left out.
-    pub(super) fn new(pack: &'a Pack, request: &PathRequest<'a>, facts: &Facts) -> Self {
+    pub(super) fn new(
+        pack: &'a Pack,
+        request: &PathRequest<'a>,
+        facts: &Facts,
+        scope: Option<&Scope>,
+    ) -> Self {
         let nodes = releases_between(pack, request);
         let (lines, order) = lines_of(pack, &nodes);
         let newest = (0..nodes.len()).map(|i| lines.get(i + 1) != Some(&lines[i])).collect();
@@ -57,7 +62,7 @@ impl<'a> Graph<'a> {
             same_line: bits(&|rule| rule.reach == Reach::SameLine),
             next_line: bits(&|rule| rule.reach == Reach::NextLine),
         };
-        let judge = Judge::new(pack, request, facts, &nodes);
+        let judge = Judge::new(pack, request, facts, scope, &nodes);
         let start = nodes.iter().position(|r| r == request.from).unwrap_or(0);
         let target = nodes.iter().position(|r| r == request.to).unwrap_or(start);
         let mut graph = Self {

@@ -20,6 +20,7 @@ use std::{
 pub(super) struct Judge {
     scope: Scope,
     observed: bool,
+    rewrite: bool,
     nodes: Vec<Release>,
     never_land: Vec<Option<usize>>,
     speaks: Vec<Vec<Option<(u32, u32)>>>,
@@ -62,6 +63,7 @@ enum Stand {
     Holds,
     ToProve,
     ToCure,
+    ToRewrite,
 }
 
 impl Judge {
@@ -69,11 +71,13 @@ impl Judge {
         pack: &Pack,
         request: &PathRequest<'_>,
         facts: &Facts,
+        scope: Option<&Scope>,
         nodes: &[Release],
     ) -> Self {
-        let scope = match request.observation {
-            Some(seen) => Scope::cluster(pack, seen, None, None),
-            None => Scope::paper(facts, None, None),
+        let scope = match (request.observation, scope) {
+            (Some(_), Some(scope)) => scope.clone(),
+            (Some(seen), None) => Scope::cluster(pack, seen, None, None),
+            (None, _) => Scope::paper(facts, None, None),
         };
         let never = |release: &Release| {
             pack.known_issues
@@ -93,6 +97,7 @@ impl Judge {
         Self {
             scope,
             observed: request.observation.is_some(),
+            rewrite: request.rewrite,
             never_land: nodes.iter().map(never).collect(),
             speaks: speaks.collect(),
             nodes: nodes.to_vec(),
@@ -119,7 +124,7 @@ impl Judge {
                 Stand::Aside => continue,
                 Stand::Refuses => return None,
                 Stand::Permits => permitted = true,
-                Stand::Holds | Stand::ToProve | Stand::ToCure => {}
+                Stand::Holds | Stand::ToProve | Stand::ToCure | Stand::ToRewrite => {}
             }
             worst = worst.max(pack.rules[index].risk);
         }
@@ -151,7 +156,11 @@ impl Judge {
             match stand {
                 Stand::Aside => hop.rules.push(aside(rule)),
                 Stand::Refuses => refusing.push(self.refusing(pack, rule, (a, b))),
-                Stand::Permits | Stand::Holds | Stand::ToProve | Stand::ToCure => {
+                Stand::Permits
+                | Stand::Holds
+                | Stand::ToProve
+                | Stand::ToCure
+                | Stand::ToRewrite => {
                     permitted |= stand == Stand::Permits;
                     add_to_hop(&mut hop, rule, stand, self.unseen(pack, rule, (a, b)));
                 }
@@ -207,6 +216,7 @@ impl Judge {
             Truth::True => Stand::Holds,
             Truth::False | Truth::Unknown { .. } if !rule.cures.is_empty() => Stand::ToCure,
             Truth::Unknown { .. } if !self.observed => Stand::ToProve,
+            Truth::False if self.rewrite && !rule.rewrites.is_empty() => Stand::ToRewrite,
             Truth::False | Truth::Unknown { .. } => Stand::Refuses,
         }
     }
@@ -242,10 +252,17 @@ impl Judge {
             (None, true) => 2,
             (None, false) => 3,
         };
+        let by_plan = !self.rewrite && self.observed && !rule.rewrites.is_empty();
+        let way_out = match &rule.way_out {
+            Some(way_out) if by_plan && unseen.is_empty() => Some(format!(
+                "let the plan rewrite the settings: `rewrite_config: true` in the cluster's policy, or `--rewrite-config`; or {way_out}"
+            )),
+            other => other.clone(),
+        };
         Refusing {
             rule: rule.id.clone(),
             because: format!("{}: {}{unseen}", clause(&rule.text), clause(&rule.because)),
-            way_out: rule.way_out.clone(),
+            way_out,
             distance,
         }
     }
@@ -353,6 +370,7 @@ fn applied(rule: &Rule) -> RuleApplied {
         risk: rule.risk,
         sources: rule.sources.clone(),
         cures: Vec::new(),
+        rewrites: Vec::new(),
     }
 }
 
@@ -371,6 +389,11 @@ fn add_to_hop(hop: &mut PathHop, rule: &Rule, stand: Stand, unseen: Option<Strin
                     hop.cures.push(cure.clone());
                 }
             }
+        }
+        Stand::ToRewrite => {
+            entry.rewrites.clone_from(&rule.rewrites);
+            entry.because =
+                format!("met by the rewrite {}: {}", rule.rewrites.join(", "), rule.because);
         }
         Stand::Aside | Stand::Permits | Stand::Refuses | Stand::Holds => {}
     }

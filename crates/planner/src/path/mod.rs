@@ -16,7 +16,7 @@ use graph::Graph;
 use quorate_model::{
     Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied, Severity,
 };
-use quorate_packs::Pack;
+use quorate_packs::{Pack, eval::Scope};
 use serde::{Deserialize, Serialize};
 
 /// Version of the answer's JSON.
@@ -35,12 +35,14 @@ pub struct PathRequest<'a> {
     pub observation: Option<&'a Observation>,
     /// Cluster facts given by hand, on paper.
     pub facts: Facts,
+    /// Whether the plan may rewrite settings, so that a rule may be met by a rewrite that the pack knows.
+    pub rewrite: bool,
 }
 
 impl<'a> PathRequest<'a> {
     /// Asks on paper, with every release that the pack knows.
     pub fn on_paper(from: &'a Release, to: &'a Release) -> Self {
-        Self { from, to, available: None, observation: None, facts: Facts::new() }
+        Self { from, to, available: None, observation: None, facts: Facts::new(), rewrite: false }
     }
 }
 
@@ -100,6 +102,11 @@ pub struct PathHop {
 
 /// Finds the hops. Never fails: a request that leads nowhere gets a `blocked` answer with reasons.
 pub fn path(pack: &Pack, request: &PathRequest<'_>) -> PathAnswer {
+    path_in(pack, request, None)
+}
+
+/// The same with a scope over the request's observation that was already built, without releases.
+pub(crate) fn path_in(pack: &Pack, request: &PathRequest<'_>, scope: Option<&Scope>) -> PathAnswer {
     let mut answer = PathAnswer {
         schema: PATH_SCHEMA,
         pack: pack.pack.clone(),
@@ -120,7 +127,7 @@ pub fn path(pack: &Pack, request: &PathRequest<'_>) -> PathAnswer {
         return answer;
     }
     let facts = assumed_facts(pack, request, &mut answer.notes);
-    let graph = Graph::new(pack, request, &facts);
+    let graph = Graph::new(pack, request, &facts, scope);
     match search::search(&graph) {
         Some(chosen) => {
             answer.outcome = PathOutcome::Path;

@@ -4,7 +4,6 @@
 
 use super::{RollbackRequest, WayBack, applied, edge, no_way, old};
 use crate::{
-    digest::text_digest,
     hop::HopPlan,
     members::Member,
     order::order,
@@ -128,17 +127,11 @@ fn turned_round(
         let before = own().find_map(|change| change.service.clone());
         before.or_else(|| declared.and_then(|node| node.service.clone()))
     });
-    let found = request.plan.observed.nodes.iter().find(|seen| seen.name == *node);
-    let found_text = || found?.facts.get("config_text")?.as_str().map(str::to_owned);
-    let files = change.files.iter().filter_map(|file| {
-        let before =
-            own().flat_map(|c| &c.files).find(|f| f.path == file.path).map(|f| f.content.clone());
-        let content = before.or_else(found_text)?;
-        Some(FileRewrite {
-            path: file.path.clone(),
-            expect_sha256: text_digest(&file.content),
-            content,
-        })
+    // A file's rewrite knows both of its states: the way back leads from the one to the other.
+    let files = change.files.iter().map(|file| FileRewrite {
+        before: file.after.clone(),
+        after: file.before.clone(),
+        ..file.clone()
     });
     let files = files.collect();
     let diff = change.diff.iter().rev().map(|line| {

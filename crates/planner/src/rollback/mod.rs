@@ -187,6 +187,7 @@ fn applied(rule: &RollbackRule) -> RuleApplied {
         risk,
         sources: rule.sources.clone(),
         cures: Vec::new(),
+        rewrites: Vec::new(),
     }
 }
 

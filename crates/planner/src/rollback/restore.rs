@@ -1,4 +1,5 @@
 //! The way back after completion: everything stops, the verified backup is restored with the older tool, everything starts.
+//! A copy that goes onto one member only is put there, and the others join it.
 //!
 //! What would be lost is listed first, in the plan and in the question that a person must answer.
 
@@ -15,7 +16,7 @@ use crate::{
 use quorate_model::{
     Action, Door, HopKind, Plan, PlanKind, Refusal, Risk, Step, StepRole, Undo, Wave,
 };
-use quorate_packs::{BackupRecipe, CompleteRollback, eval::Scope};
+use quorate_packs::{BackupRecipe, CallTemplate, CompleteRollback, eval::Scope};
 use std::time::Duration;
 
 /// The copy that goes back, and how.
@@ -157,10 +158,6 @@ fn build_waves(
             format!("This will be lost: {}. The whole cluster stops meanwhile.", losses.join("; "));
         step.action = Action::Confirm { door: Door::Now, text };
     }
-    let restores = members
-        .iter()
-        .map(|member| restore(plan, member, chosen))
-        .collect::<Result<Vec<_>, _>>()?;
     let each = |make: fn(&HopPlan<'_, '_>, &Member<'_>) -> Step| {
         members.iter().map(|m| asked_on_host(make(plan, m))).collect()
     };
@@ -169,15 +166,61 @@ fn build_waves(
         go,
         wave("stop", "everything stops", each(waves::stop)),
         wave("swap", "the old files are put back", each(waves::swap)),
-        wave("restore", "the backup is restored on every member", restores),
-        wave("start", "everything starts", each(waves::start)),
-        wave("rejoin", "everybody is back", each(waves::rejoin)),
     ];
+    waves.extend(match &chosen.recipe.join {
+        Some(join) => joined(plan, &members, chosen, join)?,
+        None => {
+            let restores: Result<Vec<_>, _> =
+                members.iter().map(|member| restore(plan, member, chosen)).collect();
+            vec![
+                wave("restore", "the backup is restored on every member", restores?),
+                wave("start", "everything starts", each(waves::start)),
+            ]
+        }
+    });
+    waves.push(wave("rejoin", "everybody is back", each(waves::rejoin)));
     if let Some(soak) = members.last().and_then(|member| waves::soak(plan, member)) {
         waves.push(wave("soak", "healthy time", vec![soak]));
     }
     waves.push(plan.complete());
     plan.ask_for_approvals(&mut waves);
+    Ok(waves)
+}
+
+/// The copy goes onto one member, which starts alone; the others join it one by one. Whether they are back is looked at
+/// when all are: until then nobody can be compared with anybody.
+fn joined(
+    plan: &HopPlan<'_, '_>,
+    members: &[&Member<'_>],
+    chosen: &Chosen<'_>,
+    join: &CallTemplate,
+) -> Result<Vec<Wave>, Unrendered> {
+    let Some((seed, others)) = members.split_first() else { return Ok(Vec::new()) };
+    let wave = |member: &Member<'_>, title: String, put: Step| Wave {
+        id: plan.wave_id(member.name().as_str()),
+        title,
+        node: None,
+        steps: vec![put, asked_on_host(waves::start(plan, member))],
+    };
+    let title = format!("{} gets the backup and starts alone", seed.name());
+    let mut waves = vec![wave(seed, title, restore(plan, seed, chosen)?)];
+    for member in others {
+        let (name, seed_name) = (member.name(), seed.name());
+        let mut step = restore(plan, member, chosen)?;
+        step.title = format!("empty {name} and let it join {seed_name}");
+        let extra = Extra { target: Some(**seed), ..Extra::default() };
+        let by_hand = chosen.recipe.join_by_hand.as_deref().unwrap_or_default();
+        let what = format!("{}-join", chosen.recipe.kind);
+        let call = plan.words.call(&what, member, join, by_hand, extra)?;
+        let backup = Box::new(chosen.copy.backup.clone());
+        let (node, joins) = (name.clone(), Some(seed_name.clone()));
+        step.action = Action::Restore { node, backup, call, joins };
+        step.done = Some(seen_on_host(
+            "restored",
+            format!("{name} was emptied and has joined {seed_name}"),
+        ));
+        waves.push(wave(member, format!("{name} joins {seed_name}"), step));
+    }
     Ok(waves)
 }
 
@@ -200,14 +243,15 @@ fn restore(
 ) -> Result<Step, Unrendered> {
     let (name, backup) = (member.name(), &chosen.copy.backup);
     let path = format!("{{state}}/{}", backup.file);
-    let extra = Extra { target: None, file: Some(&path) };
+    let extra = Extra { file: Some(&path), ..Extra::default() };
     let what = format!("{}-restore", chosen.recipe.kind);
     let recipe = chosen.recipe;
     let call = plan.words.call(&what, member, &recipe.restore, &recipe.restore_by_hand, extra)?;
     let title = format!("restore {} on {name} with the tools of {}", backup.file, plan.hop.to);
     let mut step = plan.look(plan.id(name.as_str(), "restore"), title, StepRole::Restore);
     step.node = Some(name.clone());
-    step.action = Action::Restore { node: name.clone(), backup: backup.clone(), call };
+    step.action =
+        Action::Restore { node: name.clone(), backup: Box::new(backup.clone()), call, joins: None };
     step.done = Some(seen_on_host("restored", format!("{name} holds the data of {}", backup.file)));
     step.limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(RESTORE_LIMIT);
     step.one_way = true;

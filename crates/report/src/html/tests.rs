@@ -91,7 +91,7 @@ fn poison<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T, keys: &[
 }
 
 /// Every free text of plan and journal. Releases, times and numbers have types of their own.
-const TEXTS: [&str; 36] = [
+const TEXTS: [&str; 37] = [
     "cluster",
     "pack",
     "name",
@@ -121,6 +121,7 @@ const TEXTS: [&str; 36] = [
     "note",
     "rule",
     "cures",
+    "rewrites",
     "losses",
     "differs",
     "what",
@@ -137,6 +138,7 @@ fn no_value_becomes_markup() {
     plan.config_findings[0].rewrite = Some("x".into());
     plan.hops[0].rules[0].sources.push("javascript:alert(1)".into());
     plan.hops[0].rules[0].cures.push("cure".into());
+    plan.hops[0].rules[0].rewrites.push("rewrite".into());
     for story in STORIES {
         let journal: Vec<Recorded> = sample::journal(&plan, story);
         let plan = poison(&plan, &TEXTS);

@@ -264,5 +264,6 @@ fn rule(
         risk,
         sources: vec![source.into()],
         cures: Vec::new(),
+        rewrites: Vec::new(),
     }
 }

@@ -41,8 +41,18 @@ impl LiveHands {
             Action::Stage { node, artifact } => plain(self.stage(node, artifact, hop, at).await),
             Action::Backup { backup } => self.back_up(step, backup, hop).await,
             Action::Verify { backup } => self.verify(step, backup, hop).await,
-            Action::Call { call } | Action::TempSet { call, .. } => {
+            Action::TempSet { call, .. } => {
                 plain(outcome(self.say(call, &[&hop.to, &hop.from], step.limit).await, |_| None))
+            }
+            // etcd, for one, answers a transfer of leadership up to a tenth of a second after it is over.
+            Action::Call { call } => {
+                let releases = [&hop.to, &hop.from];
+                tokio::select! {
+                    said = self.say(call, &releases, step.limit) => {
+                        plain(outcome(said, |_| None))
+                    }
+                    () = self.effect_seen(step, hop) => plain(Outcome::Succeeded { note: None }),
+                }
             }
             Action::TempPutBack { key } => plain(crate::drive::Hands::put_back(self, key).await),
             Action::Stop { node } => plain(self.stop(node, at).await),
@@ -50,9 +60,14 @@ impl LiveHands {
                 plain(self.swap(node, at, from, to, config.as_ref()).await)
             }
             Action::Start { node, .. } => plain(self.start(node, at).await),
-            Action::Restore { node, call, .. } => {
-                plain(self.restore(node, call, hop, step.limit).await)
+            Action::Restore { node, call, joins, .. } => {
+                plain(self.restore(node, call, joins.is_some(), hop, step.limit).await)
             }
+            Action::Membership { node, call, .. } => {
+                plain(self.tell(node, call, hop, step.limit).await)
+            }
+            Action::SetAside { node } => plain(self.set_aside(node, step.limit).await),
+            Action::List { node, out } => plain(self.list(node, out.as_ref())),
         }
     }
 
@@ -69,6 +84,9 @@ impl LiveHands {
                 because: format!("{node} has no service whose binary could be staged"),
             };
         };
+        if let Err(because) = self.files_known(node).await {
+            return Outcome::Failed { because };
+        }
         // The tools of the running release are needed for its backups and for the way back.
         if let Some(running) = self
             .parts
@@ -91,6 +109,10 @@ impl LiveHands {
         }
         if let Err(because) = self.accepts_settings(node, at, &staged.artifact_dir, artifact).await
         {
+            return Outcome::Failed { because };
+        }
+        self.keep_fingerprint(node, &artifact.release, staged.fingerprint);
+        if let Err(because) = self.accepts_file(node, at, &staged.artifact_dir, artifact).await {
             return Outcome::Failed { because };
         }
         let note = if staged.copied_bytes == 0 {
@@ -212,33 +234,15 @@ impl LiveHands {
             if let Err(because) = self.keep_rewrite(node, config) {
                 return Outcome::Failed { because };
             }
-            for file in &config.files {
-                let path = Path::new(&file.path);
-                let found = match transport.read(path).await {
-                    Answer::Done(found) => sha256(&found),
-                    Answer::Failed(because) | Answer::Unknown(because) => {
-                        return Outcome::Failed { because };
-                    }
-                };
-                if found == sha256(file.content.as_bytes()) {
-                    continue;
-                }
-                if found != file.expect_sha256 {
-                    let because = format!(
-                        "{} was changed since the plan was made: it was left as it is",
-                        file.path
-                    );
-                    return Outcome::Failed { because };
-                }
-                // Readable to all, as the file it replaces is for the service's user.
-                if let Answer::Failed(because) | Answer::Unknown(because) =
-                    transport.write(path, file.content.as_bytes(), 0o644).await
-                {
-                    return Outcome::Failed { because };
-                }
+            match self.rewrite_files(node, config).await {
+                Answer::Done(()) => {}
+                Answer::Failed(because) => return Outcome::Failed { because },
+                Answer::Unknown(because) => return Outcome::Unknown { because },
             }
         }
-        outcome(swap::swap(transport.as_ref(), &paths, from, to).await, |swapped| {
+        let known = self.fingerprint(node, &to.release);
+        let swapped = swap::swap(transport.as_ref(), &paths, from, to, known.as_ref()).await;
+        outcome(swapped, |swapped| {
             Some(format!("the old one is kept as {}", swapped.kept.display()))
         })
     }
@@ -264,25 +268,6 @@ impl LiveHands {
         }
     }
 
-    pub(crate) async fn files_rewritten(
-        &self,
-        node: &NodeName,
-        config: &ConfigChange,
-    ) -> Answer<bool> {
-        let Some(transport) = self.transport(node) else {
-            return Answer::Failed(format!("there is no way to {node}"));
-        };
-        for file in &config.files {
-            match transport.read(Path::new(&file.path)).await {
-                Answer::Done(found) if found == file.content.as_bytes() => {}
-                Answer::Done(_) => return Answer::Done(false),
-                Answer::Failed(because) => return Answer::Failed(because),
-                Answer::Unknown(because) => return Answer::Unknown(because),
-            }
-        }
-        Answer::Done(true)
-    }
-
     async fn start(&self, node: &NodeName, at: usize) -> Outcome {
         let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node))
         else {
@@ -290,6 +275,12 @@ impl LiveHands {
                 because: format!("{node} has no service that could be started"),
             };
         };
+        // A swap that had happened before has kept nothing: whoever starts the member later needs what it starts with now.
+        if let Some(config) = self.config_at(node, at)
+            && let Err(because) = self.keep_rewrite(node, config)
+        {
+            return Outcome::Failed { because };
+        }
         outcome(service::start(transport.as_ref(), &spec).await, |pid| {
             Some(format!("process {pid}"))
         })
@@ -299,6 +290,7 @@ impl LiveHands {
         &self,
         node: &NodeName,
         call: &quorate_model::Call,
+        joins: bool,
         hop: &Hop,
         limit: Duration,
     ) -> Outcome {
@@ -308,8 +300,14 @@ impl LiveHands {
             };
         };
         let aside = data.with_extension(format!("before-restore-{}", self.plan().digest.short()));
-        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved.
-        let script = "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi";
+        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved. What
+        // it finds in their place is half a copy, or a member that may have joined: the latter is kept, others count on it.
+        let script = match joins {
+            true => "if [ ! -e \"$2\" ] && [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi",
+            false => {
+                "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi"
+            }
+        };
         let words = ["sh", "-c", script, "restore"].map(str::to_owned);
         let command = Command::new(
             words.into_iter().chain([data.display().to_string(), aside.display().to_string()]),
@@ -454,10 +452,6 @@ impl BackupRecord {
 
 fn plain(outcome: Outcome) -> Done {
     Done { outcome, also: Vec::new() }
-}
-
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::new(hex::encode(Sha256::digest(bytes)))
 }
 
 fn record_path(file: &Path) -> std::path::PathBuf {

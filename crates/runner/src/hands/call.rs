@@ -6,12 +6,28 @@ use quorate_model::{Call, CallKind, NodeName, Outcome, Release};
 use quorate_transport::{Answer, Command, Output, http::HttpRequest};
 use std::{path::PathBuf, time::Duration};
 
+/// Time between two tries of what was refused and clears by itself: products look at their members every second or so.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
 /// What a call gave.
 pub(crate) type Said = Answer<String>;
 
 impl LiveHands {
-    /// Says it, and gives what came back as text.
+    /// Says it, and gives what came back as text. A refusal that clears by itself is answered by saying it again, until the limit.
     pub(crate) async fn say(&self, call: &Call, releases: &[&Release], limit: Duration) -> Said {
+        let began = std::time::Instant::now();
+        loop {
+            let said = self.say_once(call, releases, limit).await;
+            let Answer::Failed(because) = &said else { return said };
+            let clears = call.retry_on.iter().any(|text| because.contains(text.as_str()));
+            if !clears || began.elapsed() + RETRY_EVERY >= limit {
+                return said;
+            }
+            tokio::time::sleep(RETRY_EVERY).await;
+        }
+    }
+
+    async fn say_once(&self, call: &Call, releases: &[&Release], limit: Duration) -> Said {
         match &call.call {
             CallKind::Http { method, url, body, expect_status } => {
                 let mut request = HttpRequest::new(method.clone(), url.clone());

@@ -7,7 +7,7 @@ use quorate_hosts::{
     swap::{self, paths::NodePaths},
 };
 use quorate_model::{
-    Action, Hop, NodeName, NodeObservation, PlanKind, Reach, ServiceSpec, Step, WaitingOn,
+    Action, Hop, NodeName, NodeObservation, Reach, ServiceSpec, Step, WaitingOn,
 };
 use quorate_transport::{Answer, Command};
 use std::time::Duration;
@@ -25,7 +25,11 @@ impl LiveHands {
             Action::Stage { node, artifact } => {
                 match (self.paths(node, at), self.transport(node)) {
                     (Some(paths), Some(transport)) => {
-                        swap::staged(transport.as_ref(), &paths, artifact).await
+                        swap::staged(transport.as_ref(), &paths, artifact).await.map(|held| {
+                            let print = held.as_ref().and_then(|held| held.fingerprint.clone());
+                            self.keep_fingerprint(node, &artifact.release, print);
+                            held.is_some()
+                        })
                     }
                     _ => Answer::Failed(format!(
                         "{node} has no service whose binary could be staged"
@@ -57,9 +61,12 @@ impl LiveHands {
             // Proving a copy again costs seconds and harms nothing.
             Action::Verify { .. } => Answer::Done(false),
             Action::Restore { node, .. } => self.restored(node).await,
+            Action::SetAside { node } => self.is_aside(node).await,
+            Action::List { node, out } => self.is_listed(node, out.as_ref()),
             Action::Look
             | Action::Confirm { .. }
             | Action::Call { .. }
+            | Action::Membership { .. }
             | Action::TempSet { .. }
             | Action::TempPutBack { .. } => {
                 return Verdict::Unseen(format!(
@@ -90,15 +97,19 @@ impl LiveHands {
         else {
             return Answer::Failed(format!("{node} has no service that could be stopped"));
         };
+        // Who answered a moment ago as the old release was not stopped, and needs no second look.
+        if self.plan().kind.moves_releases()
+            && self.just_ran(node).is_some_and(|(release, replaced)| release != hop.to && !replaced)
+        {
+            return Answer::Done(false);
+        }
         match service::state(transport.as_ref(), &spec).await {
             Answer::Done(ServiceState::Stopped) => match self.still_answers(node).await {
                 None => Answer::Done(true),
                 Some(because) => Answer::Unknown(because),
             },
-            // Data are put back only on a member that is really down, whatever release it runs.
-            Answer::Done(ServiceState::Running { .. })
-                if self.plan().kind == PlanKind::RollbackRestore =>
-            {
+            // Where nobody moves to another release only a member that is really down is past its stop.
+            Answer::Done(ServiceState::Running { .. }) if !self.plan().kind.moves_releases() => {
                 Answer::Done(false)
             }
             Answer::Done(ServiceState::Running { .. }) => self.moved(node, at, hop).await,

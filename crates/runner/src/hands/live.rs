@@ -1,21 +1,22 @@
 //! One cluster of the real world, held by one controller: how it is looked at, and what is remembered between looks.
 
-use super::call::outcome;
+use super::{call::outcome, looks::Recent};
 use crate::{
     drive::{Done, Hands, Seen, View},
     rewrites::Rewrites,
-    verdict::{Judged, world},
+    verdict::world,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use quorate_engine::{Look, Verdict};
-use quorate_hosts::artifacts::Cache;
+use quorate_hosts::{artifacts::Cache, swap::Fingerprint};
 use quorate_model::{
-    Action, Attempt, Call, Cluster, Condition, Hop, Node, NodeName, NodeObservation, Observation,
-    Outcome, Plan, Reach, Release, RunEvent, ServiceSpec, Step, StepRole,
+    Action, Attempt, Call, Cluster, ConfigChange, Hop, Node, NodeName, NodeObservation,
+    Observation, Outcome, Plan, Reach, Release, RunEvent, ServiceSpec, Step,
 };
 use quorate_observe::{Clients, Depth, Observer};
 use quorate_packs::Pack;
+use quorate_store::Store;
 use quorate_transport::{Command, Transport, http::HttpClient, secret};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -47,6 +48,8 @@ pub struct LiveParts {
     pub cache: Cache,
     /// Where backups and scratch clusters live.
     pub state_dir: PathBuf,
+    /// Who is out is kept here.
+    pub store: Arc<dyn Store>,
 }
 
 /// The hands.
@@ -61,6 +64,12 @@ struct Memory {
     told: HashMap<NodeName, Told>,
     /// When each member's stop began, until it was seen to be back.
     stopped_at: HashMap<NodeName, Timestamp>,
+    /// Staged binaries that were found whole, by node and release.
+    whole: HashMap<(NodeName, Release), Fingerprint>,
+    /// The newest look.
+    newest: Option<Recent>,
+    /// Acts begun and ended, so that a look is never taken for one of the time after an act.
+    acts: u64,
 }
 
 /// What the timeline knows of a member.
@@ -117,6 +126,15 @@ impl LiveHands {
         last.or_else(|| self.node(name)?.service.clone())
     }
 
+    /// The rewrite that a hop brings for a node.
+    pub(crate) fn config_at(&self, name: &NodeName, hop: usize) -> Option<&ConfigChange> {
+        let steps = self.plan().hops.get(hop)?.waves.iter().flat_map(|wave| &wave.steps);
+        steps.into_iter().find_map(|step| match &step.action {
+            Action::Swap { node, config, .. } if node == name => config.as_ref(),
+            _ => None,
+        })
+    }
+
     /// Adds the user to a command's environment, for tools that read it there. Never in the words: those show in `ps`.
     pub(crate) fn with_login(&self, command: Command) -> Result<Command, String> {
         let Some(auth) = &self.parts.cluster.auth else { return Ok(command) };
@@ -134,8 +152,66 @@ impl LiveHands {
         self.lock().told.get(node).and_then(|told| told.1.clone())
     }
 
-    pub(crate) fn remember_stop(&self, node: &NodeName, at: Timestamp) {
+    pub(super) fn remember_stop(&self, node: &NodeName, at: Timestamp) {
         self.lock().stopped_at.insert(node.clone(), at);
+    }
+
+    pub(super) fn stopped_at(&self, node: &NodeName) -> Option<Timestamp> {
+        self.lock().stopped_at.get(node).copied()
+    }
+
+    pub(super) fn forget_stop(&self, node: &NodeName) {
+        self.lock().stopped_at.remove(node);
+    }
+
+    /// By what the staged binary of a release is known again on a node.
+    pub(crate) fn fingerprint(&self, node: &NodeName, release: &Release) -> Option<Fingerprint> {
+        self.lock().whole.get(&(node.clone(), release.clone())).cloned()
+    }
+
+    /// Keeps by what the staged binary is known again; none forgets it.
+    pub(crate) fn keep_fingerprint(
+        &self,
+        node: &NodeName,
+        release: &Release,
+        print: Option<Fingerprint>,
+    ) {
+        let key = (node.clone(), release.clone());
+        let mut memory = self.lock();
+        match print {
+            Some(print) => drop(memory.whole.insert(key, print)),
+            None => drop(memory.whole.remove(&key)),
+        }
+    }
+
+    /// Acts begun and ended until now.
+    pub(super) fn acts(&self) -> u64 {
+        self.lock().acts
+    }
+
+    /// Keeps a look that was begun when so many acts had been counted.
+    pub(super) fn keep_look(&self, recent: Recent) {
+        let mut memory = self.lock();
+        if memory.acts == recent.acts {
+            memory.newest = Some(recent);
+        }
+    }
+
+    /// The newest look, when nothing was done since it began.
+    pub(super) fn newest_look(&self) -> Option<Recent> {
+        let memory = self.lock();
+        memory.newest.clone().filter(|recent| recent.acts == memory.acts)
+    }
+
+    /// Keeps a look that saw an act's effect while the act was still under way: it counts as taken after the act.
+    pub(super) fn seen_in_act(&self, recent: Recent) {
+        let mut memory = self.lock();
+        let acts = memory.acts + 1;
+        memory.newest = Some(Recent { acts, ..recent });
+    }
+
+    fn count_act(&self) {
+        self.lock().acts += 1;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -143,7 +219,7 @@ impl LiveHands {
     }
 
     /// Events about members whose view changed since they were last told of.
-    fn news(&self, seen: &Observation) -> Vec<RunEvent> {
+    pub(super) fn news(&self, seen: &Observation) -> Vec<RunEvent> {
         let mut memory = self.lock();
         let mut news = Vec::new();
         for node in &seen.nodes {
@@ -167,87 +243,13 @@ impl LiveHands {
         }
         news
     }
-
-    /// The time from the stop to the first look in which the member was back and caught up.
-    fn floor(&self, step: &Step, verdict: &Verdict, now: Timestamp) -> Option<RunEvent> {
-        let node = step
-            .node
-            .clone()
-            .filter(|_| step.role == StepRole::Rejoin && *verdict == Verdict::Holds)?;
-        let began = self.lock().stopped_at.remove(&node)?;
-        let floor = std::time::Duration::try_from(now.duration_since(began)).ok()?;
-        Some(RunEvent::Floor { step: step.id.clone(), node, floor })
-    }
-
-    async fn look_at(&self, step: &Step, look: Look, now: Timestamp) -> Seen {
-        let conditions: Vec<&Condition> = match look {
-            Look::Precheck => step.precheck.iter().collect(),
-            Look::Done => step.done.iter().collect(),
-            Look::Gate => step.gate.iter().flat_map(|gate| &gate.conditions).collect(),
-            Look::World => Vec::new(),
-        };
-        let Some((at, hop)) = self.hop_of(step) else {
-            return Seen {
-                verdict: Verdict::Unseen(format!("step {} is not in the plan", step.id)),
-                news: Vec::new(),
-            };
-        };
-        if look == Look::Done
-            && let Some(done) = step.done.as_ref().filter(|done| done.cel.is_empty())
-        {
-            return Seen {
-                verdict: self.typed_done(step, at, hop, &done.name).await,
-                news: Vec::new(),
-            };
-        }
-        let depth = match &self.parts.pack.detect {
-            Some(detect) => Depth::for_conditions(
-                detect,
-                conditions.iter().map(|condition| condition.cel.as_str()),
-            ),
-            None => Depth::Gate,
-        };
-        let guarded = (look == Look::Gate).then_some(hop);
-        let seen = tokio::select! {
-            seen = self.parts.observer.look(depth, now) => seen,
-            seen = self.somebody_breaks(step, guarded, now) => seen,
-        };
-        let judged = self.judged(step, hop, &seen);
-        let verdict = match (look, &step.gate) {
-            (Look::Gate, Some(gate)) => judged.gate(gate),
-            _ => judged.conditions(&conditions.into_iter().cloned().collect::<Vec<_>>()),
-        };
-        let mut news = self.news(&seen);
-        news.extend(self.floor(step, &verdict, now));
-        Seen { verdict, news }
-    }
-
-    fn judged<'a>(&'a self, step: &'a Step, hop: &'a Hop, seen: &'a Observation) -> Judged<'a> {
-        Judged { pack: &self.parts.pack, plan: self.plan(), hop, step, seen }
-    }
-
-    /// A look at a gate may ask for a hash of all data, and a member that dies while it is asked keeps the look waiting for
-    /// seconds. Meanwhile short looks go on; resolves with the first that sees another member break.
-    async fn somebody_breaks(&self, step: &Step, hop: Option<&Hop>, now: Timestamp) -> Observation {
-        let Some(hop) = hop else { return std::future::pending().await };
-        loop {
-            tokio::time::sleep(self.plan().policy.look_every.max(GUARD_EVERY)).await;
-            let seen = self.parts.guard.look(Depth::Gate, now).await;
-            if self.judged(step, hop, &seen).guard().is_some() {
-                return seen;
-            }
-        }
-    }
 }
-
-/// A short look this often at most beside a long one, however often the policy looks at gates.
-const GUARD_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
 #[async_trait]
 impl Hands for LiveHands {
     async fn look(&self, view: &View, look: Look, now: Timestamp) -> Seen {
         match (&view.step, look) {
-            (Some(step), Look::Done | Look::Precheck | Look::Gate) => {
+            (Some(step), Look::Done | Look::Precheck | Look::Gate | Look::GateOnTheWay) => {
                 self.look_at(step, look, now).await
             }
             _ => {
@@ -261,7 +263,10 @@ impl Hands for LiveHands {
     }
 
     async fn act(&self, step: &Step, _attempt: Attempt) -> Done {
-        self.carry_out(step).await
+        self.count_act();
+        let done = self.carry_out(step).await;
+        self.count_act();
+        done
     }
 
     async fn put_back(&self, key: &str) -> Outcome {
@@ -281,7 +286,10 @@ impl Hands for LiveHands {
             Some((step, call)) => {
                 let releases: Vec<&Release> =
                     self.hop_of(step).map(|(_, hop)| vec![&hop.to, &hop.from]).unwrap_or_default();
-                outcome(self.say(&call, &releases, step.limit).await, |_| None)
+                self.count_act();
+                let said = outcome(self.say(&call, &releases, step.limit).await, |_| None);
+                self.count_act();
+                said
             }
             None => Outcome::Failed {
                 because: format!("the plan does not say how `{key}` is put back"),

@@ -3,7 +3,10 @@
 mod act;
 mod call;
 mod done;
+mod files;
 mod live;
+mod looks;
+mod member;
 mod natives;
 
 pub(crate) use act::BackupRecord;

@@ -4,14 +4,19 @@ use crate::{
     problem::{NO_ARTIFACT, Problem},
     setup::{Setup, no_artifact},
 };
-use quorate_hosts::artifacts::{
-    Cache, DebianRequest, OnProgress, WebRequest,
-    debian::{self, SUITES},
-    web,
+use quorate_hosts::{
+    artifacts::{
+        Cache, DebianRequest, OnProgress, WebRequest,
+        debian::{self, SUITES},
+        web,
+    },
+    swap::{asks_version, program},
 };
 use quorate_model::{ArtifactRef, Digest, Release};
 use quorate_packs::Pack;
 use quorate_planner::{PathOutcome, PathRequest, path};
+use quorate_transport::LocalTransport;
+use std::path::{Path, PathBuf};
 
 /// Suites that are released: their packages stay what they are. Unreleased ones move under our feet.
 const RELEASED: usize = 3;
@@ -106,11 +111,33 @@ pub async fn from_web(
         sha256: Digest::new(digest),
         binaries: pack.scheme.binaries.clone(),
     };
-    web::fetch(&setup.cache, &request, progress).await.map_err(|error| {
+    let says = async |server: PathBuf| says_its_release(pack, &server, release).await;
+    web::fetch(&setup.cache, &request, progress, says).await.map_err(|error| {
         let mut problem = Problem::new(NO_ARTIFACT, error.sentence());
         problem.hints.extend(error.hint());
         problem
     })
+}
+
+/// Asks a fetched server for its version, when it can run on this machine. One for another machine is asked where it is
+/// staged.
+async fn says_its_release(pack: &Pack, server: &Path, wanted: &Release) -> Result<(), String> {
+    let args = &pack.scheme.version_args;
+    let runs_here = program::look(server).is_ok_and(|(program, size)| {
+        program::objection(&program, size, std::env::consts::ARCH).is_none()
+    });
+    if args.is_empty() || !runs_here {
+        return Ok(());
+    }
+    let said = asks_version(&LocalTransport, server, args).await.into_result()?;
+    match pack.release_said(&said) {
+        Some(release) if release == *wanted => Ok(()),
+        Some(release) => Err(format!("it is {release}, not {wanted}: it was not kept")),
+        None => Err(format!(
+            "it does not say which release it is: {}",
+            said.lines().next().unwrap_or_default()
+        )),
+    }
 }
 
 /// The releases of the way, when there is one over these.

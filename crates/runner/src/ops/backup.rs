@@ -132,6 +132,7 @@ pub async fn restore_plan(setup: &Setup, cluster: &Cluster, file: &Path) -> Resu
         node: node.clone(),
         call: CallKind::Native { action: "none".into(), args: Facts::new() },
         by_hand: String::new(),
+        retry_on: Vec::new(),
     };
     let relative = file.strip_prefix(&setup.state_dir).map(Path::to_owned).map_err(|_| {
         Problem::new(

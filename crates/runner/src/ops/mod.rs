@@ -3,8 +3,11 @@
 pub mod adopt;
 pub mod artifacts;
 pub mod backup;
+pub mod calendar;
 pub mod lab;
+pub mod membership;
 pub mod plan;
+pub mod release;
 pub mod rollback;
 pub mod run;
 pub mod see;

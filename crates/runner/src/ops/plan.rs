@@ -2,7 +2,7 @@
 
 use super::{artifacts::bring_way, see::observe};
 use crate::{
-    problem::{BAD_PLAN, BAD_RELEASE, NOT_NOW, NOT_PROVED, Problem},
+    problem::{BAD_PLAN, NOT_NOW, NOT_PROVED, Problem},
     setup::Setup,
 };
 use jiff::Timestamp;
@@ -198,9 +198,4 @@ pub fn not_now(cluster: &Cluster, refusal: &Refusal) -> Problem {
         problem = problem.hint("this clears by itself: try again in a moment");
     }
     problem
-}
-
-/// Reads a release as people write it.
-pub fn release(text: &str) -> Result<Release, Problem> {
-    text.parse().map_err(|error| Problem::new(BAD_RELEASE, format!("{error}")))
 }

@@ -6,15 +6,21 @@ use super::{
     run::{header, steps},
     see::observe,
 };
-use crate::{problem::Problem, setup::Setup};
+use crate::{
+    problem::{NOT_NOW, Problem},
+    setup::Setup,
+};
 use jiff::Timestamp;
 use quorate_hosts::artifacts::silent;
-use quorate_model::{Action, Plan, RunEvent, RunId, Seq};
+use quorate_model::{Action, NodeName, Plan, PlanKind, RunEvent, RunId, Seq};
 use quorate_planner::{RollbackRequest, rollback, rollback::BackupAtHand};
 
 /// Plans the way back over the last hop of a run; nothing when no member runs the new release.
 pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
     let plan = setup.store.plan(header(setup, run)?.plan.as_str())?;
+    if let Some(node) = plan.changed_member() {
+        return Err(other_way(&plan, run, node));
+    }
     let cluster = setup.cluster(plan.cluster.as_str())?;
     let pack = setup.pack(cluster)?;
     let observation = observe(setup, cluster).await?;
@@ -24,10 +30,12 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
     }
     let backups = backups(setup, run, &plan)?;
     // Back to the settings of before this run, not to those that it left.
-    let before = match setup.declared(plan.cluster.as_str()) {
+    let mut before = match setup.declared(plan.cluster.as_str()) {
         Some(declared) => setup.rewrites.before(declared, &plan.digest)?,
         None => cluster.clone(),
     };
+    // A node that was taken out since has no way back in this.
+    before.nodes.retain(|node| cluster.nodes.iter().any(|own| own.name == node.name));
     let request = RollbackRequest {
         plan: &plan,
         cluster: &before,
@@ -42,6 +50,21 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
         Made::Plan(plan) => Some(*plan),
         Made::NothingToDo(_) => None,
     })
+}
+
+/// Who belongs to a cluster has no old release to go back to: the way back is the other command.
+fn other_way(plan: &Plan, run: &RunId, node: &NodeName) -> Problem {
+    let (did, hint) = match plan.kind {
+        PlanKind::Eject => ("took", format!("quorate rejoin {} {node}", plan.cluster)),
+        _ => ("brought back", format!("quorate eject {} {node} --reason WHY", plan.cluster)),
+    };
+    let what = if plan.kind == PlanKind::Eject { " out" } else { "" };
+    Problem::new(
+        NOT_NOW,
+        format!("run {run} {did} {node}{what}: no release was left; nothing was touched"),
+    )
+    .hint(format!("its way back is `{hint}`"))
+    .hint("to go back over an earlier run, name it: `quorate run list`")
 }
 
 /// The copies that a run has taken, from its journal.

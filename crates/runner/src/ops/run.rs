@@ -1,26 +1,26 @@
 //! Carrying a plan out: prepare, apply, resume, and what other terminals may say to a run.
 
-use super::{plan::prove, see::observe};
+use super::{calendar::may_begin, plan::prove, see::observe};
 use crate::{
     clock::Clock,
-    drive::{Driver, Ending, Hands, LEASE_TTL},
+    drive::{Client, ClientNow, Driver, Ending, Hands, LEASE_TTL},
     hands::{LiveHands, LiveParts},
     journal::Journal,
-    problem::{
-        ABORTED, FROZEN, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN,
-    },
+    problem::{ABORTED, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
     setup::{Setup, holder},
     watch::ClientWatch,
 };
+use async_trait::async_trait;
 use jiff::Timestamp;
 use quorate_engine::Engine;
 use quorate_model::{
-    Action, ClientFigures, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan,
-    PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
+    Action, ClientFigures, Cluster, Hold, Lease, NodeName, NodeObservation, Observation, Outcome,
+    Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step,
+    StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Code of the hold of a run whose baseline was too noisy to judge it by.
@@ -35,7 +35,7 @@ pub struct CarryOptions {
     pub no_probe: bool,
     /// Take the cluster from a controller that still holds it, and why.
     pub break_lease: Option<String>,
-    /// Begin although a freeze window is open, and why.
+    /// Begin although the calendar does not let a run begin, and why.
     pub override_freeze: Option<String>,
 }
 
@@ -60,7 +60,7 @@ pub async fn prepare(
     mut told: impl FnMut(&Step, &Outcome),
 ) -> Result<(), Problem> {
     prove(plan)?;
-    let cluster = setup.cluster(plan.cluster.as_str())?;
+    let cluster = &setup.cluster_of(plan)?;
     let hands = hands(setup, cluster, Arc::new(plan.clone()))?;
     let stages: Vec<&Step> = steps(plan).filter(|step| step.role == StepRole::Stage).collect();
     let hands = &hands;
@@ -89,9 +89,9 @@ pub async fn prepare(
 /// Begins a run of a plan.
 pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<Carried, Problem> {
     prove(&plan)?;
-    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let cluster = setup.cluster_of(&plan)?;
     let now = Timestamp::now();
-    let mut notes = not_frozen(&plan, options, now)?;
+    let mut notes = may_begin(&plan, options, now)?;
     let seen = observe(setup, &cluster).await?;
     not_stale(&plan, &seen)?;
     setup.store.save_plan(&plan)?;
@@ -121,7 +121,7 @@ pub async fn resume(
 ) -> Result<Carried, Problem> {
     let header = header(setup, run)?;
     let plan = setup.store.plan(header.plan.as_str())?;
-    let cluster = setup.cluster(plan.cluster.as_str())?.clone();
+    let cluster = setup.cluster_of(&plan)?;
     let journal = setup.store.journal(run, Seq(0))?;
     let mut engine = Engine::replay(Arc::new(plan.clone()), &journal, Timestamp::now())
         .map_err(|error| Problem::new(NO_RUN, format!("run {run} cannot be resumed: {error}")))?;
@@ -201,8 +201,11 @@ async fn carry(
     }
     // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
     let unwatched = options.no_probe || plan.kind == PlanKind::RollbackRestore;
-    let watch =
-        if unwatched { None } else { Some(ClientWatch::start(setup, cluster, lowest(&plan))?) };
+    let watch = if unwatched {
+        None
+    } else {
+        Some(ClientWatch::start(setup, &clients(cluster, &plan), lowest(&plan))?)
+    };
     let store = setup.store.clone();
     let given = plan.clone();
     let work = tokio::spawn(async move {
@@ -212,7 +215,7 @@ async fn carry(
             journal.append(clock.now(), std::slice::from_ref(&baseline))?;
         }
         if let Some(hold) = too_noisy(&store.journal(journal.run(), Seq(0))?, &given) {
-            let account = account(watch, &store.journal(journal.run(), Seq(0))?).await;
+            let account = account(watch, &*store, journal.run()).await;
             journal.append(clock.now(), &[RunEvent::Halted { hold: hold.clone() }])?;
             journal.close(clock.now(), &account)?;
             return Ok(Ending::Over(RunEnd::Halted { hold }));
@@ -224,7 +227,13 @@ async fn carry(
             }
             None => unbounded_channel().1,
         };
+        let desk = Arc::new(ClientDesk {
+            watch: Mutex::new(watch),
+            store: store.clone(),
+            run: journal.run().clone(),
+        });
         let driver = Driver {
+            view: Some(desk.clone()),
             engine,
             journal,
             store: store.clone(),
@@ -234,7 +243,8 @@ async fn carry(
             person: person_receiver,
         };
         let (ending, mut journal) = driver.drive().await?;
-        let account = account(watch, &store.journal(journal.run(), Seq(0))?).await;
+        // A run that ended before its last step has a client, too.
+        let account = desk.account().await;
         match journal.close(clock.now(), &account) {
             // Another controller holds the cluster: the journal is its own now.
             Ok(()) | Err(StoreError::Fenced { .. }) => {}
@@ -246,14 +256,42 @@ async fn carry(
     Ok(Carried { run, plan, events, person, work })
 }
 
+/// The client of a run, until it has given its account.
+struct ClientDesk {
+    watch: Mutex<Option<ClientWatch>>,
+    store: Arc<dyn Store>,
+    run: RunId,
+}
+
+impl ClientDesk {
+    fn open(&self) -> MutexGuard<'_, Option<ClientWatch>> {
+        // Held for a line, never across a wait: whoever panicked left the client as it was.
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Client for ClientDesk {
+    fn now(&self) -> ClientNow {
+        self.open().as_ref().map(ClientWatch::now).unwrap_or_default()
+    }
+    async fn account(&self) -> Vec<RunEvent> {
+        let watch = self.open().take();
+        account(watch, &*self.store, &self.run).await
+    }
+}
+
 /// The client's account, of the whole run: what an earlier controller's client saw is added. When it cannot be had, the
 /// journal says so instead of saying nothing.
-async fn account(watch: Option<ClientWatch>, journal: &[Recorded]) -> Vec<RunEvent> {
+async fn account(watch: Option<ClientWatch>, store: &dyn Store, run: &RunId) -> Vec<RunEvent> {
     let Some(watch) = watch else { return Vec::new() };
-    let earlier = journal.iter().rev().find_map(|recorded| match &recorded.event {
-        RunEvent::ClientFigures { figures } => Some(figures.clone()),
-        _ => None,
-    });
+    let earlier =
+        store.journal(run, Seq(0)).unwrap_or_default().into_iter().rev().find_map(|recorded| {
+            match recorded.event {
+                RunEvent::ClientFigures { figures } => Some(figures),
+                _ => None,
+            }
+        });
     match watch.end().await {
         Ok(figures) => {
             vec![RunEvent::ClientFigures { figures: joined(earlier.unwrap_or_default(), &figures) }]
@@ -278,6 +316,19 @@ fn joined(earlier: ClientFigures, later: &ClientFigures) -> ClientFigures {
         write_gap_max_ms: earlier.write_gap_max_ms.max(later.write_gap_max_ms),
         baseline_gap_max_ms: earlier.baseline_gap_max_ms.max(later.baseline_gap_max_ms),
     }
+}
+
+/// The cluster as clients have it: a member that is to be taken out because it is down, or that is on its way back, is not in
+/// the list that they get.
+fn clients(cluster: &Cluster, plan: &Plan) -> Cluster {
+    let well = |name: &NodeName| {
+        plan.observed.nodes.iter().any(|seen| seen.name == *name && seen.is_healthy())
+    };
+    let mut clients = cluster.clone();
+    if let Some(own) = plan.changed_member().filter(|own| !well(own)) {
+        clients.nodes.retain(|node| node.name != *own);
+    }
+    clients
 }
 
 /// The lowest release that members run, which clients must speak to.
@@ -316,6 +367,7 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
         transports: setup.ways(cluster),
         cache: setup.cache.clone(),
         state_dir: setup.state_dir.clone(),
+        store: setup.store.clone(),
     }))
 }
 
@@ -404,25 +456,6 @@ fn take_lease(
     )?)
 }
 
-/// Whether the policy lets a run begin now; notes for its journal when a person has set a freeze window aside.
-pub fn not_frozen(
-    plan: &Plan,
-    options: &CarryOptions,
-    now: Timestamp,
-) -> Result<Vec<String>, Problem> {
-    match (quorate_inventory::freeze::frozen(&plan.policy, now), &options.override_freeze) {
-        (None, _) => Ok(Vec::new()),
-        (Some(frozen), Some(reason)) => {
-            Ok(vec![format!("begun although freeze window `{}` is open: {reason}", frozen.window)])
-        }
-        (Some(frozen), None) => Err(Problem::new(
-            FROZEN,
-            format!("freeze window `{}` is open until {}", frozen.window, frozen.until),
-        )
-        .hint("wait until it closes, or say why it must be now with `--override-freeze REASON`")),
-    }
-}
-
 /// The world must still be what the plan was made from, as far as the plan builds on it.
 fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
     let mut differs = Vec::new();
@@ -450,6 +483,12 @@ fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
         }
         if was.member_id != is.member_id {
             differs.push(format!("{} is another member than it was", was.name));
+        }
+        let file = |seen: &NodeObservation| {
+            seen.config_file.as_ref().map(|file| (file.path.clone(), file.sha256.clone()))
+        };
+        if file(was) != file(is) {
+            differs.push(format!("{} has another configuration file than it had", was.name));
         }
     }
     if differs.is_empty() {

@@ -1,5 +1,6 @@
 //! Looking: one or all clusters, kept with their time.
 
+use super::membership::mark;
 use crate::{problem::Problem, setup::Setup};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -13,7 +14,8 @@ const LOOKS_AT_ONCE: usize = 16;
 /// Looks at a cluster whole, and keeps the look.
 pub async fn observe(setup: &Setup, cluster: &Cluster) -> Result<Observation, Problem> {
     let (observer, _) = setup.observer(cluster)?;
-    let seen = observer.look(Depth::Full, Timestamp::now()).await;
+    let mut seen = observer.look(Depth::Full, Timestamp::now()).await;
+    mark(&setup.ejected, &mut seen);
     setup.store.save_observation(&seen)?;
     Ok(seen)
 }

@@ -18,7 +18,7 @@ impl Check for GateHeld {
         ("gate-held", "S4")
     }
     fn looked(&mut self, looked: &Looked<'_>, world: &World) {
-        let (Look::Gate, StepRole::Rejoin, Some(gate)) =
+        let (Look::Gate | Look::GateOnTheWay, StepRole::Rejoin, Some(gate)) =
             (looked.look, looked.step.role, &looked.step.gate)
         else {
             return;

@@ -161,6 +161,10 @@ impl Sim {
                 let outcome = Outcome::Succeeded { note: None };
                 self.after(30, Event::Answer(index, Input::PutBack { key, outcome }));
             }
+            // Clients lose nothing here: the checkers look at the members themselves.
+            Some(Effect::Account) => {
+                self.after(LOOK_TAKES, Event::Answer(index, Input::Accounted { lost: 0 }));
+            }
             Some(Effect::Rest) => self.leaves(index, Ending::Resting),
             Some(Effect::End(end)) => self.leaves(index, Ending::Over(end)),
         }

@@ -92,6 +92,9 @@ impl World {
                 done(60)
             }),
             Action::Restore { .. } => failed("nothing is restored here", 1),
+            Action::Membership { .. } | Action::SetAside { .. } | Action::List { .. } => {
+                failed("nobody is taken out here", 1)
+            }
         }
     }
 
@@ -120,6 +123,12 @@ impl World {
         }
         member.stop();
         done(grace)
+    }
+
+    /// Whether a swap would take what is staged.
+    pub fn takes_staged(&self, index: usize, release: Rel) -> bool {
+        let staged = self.members[index].staged.iter().find(|staged| staged.release == release);
+        staged.is_some_and(|staged| !staged.damaged || self.trusts_digests)
     }
 
     fn swap(&mut self, index: usize, release: Option<Rel>) -> Acted {
@@ -202,7 +211,10 @@ pub(crate) fn node_of(action: &Action) -> Option<&NodeName> {
         | Action::Stop { node }
         | Action::Swap { node, .. }
         | Action::Start { node, .. }
-        | Action::Restore { node, .. } => Some(node),
+        | Action::Restore { node, .. }
+        | Action::Membership { node, .. }
+        | Action::SetAside { node }
+        | Action::List { node, .. } => Some(node),
         Action::Backup { backup } | Action::Verify { backup } => Some(&backup.node),
         Action::Call { call } | Action::TempSet { call, .. } => Some(&call.node),
         Action::Look | Action::Confirm { .. } | Action::TempPutBack { .. } => None,

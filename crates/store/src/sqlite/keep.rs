@@ -3,7 +3,7 @@
 use super::{SqliteStore, time};
 use crate::{MEASURED_KEPT, OBSERVATIONS_KEPT, StoreError, rules};
 use jiff::Timestamp;
-use quorate_model::{ClusterName, Observation, Plan};
+use quorate_model::{ClusterName, Ejected, NodeName, Observation, Plan};
 use rusqlite::{Connection, OptionalExtension, params};
 
 impl SqliteStore {
@@ -108,5 +108,44 @@ impl SqliteStore {
             .query_map(params![pack, role], |row| row.get(0))
             .and_then(Iterator::collect::<rusqlite::Result<Vec<f64>>>)
             .map_err(fault)
+    }
+
+    pub(super) fn keep_ejected(
+        &self,
+        tx: &Connection,
+        ejected: &Ejected,
+    ) -> Result<(), StoreError> {
+        let text = self.written("an ejection", ejected)?;
+        let (cluster, node) = (ejected.cluster.as_str(), ejected.node.as_str());
+        let sql = "INSERT OR REPLACE INTO ejected (cluster, node, ejected) VALUES (?1, ?2, ?3)";
+        tx.execute(sql, params![cluster, node, text]).map_err(|error| self.fault(&error))?;
+        Ok(())
+    }
+
+    pub(super) fn kept_ejected(
+        &self,
+        tx: &Connection,
+        cluster: &ClusterName,
+    ) -> Result<Vec<Ejected>, StoreError> {
+        let fault = |error| self.fault(&error);
+        let sql = "SELECT ejected FROM ejected WHERE cluster = ?1 ORDER BY node";
+        let mut select = tx.prepare_cached(sql).map_err(fault)?;
+        let texts = select
+            .query_map(params![cluster.as_str()], |row| row.get(0))
+            .and_then(Iterator::collect::<rusqlite::Result<Vec<String>>>)
+            .map_err(fault)?;
+        texts.iter().map(|text| self.parsed("an ejection", text)).collect()
+    }
+
+    pub(super) fn drop_ejected(
+        &self,
+        tx: &Connection,
+        cluster: &ClusterName,
+        node: &NodeName,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM ejected WHERE cluster = ?1 AND node = ?2";
+        tx.execute(sql, params![cluster.as_str(), node.as_str()])
+            .map_err(|error| self.fault(&error))?;
+        Ok(())
     }
 }

@@ -14,8 +14,8 @@ pub use schema::SCHEMA;
 use crate::{Store, StoreError};
 use jiff::Timestamp;
 use quorate_model::{
-    ClusterName, Digest, Holder, Lease, Observation, Plan, Recorded, RunEvent, RunHeader, RunId,
-    Seq,
+    ClusterName, Digest, Ejected, Holder, Lease, NodeName, Observation, Plan, Recorded, RunEvent,
+    RunHeader, RunId, Seq,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use schema::FileForm;
@@ -252,6 +252,15 @@ impl Store for SqliteStore {
         at: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(|tx| self.keep_measure(tx, pack, role, secs, at))
+    }
+    fn ejected(&self, cluster: &ClusterName) -> Result<Vec<Ejected>, StoreError> {
+        self.read(|tx| self.kept_ejected(tx, cluster))
+    }
+    fn save_ejected(&self, ejected: &Ejected) -> Result<(), StoreError> {
+        self.write(|tx| self.keep_ejected(tx, ejected))
+    }
+    fn forget_ejected(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), StoreError> {
+        self.write(|tx| self.drop_ejected(tx, cluster, node))
     }
 }
 

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// One entry leads from the schema of its index to the next one.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// The schema that this program writes.
 pub const SCHEMA: u32 = MIGRATIONS.len() as u32;

@@ -2,6 +2,7 @@
 
 use super::{fixture::*, over_every_store};
 use jiff::ToSpan;
+use quorate_model::{Digest, Ejected, Ejection, Facts};
 use quorate_store::{MEASURED_KEPT, OBSERVATIONS_KEPT, Store, StoreError};
 
 fn a_plan_is_found_by_a_unique_beginning(store: &dyn Store) {
@@ -75,7 +76,29 @@ fn measures_come_newest_first(store: &dyn Store) {
     assert_eq!(store.measured("etcd", "stop").unwrap(), [7.0; MEASURED_KEPT]);
 }
 
+fn who_is_out_is_kept_until_it_is_back(store: &dyn Store) {
+    let out = |node: &str, reason: &str| Ejected {
+        cluster: cluster(),
+        node: node.into(),
+        at: at(1),
+        plan: Digest::new("d1"),
+        ejection: Ejection { by: "anna".into(), reason: reason.into(), member: Facts::new() },
+    };
+    assert_eq!(store.ejected(&cluster()).unwrap(), []);
+    store.save_ejected(&out("b", "its disk died")).unwrap();
+    store.save_ejected(&out("a", "its host moves")).unwrap();
+    store.save_ejected(&out("b", "its board died")).unwrap();
+    let kept = store.ejected(&cluster()).unwrap();
+    assert_eq!(kept, [out("a", "its host moves"), out("b", "its board died")]);
+    assert_eq!(store.ejected(&"other".into()).unwrap(), []);
+    for _ in 0..2 {
+        store.forget_ejected(&cluster(), &"b".into()).unwrap();
+    }
+    assert_eq!(store.ejected(&cluster()).unwrap(), [out("a", "its host moves")]);
+}
+
 over_every_store!(
+    who_is_out_is_kept_until_it_is_back,
     a_plan_is_found_by_a_unique_beginning,
     a_whole_digest_wins_over_longer_ones,
     one_digest_is_one_plan,

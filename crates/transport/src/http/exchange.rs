@@ -77,6 +77,12 @@ impl Exchange {
         Self::build(tls, |builder| builder.no_proxy().redirect(redirect::Policy::none()))
     }
 
+    /// Straight to the server, over HTTP/2 without asking first: gRPC servers speak nothing else.
+    pub(crate) fn http2(tls: TlsClient) -> Result<Self, TlsError> {
+        let shape = |builder: ClientBuilder| builder.no_proxy().redirect(redirect::Policy::none());
+        Self::build(tls, |builder| shape(builder).http2_prior_knowledge())
+    }
+
     /// Through the machine's proxies, redirections followed.
     pub(crate) fn outward(tls: TlsClient) -> Result<Self, TlsError> {
         Self::build(tls, |builder| builder.redirect(redirect::Policy::limited(REDIRECTS_MAX)))
@@ -222,11 +228,14 @@ impl Exchange {
             .map_err(|_| format!("`{}` is no HTTP method", request.method))?;
         let mut builder = self.http.request(method, &request.url);
         if let Some(body) = &request.body {
-            let (kind, text) = match body {
-                Body::Json(text) => ("application/json", text),
-                Body::Form(text) => ("application/x-www-form-urlencoded", text),
+            let (kind, bytes) = match body {
+                Body::Json(text) => ("application/json", text.clone().into_bytes()),
+                Body::Form(text) => {
+                    ("application/x-www-form-urlencoded", text.clone().into_bytes())
+                }
+                Body::Grpc(message) => ("application/grpc", message.clone()),
             };
-            let watched = WatchedBody { left: Some(Bytes::from(text.clone())), sent: sent.clone() };
+            let watched = WatchedBody { left: Some(Bytes::from(bytes)), sent: sent.clone() };
             builder = builder.header(CONTENT_TYPE, kind).body(reqwest::Body::wrap(watched));
         }
         for (name, value) in &request.headers {

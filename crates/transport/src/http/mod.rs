@@ -6,11 +6,13 @@
 mod documents;
 mod exchange;
 mod failure;
+mod grpc;
 mod login;
 mod request;
 mod tls;
 
 pub use documents::documents;
+pub use grpc::GrpcCall;
 pub use login::{Credentials, LoginRequest};
 pub use request::{Body, HttpRequest, HttpResponse, RESPONSE_BYTES_MAX};
 pub use tls::TlsError;
@@ -24,7 +26,10 @@ use futures::{
 };
 use login::{Token, Tokens};
 use quorate_model::TlsSpec;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// A client for the members of one cluster. Clones share connections and tokens.
@@ -37,6 +42,10 @@ struct Inner {
     exchange: Exchange,
     credentials: Option<Credentials>,
     tokens: Tokens,
+    /// The files that prove the client to members and members to the client, for connections made later.
+    tls: Option<TlsSpec>,
+    /// Made at the first question over gRPC.
+    grpc: OnceLock<Result<Exchange, String>>,
 }
 
 /// What proves who asks.
@@ -59,16 +68,17 @@ pub type Pieces = BoxStream<'static, Result<Bytes, String>>;
 impl HttpClient {
     /// A client for a cluster's members. No proxy is used: members are reached directly or not at all.
     pub fn new(tls: Option<&TlsSpec>, credentials: Option<Credentials>) -> Result<Self, TlsError> {
-        let exchange = Exchange::direct(tls::client(tls)?)?;
-        Ok(Self { inner: Arc::new(Inner { exchange, credentials, tokens: Tokens::default() }) })
+        Ok(Self::over(Exchange::direct(tls::client(tls)?)?, tls, credentials))
+    }
+
+    fn over(exchange: Exchange, tls: Option<&TlsSpec>, credentials: Option<Credentials>) -> Self {
+        let (tokens, tls, grpc) = (Tokens::default(), tls.cloned(), OnceLock::new());
+        Self { inner: Arc::new(Inner { exchange, credentials, tokens, tls, grpc }) }
     }
 
     /// A client for downloads: the machine's proxy settings and trusted certificates, redirections followed.
     pub fn for_downloads() -> Result<Self, TlsError> {
-        let exchange = Exchange::outward(tls::client(None)?)?;
-        Ok(Self {
-            inner: Arc::new(Inner { exchange, credentials: None, tokens: Tokens::default() }),
-        })
+        Ok(Self::over(Exchange::outward(tls::client(None)?)?, None, None))
     }
 
     /// Asks and waits for the whole answer. `Done` means that the server answered, whatever the status says.

@@ -25,6 +25,8 @@ pub enum Body {
     Json(String),
     /// A form, already encoded.
     Form(String),
+    /// A gRPC message behind its prefix.
+    Grpc(Vec<u8>),
 }
 
 impl HttpRequest {
@@ -87,6 +89,7 @@ impl fmt::Debug for Body {
         match self {
             Self::Json(text) => write!(f, "json of {} bytes", text.len()),
             Self::Form(text) => write!(f, "form of {} bytes", text.len()),
+            Self::Grpc(message) => write!(f, "message of {} bytes", message.len()),
         }
     }
 }

@@ -1,6 +1,8 @@
-//! Actions that data cannot say, by name: proofs of backups, each by a restore into a scratch member and a comparison.
+//! Actions that data cannot say, by name: proofs of backups, each by a restore into a scratch member and a comparison, and
+//! restores that take more than one command.
 
 mod etcd;
+mod etcd_v2;
 mod v2_keys;
 
 use super::{call::Said, live::LiveHands};
@@ -20,6 +22,8 @@ pub(crate) async fn run(
     match action {
         "etcd.verify-snapshot" => etcd::verify_snapshot(hands, args, node, releases, limit).await,
         "etcd.verify-v2-backup" => etcd::verify_v2_backup(hands, args, node, releases, limit).await,
+        "etcd.restore-v2-backup" => etcd_v2::restore(hands, args, node, releases, limit).await,
+        "etcd.join-restored" => etcd_v2::join(hands, args, node, releases, limit).await,
         other => Answer::Failed(format!("there is no action `{other}` in this program")),
     }
 }

@@ -1,0 +1,106 @@
+//! What is done when a member leaves its cluster or comes back: the cluster is told, data go aside, the list of clients changes.
+
+use super::{call::outcome, live::LiveHands};
+use jiff::Timestamp;
+use quorate_model::{Call, CallKind, Ejected, Ejection, Hop, NodeName, Outcome};
+use quorate_observe::Depth;
+use quorate_transport::{Answer, Command};
+use std::{path::PathBuf, time::Duration};
+
+/// Stands in a call for the id under which the cluster knows the member now: it gets one only when it is added.
+const MEMBER_WORD: &str = "{member}";
+/// `test` answers at once on any disk that answers at all.
+const TEST_LIMIT: Duration = Duration::from_secs(5);
+
+impl LiveHands {
+    /// Tells the cluster of a change of one member.
+    pub(crate) async fn tell(
+        &self,
+        node: &NodeName,
+        call: &Call,
+        hop: &Hop,
+        limit: Duration,
+    ) -> Outcome {
+        let call = match self.with_member(node, call).await {
+            Ok(call) => call,
+            Err(because) => return Outcome::Failed { because },
+        };
+        outcome(self.say(&call, &[&hop.to, &hop.from], limit).await, |_| None)
+    }
+
+    async fn with_member(&self, node: &NodeName, call: &Call) -> Result<Call, String> {
+        let mut call = call.clone();
+        let CallKind::Http { url, body, .. } = &mut call.call else { return Ok(call) };
+        let speaks = |text: &str| text.contains(MEMBER_WORD);
+        if !speaks(url) && !body.as_deref().is_some_and(speaks) {
+            return Ok(call);
+        }
+        let seen = self.parts.observer.look_node(node, Depth::Gate, Timestamp::now()).await;
+        let id = seen.and_then(|seen| seen.member_id);
+        let id = id.ok_or_else(|| format!("{node} does not say which id it was given"))?;
+        *url = url.replace(MEMBER_WORD, &id);
+        *body = body.as_deref().map(|body| body.replace(MEMBER_WORD, &id));
+        Ok(call)
+    }
+
+    /// Moves the data folder aside. The name says which plan did it; an older one is never written over.
+    pub(crate) async fn set_aside(&self, node: &NodeName, limit: Duration) -> Outcome {
+        let Some(data) = self.data_dir(node) else {
+            return Outcome::Failed {
+                because: format!("the data folder of {node} is not declared"),
+            };
+        };
+        let aside = data.with_extension(format!("before-rejoin-{}", self.plan().digest.short()));
+        let script = "[ -e \"$1\" ] || exit 0; if [ -e \"$2\" ]; then echo \"$2 is there already\" >&2; exit 1; fi; mv -- \"$1\" \"$2\"";
+        let words = ["sh", "-c", script, "set-aside"].map(str::to_owned);
+        let paths = [data.display().to_string(), aside.display().to_string()];
+        let command = Command::new(words.into_iter().chain(paths));
+        outcome(self.run(node, &command, limit).await, |_| {
+            Some(format!("what it held is kept in {}", aside.display()))
+        })
+    }
+
+    /// Whether there is no data folder any more.
+    pub(crate) async fn is_aside(&self, node: &NodeName) -> Answer<bool> {
+        let (Some(data), Some(transport)) = (self.data_dir(node), self.transport(node)) else {
+            return Answer::Failed(format!("the data folder of {node} is not declared"));
+        };
+        let words = ["test", "-e"].map(str::to_owned);
+        let command = Command::new(words.into_iter().chain([data.display().to_string()]));
+        transport.run(&command, TEST_LIMIT).await.map(|output| !output.ok())
+    }
+
+    fn data_dir(&self, node: &NodeName) -> Option<PathBuf> {
+        self.node(node)?.data_dir.clone()
+    }
+
+    /// Writes down that a node is out, or forgets it.
+    pub(crate) fn list(&self, node: &NodeName, out: Option<&Ejection>) -> Outcome {
+        let (store, cluster) = (&self.parts.store, &self.parts.cluster.name);
+        let done = match out {
+            None => store.forget_ejected(cluster, node),
+            Some(ejection) => store.save_ejected(&Ejected {
+                cluster: cluster.clone(),
+                node: node.clone(),
+                at: Timestamp::now(),
+                plan: self.plan().digest.clone(),
+                ejection: ejection.clone(),
+            }),
+        };
+        match done {
+            Ok(()) => Outcome::Succeeded { note: None },
+            Err(error) => Outcome::Failed { because: error.to_string() },
+        }
+    }
+
+    /// Whether the list is as the step wants it.
+    pub(crate) fn is_listed(&self, node: &NodeName, out: Option<&Ejection>) -> Answer<bool> {
+        match self.parts.store.ejected(&self.parts.cluster.name) {
+            Ok(kept) => {
+                let own = kept.iter().find(|kept| kept.node == *node);
+                Answer::Done(own.map(|kept| &kept.ejection) == out)
+            }
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+}
