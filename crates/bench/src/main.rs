@@ -19,6 +19,10 @@ mod simulate;
 use figure::Figure;
 use std::process::ExitCode;
 
+/// The allocator of the program that is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a benchmark gives.
 type Measured = Result<Vec<Figure>, String>;
 

@@ -84,7 +84,11 @@ fn releases_and_names_that_are_not_there() {
     ]);
     bed.quorate(&["plan", bed.name(), "--to", "3.4.99"])
         .expect(1)
-        .says(&["Q0011", "3.4.99", "tried", "hint:"]);
+        .says(&["Q0005", "3.4.99", "etcd"]);
+    // Known to the pack, and in no folder.
+    bed.quorate(&["plan", bed.name(), "--to", "3.4.44"])
+        .expect(1)
+        .says(&["Q0011", "3.4.44", "tried", "hint:"]);
     bed.quorate(&["plan", bed.name(), "--to", "3.2.0"]).expect(3).says(&["Q0009", "3.2.0"]);
     bed.quorate(&["run", "show", "ghost"]).expect(1).says(&["Q0013", "ghost", "run list"]);
     before.still(&bed);

@@ -5,7 +5,7 @@ use crate::{
     members::{Member, members},
     order::order,
     plan::{PlanRequest, cannot_build, refusal},
-    template::Words,
+    template::{Known, Words},
 };
 use quorate_model::{Backup, Blocked, NotNow, Refusal};
 use quorate_packs::eval::Scope;
@@ -32,6 +32,7 @@ pub fn copies(request: &PlanRequest<'_>) -> Result<Vec<Backup>, Refusal> {
         to: release,
         speaking: release,
         before: None,
+        known: Known::default(),
     };
     let leader = members.iter().position(Member::is_leader);
     let planned = backups(&BackupRequest {

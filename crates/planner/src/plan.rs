@@ -14,7 +14,7 @@ use crate::{
     safety::{SafetyRequest, may_stop_in},
     satisfiable::{GateRequest, never_passing, overrides_without_gate},
     start::{Purpose, Start, stands_in_the_way, start},
-    template::Words,
+    template::{Known, Words},
 };
 use jiff::Timestamp;
 use quorate_model::{
@@ -491,7 +491,7 @@ fn build_hops(
 ) -> Result<Vec<Hop>, HopFault> {
     let Some(safety) = &request.pack.safety else { return Ok(Vec::new()) };
     let mut leader = members.iter().position(Member::is_leader);
-    let mut hops = Vec::new();
+    let (mut hops, known) = (Vec::new(), Known::default());
     for (index, ((hop, artifact), crossing)) in route.hops.iter().zip(crossings).enumerate() {
         let healed = index > 0;
         let leads = leader.map(|index| members[index].name());
@@ -503,6 +503,7 @@ fn build_hops(
             to: &hop.to,
             speaking: &hop.from,
             before: None,
+            known: known.clone(),
         };
         let built = HopPlan {
             number: index + 1,

@@ -9,7 +9,11 @@ use quorate_model::{
 };
 use quorate_packs::{CallTemplate, Pack, TemplateValue, template_value};
 use serde_json::{Map, Value, json};
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 
 /// A template that could not be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +35,18 @@ pub(crate) struct Words<'a> {
     pub(crate) speaking: &'a Release,
     /// An earlier look, for what a cluster that is not well cannot say any more.
     pub(crate) before: Option<&'a Observation>,
+    /// What was put together before, for the hops of one plan alike.
+    pub(crate) known: Known,
+}
+
+/// Words that depend on the looks alone. Clones share them: a plan of several hops puts each together once.
+#[derive(Default, Clone)]
+pub(crate) struct Known(Rc<KnownWords>);
+
+#[derive(Default)]
+struct KnownWords {
+    cluster: OnceCell<TemplateValue>,
+    nodes: RefCell<BTreeMap<NodeName, TemplateValue>>,
 }
 
 /// What one call says beside the words of its hop.
@@ -78,28 +94,28 @@ impl<'w, 'a> Said<'w, 'a> {
         let asked = |name: &str| asked.is_none_or(|names| names.contains(name));
         let here = NAMES.iter().zip(&self.by_name).filter(|(name, _)| asked(name));
         TemplateValue::from_pairs(here.filter_map(|(name, known)| {
-            let word = known.get_or_init(|| self.word(name).map(|word| template_value(&word)));
-            Some((*name, word.clone()?))
+            Some((*name, known.get_or_init(|| self.word(name)).clone()?))
         }))
     }
 
-    fn word(&self, name: &str) -> Option<Value> {
+    fn word(&self, name: &str) -> Option<TemplateValue> {
         let Self { words, member, extra, by_name: _ } = self;
-        match name {
-            "node" => Some(words.node_words(member)),
+        let word = match name {
+            "node" => return Some(words.known_node(member)),
+            "cluster" => return Some(words.known_cluster()),
+            "target" => return extra.target.as_ref().map(|target| words.known_node(target)),
             "endpoints" => Some(json!(member.node.endpoints)),
             "facts" => Some(member.seen.map_or_else(|| json!({}), |seen| json!(seen.facts))),
             "vars" => Some(json!(words.pack.vars_for(words.speaking))),
-            "cluster" => Some(words.cluster_words()),
             "from" => Some(json!(words.from)),
             "to" => Some(json!(words.to)),
             "tls" => Some(json!(words.cluster.tls)),
             "user" => Some(json!(words.cluster.auth.as_ref().map(|auth| &auth.user))),
-            "target" => extra.target.as_ref().map(|target| words.node_words(target)),
             "file" => extra.file.map(|file| json!(file)),
             "ejected" => extra.member.map(|member| json!(member)),
             _ => None,
-        }
+        };
+        word.map(|word| template_value(&word))
     }
 }
 
@@ -173,6 +189,19 @@ impl<'a> Words<'a> {
             node: said.member.name().clone(),
             because,
         })
+    }
+
+    fn known_cluster(&self) -> TemplateValue {
+        self.known.0.cluster.get_or_init(|| template_value(&self.cluster_words())).clone()
+    }
+
+    fn known_node(&self, member: &Member<'_>) -> TemplateValue {
+        if let Some(known) = self.known.0.nodes.borrow().get(member.name()) {
+            return known.clone();
+        }
+        let words = template_value(&self.node_words(member));
+        self.known.0.nodes.borrow_mut().insert(member.name().clone(), words.clone());
+        words
     }
 
     fn cluster_words(&self) -> Value {

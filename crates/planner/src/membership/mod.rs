@@ -18,7 +18,7 @@ use crate::{
     path::PathHop,
     plan::{Draft, assemble, cannot_build, refusal},
     safety::data_differ,
-    template::{Extra, Unrendered, Words},
+    template::{Extra, Known, Unrendered, Words},
 };
 use jiff::Timestamp;
 use quorate_model::{
@@ -216,6 +216,7 @@ impl<'a> Ground<'a> {
             to: &path.to,
             speaking,
             before: None,
+            known: Known::default(),
         };
         let order: Vec<usize> = (0..self.members.len()).collect();
         let plan = HopPlan {

@@ -8,7 +8,7 @@ use crate::{
     hop::{HopPlan, STAGE_LIMIT, seen_on_host},
     members::{Member, Standing},
     plan::{Planned, refusal},
-    template::{Extra, Unrendered, Words},
+    template::{Extra, Known, Unrendered, Words},
     waves,
 };
 use jiff::Timestamp;
@@ -149,6 +149,7 @@ fn settings(
         to: release,
         speaking,
         before: None,
+        known: Known::default(),
     };
     let member = Some(&request.ejected.ejection.member);
     let extra = Extra { target: Some(ground.own), member, ..Extra::default() };

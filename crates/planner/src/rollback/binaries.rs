@@ -9,7 +9,7 @@ use crate::{
     order::order,
     path::PathHop,
     plan::{Draft, Ground, assemble, cannot_build, kind_of, refusal, refuse_if_any, unsafe_now},
-    template::Words,
+    template::{Known, Words},
 };
 use quorate_model::{
     Action, Blocked, ConfigChange, Door, FileRewrite, HopKind, NodeName, NotNow, Plan, PlanKind,
@@ -57,6 +57,7 @@ pub(super) fn plan(
         to: &back.to,
         speaking: &back.from,
         before: Some(&request.plan.observed),
+        known: Known::default(),
     };
     let leader = members.iter().position(Member::is_leader);
     let built = HopPlan {

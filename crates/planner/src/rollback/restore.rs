@@ -10,7 +10,7 @@ use crate::{
     order::order,
     path::PathHop,
     plan::{Draft, assemble, cannot_build},
-    template::{Extra, Unrendered, Words},
+    template::{Extra, Known, Unrendered, Words},
     waves,
 };
 use quorate_model::{
@@ -57,6 +57,7 @@ pub(super) fn plan(
         to: &back.to,
         speaking: &back.to,
         before: Some(&request.plan.observed),
+        known: Known::default(),
     };
     let leader = members.iter().position(Member::is_leader);
     let hop_plan = HopPlan {
