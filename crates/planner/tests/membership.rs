@@ -17,7 +17,7 @@ use quorate_packs::{Pack, Packs};
 use quorate_planner::{
     EjectRequest, Planned, RejoinRequest,
     digest::{observation_digest, plan_digest},
-    eject, explain, rejoin,
+    eject, rejoin,
 };
 use serde_json::{Value, json};
 use support::{World, artifact, now, release, world};
@@ -148,7 +148,7 @@ fn one_that_is_down_is_stopped_for_good_and_leaves_through_the_leader() {
             "tolerance, until b is back: 4 voters remain, 4 of them well, and one of them may be lost"
         ]
     );
-    let book = explain::run_book(&plan);
+    let book = world.book(etcd(), &plan);
     for part in
         ["member/remove", "`quorate rejoin demo b` brings it back", "take b out of balancers"]
     {

@@ -218,7 +218,7 @@ fn the_leader_goes_back_last() {
 
 /// The way back of a pack whose copy goes onto one member.
 fn joined() -> Plan {
-    const BY_HAND: &str = "      by_hand: keeperctl save {{ file }}\n";
+    const BY_HAND: &str = "      restore_by_hand: keeper restore {{ file }}\n";
     const JOIN: &str = "      join: { command: { argv: [keeper, join, \"{{ target.name }}\", \"{{ node.name }}\"] } }\n      join_by_hand: keeper join {{ target.name }}\n";
     let text = include_str!("support/keeper.yaml");
     let text = text.replacen(BY_HAND, &format!("{BY_HAND}{JOIN}"), 1);
@@ -261,7 +261,7 @@ fn a_copy_that_goes_onto_one_member_is_joined_by_the_others_one_by_one() {
         ["a - dump-restore", "start a", "b a dump-join", "start b", "c a dump-join", "start c"]
     );
     assert_eq!(quorate_checker::check(&plan), []);
-    let book = quorate_planner::explain::run_book(&plan);
+    let book = world(3, "1.0.5").book(keeper(), &plan);
     assert!(book.contains("keeper join a"), "{book}");
 }
 

@@ -9,12 +9,7 @@ use quorate_model::{
     SettingSource,
 };
 use quorate_packs::config_text::{self, FileState};
-use quorate_planner::{
-    PathRequest, Planned, digest, draw,
-    explain::{self, RunBook},
-    path,
-};
-use std::path::Path;
+use quorate_planner::{PathRequest, Planned, digest, draw, path};
 use support::{World, keeper, release, world};
 
 fn planned(world: &World, to: &str) -> Plan {
@@ -32,16 +27,11 @@ fn change(plan: &Plan, node: &str, to: &str) -> Option<ConfigChange> {
     })
 }
 
-fn written(world: &World, plan: &Plan) -> String {
-    let state_dir = Path::new("/srv/fleet/.quorate");
-    explain::run_book(&RunBook { plan, pack: keeper(), cluster: &world.cluster, state_dir })
-}
-
 fn book() -> String {
     let mut world = world(3, "1.0.5");
     world.add_args("a", &["--verbose"]);
     world.cluster.policy.rewrite_config = true;
-    written(&world, &planned(&world, "1.1.9"))
+    world.book(keeper(), &planned(&world, "1.1.9"))
 }
 
 #[test]
@@ -53,7 +43,7 @@ fn the_run_book_is_made_of_commands_that_work_as_printed() {
 fn every_gate_of_the_plan_is_in_the_run_book() {
     let world = world(3, "1.0.5");
     let plan = planned(&world, "1.2.3");
-    let book = written(&world, &plan);
+    let book = world.book(keeper(), &plan);
     let gates = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
     let gates: Vec<_> = gates.filter_map(|step| step.gate.as_ref()).collect();
     for condition in gates.iter().flat_map(|gate| &gate.conditions) {

@@ -33,7 +33,7 @@ async fn carried(
     what: &str,
 ) -> Result<u8, Problem> {
     if let Some(file) = &change.runbook {
-        plan::write(file, &explain::run_book(&plan))?;
+        plan::write_run_book(setup, &plan, file)?;
     }
     if let Some(file) = &change.plan_only {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| {

@@ -62,13 +62,17 @@ pub(crate) fn write_files(setup: &Setup, plan: &Plan, args: &PlanArgs) -> Result
         write(file, &text)?;
     }
     if let Some(file) = &args.runbook {
-        let cluster = setup.cluster(plan.cluster.as_str())?;
-        let pack = setup.pack(cluster)?;
-        let state_dir = std::path::absolute(&setup.state_dir).unwrap_or(setup.state_dir.clone());
-        let book = RunBook { plan, pack: &pack, cluster, state_dir: &state_dir };
-        write(file, &explain::run_book(&book))?;
+        write_run_book(setup, plan, file)?;
     }
     Ok(())
+}
+
+pub(crate) fn write_run_book(setup: &Setup, plan: &Plan, file: &Path) -> Result<(), Problem> {
+    let cluster = setup.cluster(plan.cluster.as_str())?;
+    let pack = setup.pack(cluster)?;
+    let state_dir = std::path::absolute(&setup.state_dir).unwrap_or(setup.state_dir.clone());
+    let book = RunBook { plan, pack: &pack, cluster, state_dir: &state_dir };
+    write(file, &explain::run_book(&book))
 }
 
 pub(crate) fn write(file: &Path, text: &str) -> Result<(), Problem> {

@@ -6,10 +6,11 @@ use super::{RunBook, edits, shell};
 use crate::{
     hop::quoted,
     members::{Member, members},
-    template::{Extra, Words},
+    template::{Extra, Known, Words},
 };
 use quorate_model::{
-    Action, ArtifactRef, ArtifactSource, Condition, Hop, Node, NodeName, Release, ServiceSpec, Step,
+    ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Condition, Hop, Node, NodeName, Release,
+    ServiceSpec, Step,
 };
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,7 @@ impl<'a> Hands<'a> {
             to: &self.hop.to,
             speaking: &self.hop.from,
             before: None,
+            known: Known::default(),
         }
     }
 
@@ -125,7 +127,7 @@ impl<'a> Hands<'a> {
             Action::Stop { node } => self.stop(node),
             Action::Swap { node, from, to, config } => {
                 let files = config.iter().flat_map(|config| &config.files);
-                let rewritten = files.flat_map(edits::commands);
+                let rewritten = files.map(edits::command);
                 let diff = config.iter().flat_map(|config| &config.diff);
                 diff.map(|change| format!("# setting: {change}"))
                     .chain(rewritten)
@@ -140,7 +142,9 @@ impl<'a> Hands<'a> {
                 vec![format!("# move the data folder of {node} aside; do not delete it")]
             }
             Action::List { node, out: Some(_) } => {
-                vec![format!("# take {node} out of balancers and of the endpoints that clients get")]
+                vec![format!(
+                    "# take {node} out of balancers and of the endpoints that clients get"
+                )]
             }
             Action::List { node, out: None } => {
                 vec![format!("# put {node} back into balancers and the endpoints that clients get")]
@@ -163,6 +167,9 @@ impl<'a> Hands<'a> {
 
     /// A condition as the pack's command for it; none when the pack has no words for it.
     fn ask(&self, step: &Step, condition: &Condition) -> Option<String> {
+        if condition.name == ARTIFACT_WHOLE {
+            return self.whole(step.node.as_ref()?);
+        }
         let by_hand = &self.book.pack.by_hand;
         let commands = if step.node.is_some() { &by_hand.of_member } else { &by_hand.of_cluster };
         let target = self.members.iter().find(|member| {
@@ -171,6 +178,15 @@ impl<'a> Hands<'a> {
         let extra = Extra { target: target.copied(), ..Extra::default() };
         let member = self.member(step.node.as_ref())?;
         self.words().text(&condition.name, member, commands.get(&condition.name)?, extra).ok()
+    }
+
+    /// Whether the staged server on a node is the planned one.
+    fn whole(&self, node: &NodeName) -> Option<String> {
+        let artifact = &self.hop.artifact;
+        let files = Files::of(self.node(node)?, artifact)?;
+        let server = artifact.files.iter().find(|file| file.name == self.server())?;
+        let line = format!("{}  {}", server.sha256, files.beside.display());
+        Some(format!("echo {} | sha256sum -c --status", shell::word(&line)))
     }
 
     fn node(&self, name: &NodeName) -> Option<&'a Node> {

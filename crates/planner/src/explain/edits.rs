@@ -1,95 +1,75 @@
-//! The rewrite of a configuration file as commands: each edit proves in its place that the text is the expected one.
+//! The rewrite of a configuration file as a command.
 
 use super::shell;
-use quorate_model::{FileRewrite, TextEdit};
+use quorate_model::FileRewrite;
 
-/// One command an edit. They go from the file's end to its start, so that no edit moves the place of another.
-pub(super) fn commands(file: &FileRewrite) -> Vec<String> {
-    let path = shell::word(&file.path);
-    let untouched = file.before.is_empty();
-    let proof = untouched.then(|| format!("known_file {path} {}", file.original_sha256));
-    let mut edits = steps(&file.before, &file.after);
-    edits.sort_by_key(|edit| std::cmp::Reverse(edit.at));
-    let edits = edits.into_iter().map(|TextEdit { at, remove, insert }| {
-        format!("edit {path} {at} {} {}", shell::word(&remove), shell::word(&insert))
+/// The file as planned on, with the edits that it carries after this step.
+pub(super) fn command(file: &FileRewrite) -> String {
+    let mut edits: Vec<_> = file.after.iter().collect();
+    edits.sort_by_key(|edit| edit.at);
+    let edits = edits.into_iter().map(|edit| {
+        format!(" {} {} {}", edit.at, shell::word(&edit.remove), shell::word(&edit.insert))
     });
-    proof.into_iter().chain(edits).collect()
-}
-
-/// The edits that lead from one state of the file to the other, at places in the first.
-fn steps(before: &[TextEdit], after: &[TextEdit]) -> Vec<TextEdit> {
-    let moved = |at: u64| {
-        let earlier = before.iter().filter(|edit| edit.at < at);
-        earlier.fold(at, |at, edit| (at + size(&edit.insert)).saturating_sub(size(&edit.remove)))
-    };
-    let held = |edit: &TextEdit| {
-        let same = before.iter().find(|own| own.at == edit.at && own.remove == edit.remove);
-        same.map_or_else(|| edit.remove.clone(), |own| own.insert.clone())
-    };
-    let taken_back = before.iter().filter(|own| {
-        !after.iter().any(|edit| edit.at == own.at && edit.remove == own.remove)
-    });
-    let taken_back = taken_back.map(|own| TextEdit {
-        at: moved(own.at),
-        remove: own.insert.clone(),
-        insert: own.remove.clone(),
-    });
-    let made = after.iter().map(|edit| TextEdit {
-        at: moved(edit.at),
-        remove: held(edit),
-        insert: edit.insert.clone(),
-    });
-    made.chain(taken_back).filter(|edit| edit.remove != edit.insert).collect()
-}
-
-fn size(text: &str) -> u64 {
-    text.len() as u64
+    let head = format!("rewrite {} {}", shell::word(&file.path), file.original_sha256);
+    std::iter::once(head).chain(edits).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_model::Digest;
-    use std::process::Command;
+    use quorate_model::{Digest, TextEdit};
+    use std::{fs, path::Path, process::Command};
+
+    const TEXT: &str = "debug: true\nname: five\nb\n";
 
     fn edit(at: u64, remove: &str, insert: &str) -> TextEdit {
         TextEdit { at, remove: remove.into(), insert: insert.into() }
     }
 
-    /// Carries the commands out in a real shell, twice, and gives what the file then holds.
-    fn typed(content: &str, before: Vec<TextEdit>, after: Vec<TextEdit>) -> String {
+    /// Carries the commands out in a real shell, one after the other; tells whether all of them went well.
+    fn typed(path: &Path, hops: &[Vec<TextEdit>]) -> bool {
+        let original_sha256 =
+            Digest::new("2ce2104483764f748ae8091ce150bf599e48966dc8ab963eb72d60d1d6635e64");
+        let commands = hops.iter().map(|after| {
+            command(&FileRewrite {
+                path: path.display().to_string(),
+                original_sha256: original_sha256.clone(),
+                before: Vec::new(),
+                after: after.clone(),
+            })
+        });
+        let commands: Vec<String> = commands.collect();
+        let script = format!("{}\n{}", include_str!("hands.sh"), commands.join(" &&\n"));
+        Command::new("sh").args(["-c", &script]).output().expect("a shell").status.success()
+    }
+
+    #[test]
+    fn edits_are_typed_from_one_state_to_the_next_and_typed_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("it's a file.yml");
-        std::fs::write(&path, content).unwrap();
-        let sum = Command::new("sha256sum").arg("--").arg(&path).output().unwrap();
-        let sum = String::from_utf8(sum.stdout).unwrap();
-        let sum = sum.trim_start_matches('\\').split(' ').next().unwrap().to_owned();
-        let path = path.display().to_string();
-        let rewrite =
-            FileRewrite { path: path.clone(), original_sha256: Digest::new(sum), before, after };
-        let lines = commands(&rewrite).join(" &&\n");
-        let script = format!("{}\n{lines} &&\n{lines}", include_str!("hands.sh"));
-        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert!(output.status.success(), "{script}: {output:?}");
-        std::fs::read_to_string(path).unwrap()
-    }
-
-    #[test]
-    fn edits_are_typed_from_one_state_to_the_other() {
+        let held = || fs::read_to_string(&path).unwrap();
+        fs::write(&path, TEXT).unwrap();
         let (first, second) = (edit(0, "debug: true\n", ""), edit(23, "b", "bb: 'x'"));
-        let text = "debug: true\nname: five\nb\n";
-        assert_eq!(typed(text, vec![], vec![first.clone()]), "name: five\nb\n");
-        let whole = typed(text, vec![], vec![first.clone(), second.clone()]);
-        assert_eq!(whole, "name: five\nbb: 'x'\n");
-        // A hop later the first edit is there already.
-        let middle = "name: five\nb\n";
-        assert_eq!(typed(middle, vec![first.clone()], vec![first.clone(), second.clone()]), whole);
+        assert!(typed(&path, &[vec![first.clone()], vec![first.clone()]]));
+        assert_eq!(held(), "name: five\nb\n");
+        let both = vec![second, first, edit(25, "", "last: 1\n")];
+        assert!(typed(&path, &[both.clone(), both]));
+        assert_eq!(held(), "name: five\nbb: 'x'\nlast: 1\n");
         // And the way back.
-        assert_eq!(typed(&whole, vec![first.clone(), second.clone()], vec![first]), middle);
+        assert!(typed(&path, &[vec![]]));
+        assert_eq!(held(), TEXT);
     }
 
     #[test]
-    fn a_text_that_is_only_added_is_added_once() {
-        assert_eq!(typed("a\n", vec![], vec![edit(2, "", "b\n")]), "a\nb\n");
+    fn a_file_that_somebody_changed_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("five.yml");
+        fs::write(&path, "other: 1\n").unwrap();
+        assert!(!typed(&path, &[vec![edit(0, "debug: true\n", "")]]));
+        fs::write(&path, TEXT).unwrap();
+        assert!(typed(&path, &[vec![edit(0, "debug: true\n", "")]]));
+        fs::write(&path, "mine: 1\n").unwrap();
+        assert!(!typed(&path, &[vec![]]));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine: 1\n");
     }
 }

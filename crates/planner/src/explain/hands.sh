@@ -58,20 +58,25 @@ exchange() {
     cp -p "$2" "$1.new" && mv -f "$1.new" "$1"
 }
 
-# known_file FILE SUM: nobody has changed it since it was looked at; one that this book has edited already is let through.
-known_file() { [ -e "$1.before-$2" ] || { echo "$2  $1" | sha256sum -c && cp -p "$1" "$1.before-$2"; }; }
-
-# edit FILE AT OLD NEW: NEW takes the place of OLD, AT bytes into the file. Nothing is done where NEW stands already.
-edit() {
-    if [ "${#4}" -gt "${#3}" ] && stands "$1" "$2" "$4"; then return 0; fi
-    if ! stands "$1" "$2" "$3"; then
-        stands "$1" "$2" "$4" || { echo "$1 does not hold, at byte $2: $3"; return 1; }
-        return 0
+# rewrite FILE SUM [AT OLD NEW]...: FILE as it was when it was looked at (SUM), with each NEW in the place of its OLD, AT bytes
+# into it. What it was is kept beside it. A file that somebody changed meanwhile is left alone.
+rewrite() {
+    file=$1 kept=$1.planned-$(printf %.12s "$2")
+    if [ ! -e "$kept" ]; then
+        echo "$2  $file" | sha256sum -c && cp -p "$file" "$kept" || return 1
+    elif ! cmp -s "$file" "$kept" && ! grep -qxF "$(sha256sum <"$file")" "$kept.written"; then
+        echo "somebody has changed $file, which was planned on as $kept"
+        return 1
     fi
-    size=$(printf %s "$3" | wc -c)
-    cp -p "$1" "$1.new" && { head -c "$2" "$1"; printf %s "$4"; tail -c "+$(($2 + size + 1))" "$1"; } >"$1.new" && mv -f "$1.new" "$1"
+    cp -p "$kept" "$file.new" && : >"$file.new" && from=0 || return 1
+    shift 2
+    while [ "$#" -ge 3 ]; do
+        tail -c "+$((from + 1))" "$kept" | head -c "$(($1 - from))" >>"$file.new" && printf %s "$3" >>"$file.new" || return 1
+        from=$(($1 + $(printf %s "$2" | wc -c)))
+        shift 3
+    done
+    tail -c "+$((from + 1))" "$kept" >>"$file.new" && sha256sum <"$file.new" >>"$kept.written" && mv -f "$file.new" "$file"
 }
-stands() { [ "$(tail -c "+$(($2 + 1))" "$1" | head -c "$(printf %s "$3" | wc -c)" | sha256sum)" = "$(printf %s "$3" | sha256sum)" ]; }
 
 # start_service PIDFILE LOGFILE FOLDER WORDS...: starts it in a session of its own, so that it outlives this shell.
 start_service() {

@@ -4,11 +4,15 @@
 
 use quorate_model::{
     ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeObservation,
-    Observation, Policy, Reach, Release, Role, ServiceSpec,
+    Observation, Plan, Policy, Reach, Release, Role, ServiceSpec,
 };
 use quorate_packs::{Pack, Packs};
-use quorate_planner::{Measured, PlanRequest, Planned, plan};
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use quorate_planner::{
+    Measured, PlanRequest, Planned,
+    explain::{RunBook, run_book},
+    plan,
+};
+use std::{collections::BTreeMap, path::Path, sync::LazyLock, time::Duration};
 
 static PACKS: LazyLock<Packs> = LazyLock::new(|| {
     let text = include_str!("keeper.yaml");
@@ -118,6 +122,11 @@ pub(crate) fn artifact(at: &str) -> ArtifactRef {
 }
 
 impl World {
+    /// The run book of a plan for it.
+    pub(crate) fn book(&self, pack: &Pack, plan: &Plan) -> String {
+        let state_dir = Path::new("/srv/fleet/.quorate");
+        run_book(&RunBook { plan, pack, cluster: &self.cluster, state_dir })
+    }
     /// What was seen of a node.
     pub(crate) fn node(&mut self, name: &str) -> &mut NodeObservation {
         self.seen.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap()

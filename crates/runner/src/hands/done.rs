@@ -6,9 +6,7 @@ use quorate_hosts::{
     service::{self, ServiceState},
     swap::{self, paths::NodePaths},
 };
-use quorate_model::{
-    Action, Hop, NodeName, NodeObservation, Reach, ServiceSpec, Step, WaitingOn,
-};
+use quorate_model::{Action, Hop, NodeName, NodeObservation, Reach, ServiceSpec, Step, WaitingOn};
 use quorate_transport::{Answer, Command};
 use std::time::Duration;
 
