@@ -196,7 +196,8 @@ fn a_member_that_answers_is_not_stopped_though_its_process_is_not_found() {
     }
     let argv = |line: &&str| !line.contains("--data-dir") && !line.contains("/data\"");
     let kept: Vec<&str> = text.lines().filter(argv).collect();
-    fs::write(&file, kept.join("\n").replace("--listen-client-urls", "--other-urls")).unwrap();
+    fs::write(&file, kept.join("\n").replace("--listen-client-urls", "--listen-metrics-urls"))
+        .unwrap();
     let artifacts = artifacts().display().to_string();
     let (code, _, said) = bed.quorate(&[
         "upgrade",

@@ -214,6 +214,9 @@ impl<'a> Words<'a> {
         );
         let endpoints: Vec<_> = self.cluster.nodes.iter().map(|node| &node.endpoints).collect();
         words.insert("endpoints".into(), json!(endpoints));
+        let files = self.observation.nodes.iter().filter_map(|node| node.config_file.as_ref());
+        let files: Vec<_> = files.map(|file| &file.path).collect();
+        words.insert("config_files".into(), json!(files));
         Value::Object(words)
     }
 

@@ -14,7 +14,8 @@ use std::{
 /// How far one process is like the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Likeness {
-    /// Program, words, variables and folder are the declared ones.
+    /// Program, words, variables and folder are the declared ones; or it is the program, at work in every declared place: no
+    /// two processes hold one data folder and one address, whatever else they were told.
     Whole,
     /// It runs the service's program, and nothing says that it is another member's.
     Program,
@@ -42,6 +43,7 @@ pub(super) struct Declared<'a> {
 struct Places {
     paths_shared: usize,
     paths_differ: usize,
+    addresses_shared: usize,
     addresses_differ: usize,
     missing: usize,
 }
@@ -80,6 +82,9 @@ impl<'a> Declared<'a> {
         let elsewhere = (places.paths_differ > 0 || !same_folder)
             && (places.paths_shared == 0 || places.addresses_differ > 0);
         if self.runs_program(process) {
+            if places.are_all_shared() && same_folder {
+                return Likeness::Whole;
+            }
             return match (elsewhere, named) {
                 (false, _) => Likeness::Program,
                 (true, true) => Likeness::Perhaps(
@@ -192,11 +197,17 @@ impl<'a> Declared<'a> {
 }
 
 impl Places {
+    /// At work in every declared folder, at every declared address.
+    fn are_all_shared(&self) -> bool {
+        self.paths_shared > 0
+            && self.addresses_shared > 0
+            && self.paths_differ + self.addresses_differ + self.missing == 0
+    }
     fn count(&mut self, declared: &str, same: bool) {
         match (is_path(declared), same) {
             (true, true) => self.paths_shared += 1,
             (true, false) => self.paths_differ += 1,
-            (false, true) => {}
+            (false, true) => self.addresses_shared += 1,
             (false, false) => self.addresses_differ += 1,
         }
     }

@@ -306,8 +306,13 @@ async fn start(
 ) -> Result<Scratch, String> {
     let (client_url, peer_url) =
         (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    // A file of its own: a member that runs the same one is never taken for the scratch member, nor the other way round.
+    let program = folder.path().join("etcd");
+    tokio::fs::copy(tools.join("etcd"), &program)
+        .await
+        .map_err(|error| format!("the scratch member's program cannot be copied: {error}"))?;
     let words = [
-        text(&tools.join("etcd")),
+        text(&program),
         "--name".into(),
         "scratch".into(),
         "--data-dir".into(),
