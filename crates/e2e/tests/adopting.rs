@@ -194,8 +194,10 @@ fn a_member_that_answers_is_not_stopped_though_its_process_is_not_found() {
         fs::copy(bed.path().join(format!("b{at}/etcd")), other.join("etcd")).unwrap();
         text = text.replace(&format!("b{at}/etcd"), &format!("c{at}/etcd"));
     }
-    let argv = |line: &&str| !line.contains("--data-dir") && !line.contains("/data\"");
-    let kept: Vec<&str> = text.lines().filter(argv).collect();
+    let names_data = |line: &str| {
+        line.contains("--data-dir") || (line.trim().starts_with("- ") && line.ends_with("/data"))
+    };
+    let kept: Vec<&str> = text.lines().filter(|line| !names_data(line)).collect();
     fs::write(&file, kept.join("\n").replace("--listen-client-urls", "--listen-metrics-urls"))
         .unwrap();
     let artifacts = artifacts().display().to_string();
