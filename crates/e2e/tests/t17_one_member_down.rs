@@ -95,3 +95,25 @@ fn second_dies(during: &str) {
         started(&journal).into_iter().filter(|step| step.ends_with(".stop")).collect();
     assert_eq!(stops, [format!("h1.{first}.stop")], "nothing more is stopped");
 }
+
+#[test]
+fn a_member_that_dies_while_it_soaks_is_not_waited_for_and_taken_up_again_once_it_runs() {
+    let bed = Bed::up("3.4.23", &[]);
+    bed.limit(&["soak_secs: 4", "baseline_secs: 1"]);
+    let run = bed.spawn(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]);
+    let first = bed.wait_for_start(STEP_LIMIT, ".soak");
+    let died = jiff::Timestamp::now();
+    bed.fault(&first, "kill", &[]);
+    let log = bed.dir().join("members").join(&first).join("etcd.log");
+    finish(run).expect(4).says(&[&first, "has ended", &log.display().to_string()]);
+    let journal = bed.journal();
+    let hold = hold(&journal).unwrap();
+    assert_eq!(hold.code, "member-ended", "{hold:?}");
+    let halted = journal.iter().find(|one| matches!(one.event, RunEvent::Halted { .. })).unwrap();
+    let took = Duration::try_from(halted.at.duration_since(died)).unwrap();
+    assert!(took < HALT_LIMIT, "halted after {took:?}");
+    bed.fault(&first, "start", &[]);
+    finish(bed.spawn(&["run", "resume", "--yes"])).expect(0);
+    assert_eq!(bed.releases(), vec![Some("3.5.16".to_owned()); 3]);
+    assert_eq!(bed.report()["client"]["writes_lost"], 0);
+}

@@ -73,6 +73,11 @@ impl Engine {
         self.halt("unsafe", text, Some("mend the member that is named, then `quorate run resume`"));
     }
 
+    pub(crate) fn halt_ended(&mut self, because: String) {
+        let hint = "mend the cause, start it as it is declared, then `quorate run resume`";
+        self.halt("member-ended", because, Some(hint));
+    }
+
     pub(crate) fn halt(&mut self, code: &str, text: String, hint: Option<&str>) {
         let hold = Hold {
             step: self.current().map(|step| step.id.clone()),

@@ -48,6 +48,8 @@ pub(crate) enum GateSays {
     TimedOut(String),
     /// Something else breaks.
     Broken(Unsafe),
+    /// It will never hold: what it waits for has ended.
+    Ended(String),
 }
 
 /// One gate under way.
@@ -113,6 +115,7 @@ impl GateClock {
             Verdict::Differs(differs) => {
                 WaitingOn::Unseen { node: self.node.clone(), what: differs.join("; ") }
             }
+            Verdict::Ended(because) => return GateSays::Ended(because),
             Verdict::Unsafe(reason) => {
                 self.unsafe_in_row += 1;
                 self.good_in_row = 0;

@@ -53,6 +53,8 @@ pub enum Verdict {
     Unseen(String),
     /// The world is not what the journal implies.
     Differs(Vec<String>),
+    /// The member's process has ended: no waiting brings it back.
+    Ended(String),
 }
 
 /// One thing for the driver to do.

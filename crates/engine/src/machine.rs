@@ -473,6 +473,7 @@ impl Engine {
             Verdict::NotYet(on) => vec![format!("not settled: {on}")],
             Verdict::Unsafe(reason) => vec![format!("not safe: {reason}")],
             Verdict::Unseen(what) => vec![format!("cannot be seen: {what}")],
+            Verdict::Ended(because) => vec![because],
         };
         self.say(RunEvent::WorldSeen { differs: differs.clone() });
         if differs.is_empty() {
@@ -518,6 +519,7 @@ impl Engine {
                 Some("mend the way to the host, then `quorate run resume`"),
             ),
             (Verdict::Differs(differs), _) => self.halt("world-differs", differs.join("; "), None),
+            (Verdict::Ended(because), _) => self.halt_ended(because),
         }
     }
 
@@ -541,6 +543,7 @@ impl Engine {
                     self.halt("precheck", format!("cannot be seen: {what}"), None)
                 }
                 Verdict::Differs(differs) => self.halt("world-differs", differs.join("; "), None),
+                Verdict::Ended(because) => self.halt_ended(because),
                 Verdict::Holds => {}
             };
         }
@@ -605,6 +608,7 @@ impl Engine {
                 self.halt("gate-timeout", text, Some("see what it waited for in `quorate run show`; `quorate run resume` looks again"));
             }
             GateSays::Broken(reason) => self.halt_unsafe(&reason),
+            GateSays::Ended(because) => self.halt_ended(because),
         }
     }
 
@@ -619,7 +623,7 @@ impl Engine {
             self.plan.policy.overrides.iter().find(valid).cloned()
         };
         match (says, step.role) {
-            (GateSays::TimedOut(_), _) => find(&gate.name),
+            (GateSays::TimedOut(_) | GateSays::Ended(_), _) => find(&gate.name),
             // The soak asks what the rejoin gate asked: whoever set that aside does not wait for it a second time, only
             // for the healthy time, in which everybody else is watched.
             (GateSays::LookAt(..), StepRole::Soak) => {

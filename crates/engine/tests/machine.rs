@@ -456,6 +456,24 @@ fn with_override(gate: &str) -> Policy {
     Policy { look_every: Duration::from_secs(1), overrides: vec![over], ..Policy::default() }
 }
 
+#[test]
+fn a_member_whose_process_has_ended_is_not_waited_for() {
+    let mut run = Driver::new(plan(vec![rejoin(0)]));
+    run.looked(Driver::not_yet());
+    run.wait();
+    run.looked(Verdict::Ended("the process of n1 has ended; panic".into()));
+    let hold = run.hold();
+    assert_eq!(hold.code, "member-ended");
+    assert!(hold.text.contains("panic"), "{hold:?}");
+    // Somebody has said in time that this gate may be set aside.
+    let mut whole = (*plan(vec![rejoin(0)])).clone();
+    whole.policy = with_override("rejoin");
+    let mut run = Driver::new(Arc::new(whole));
+    run.looked(Verdict::Ended("the process of n1 has ended".into()));
+    assert_eq!(run.last, Some(Effect::Account));
+    assert_eq!(run.count(|event| matches!(event, RunEvent::Overridden { .. })), 1);
+}
+
 /// Looks that never see the gate hold, until the run stops asking; gives how long that took.
 fn never_holds(policy: Policy, steps: Vec<Step>) -> (Driver, SignedDuration) {
     let mut whole = (*plan(steps)).clone();

@@ -13,7 +13,7 @@ use crate::shell;
 use jiff::Timestamp;
 use proof::{Found, Verdict};
 use quorate_model::ServiceSpec;
-use quorate_transport::{Answer, Transport};
+use quorate_transport::{Answer, Command, Transport};
 use std::time::Duration;
 
 /// Whether a service runs.
@@ -72,6 +72,9 @@ pub enum Signal {
 
 /// A look reads a few files of `/proc`; a host that needs longer than this is not well enough to act on.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
+
+/// As many as a start that fails tells: the reason is among them, and a person still reads them all.
+const LAST_LINES: &str = "5";
 /// A program with a wrong flag ends within some ten milliseconds; ten times that tells it from one that runs, and
 /// it is shorter than any server needs before it serves, so the wait costs nothing.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -131,17 +134,10 @@ fn started(text: &str, host: &str, log_file: &str) -> Answer<u32> {
             },
             Answer::Done,
         ),
-        Some(("exited", status)) => {
-            let lines: Vec<&str> = rest.lines().filter(|line| !line.trim().is_empty()).collect();
-            let said = if lines.is_empty() {
-                format!("and {log_file} says nothing")
-            } else {
-                format!("last lines of {log_file}: {}", lines.join(" / "))
-            };
-            Answer::Failed(format!(
-                "the service ended at once with status {status} on {host}; {said}"
-            ))
-        }
+        Some(("exited", status)) => Answer::Failed(format!(
+            "the service ended at once with status {status} on {host}; {}",
+            last_lines(rest, log_file)
+        )),
         Some(("refused", why)) => {
             Answer::Failed(format!("the service was not started on {host}: {why}"))
         }
@@ -151,6 +147,28 @@ fn started(text: &str, host: &str, log_file: &str) -> Answer<u32> {
         _ => Answer::Unknown(format!(
             "the start on {host} answered with `{first}`, which says nothing"
         )),
+    }
+}
+
+/// What the service said last, for people.
+pub async fn last_words(transport: &dyn Transport, spec: &ServiceSpec) -> String {
+    let ServiceSpec::Process { log_file, .. } = spec;
+    let log_file = log_file.to_string_lossy();
+    let command = Command::new(["tail", "-n", LAST_LINES, &log_file]);
+    match transport.run(&command, LOOK_LIMIT).await {
+        Answer::Done(output) => last_lines(&String::from_utf8_lossy(&output.stdout), &log_file),
+        Answer::Failed(because) | Answer::Unknown(because) => {
+            format!("{log_file} could not be read: {because}")
+        }
+    }
+}
+
+fn last_lines(text: &str, log_file: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        format!("and {log_file} says nothing")
+    } else {
+        format!("last lines of {log_file}: {}", lines.join(" / "))
     }
 }
 

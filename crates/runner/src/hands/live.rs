@@ -60,7 +60,7 @@ pub struct LiveHands {
 
 #[derive(Default)]
 struct Memory {
-    /// What was last told of each member.
+    /// What was last told of each member, with whether it lagged further behind than a member may when another one stops.
     told: HashMap<NodeName, Told>,
     /// When each member's stop began, until it was seen to be back.
     stopped_at: HashMap<NodeName, Timestamp>,
@@ -222,12 +222,13 @@ impl LiveHands {
     pub(super) fn news(&self, seen: &Observation) -> Vec<RunEvent> {
         let mut memory = self.lock();
         let mut news = Vec::new();
+        let may_lag = self.parts.pack.safety.as_ref().map_or(0, |safety| safety.max_lag);
         for node in &seen.nodes {
             let NodeObservation { name, reach, release, role, healthy, lag, .. } = node;
             let reachable = *reach == Reach::Reachable;
-            // A lag that moves is not told entry by entry: only whether there is one.
-            let told =
-                (reachable, release.clone(), *role, *healthy, lag.is_some_and(|lag| lag > 0));
+            // Under load everybody is some entries behind at any moment: told is only what a gate would wait for.
+            let lags = lag.is_some_and(|lag| lag > may_lag);
+            let told = (reachable, release.clone(), *role, *healthy, lags);
             if memory.told.get(name) == Some(&told) {
                 continue;
             }

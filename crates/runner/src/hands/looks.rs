@@ -7,9 +7,12 @@ use super::live::LiveHands;
 use crate::{drive::Seen, verdict::Judged};
 use jiff::{SignedDuration, Timestamp};
 use quorate_engine::{Look, Verdict};
-use quorate_hosts::swap::{self, StagedBinary};
+use quorate_hosts::{
+    service::{self, ServiceState},
+    swap::{self, StagedBinary},
+};
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, Condition, Hop, NodeName, Observation, RunEvent, Step, StepRole,
+    ARTIFACT_WHOLE, Action, Condition, Hop, NodeName, Observation, Reach, RunEvent, Step, StepRole,
     WaitingOn,
 };
 use quorate_observe::Depth;
@@ -134,7 +137,31 @@ impl LiveHands {
             }
             news.extend(self.news(&seen));
         }
+        if matches!(verdict, Verdict::NotYet(_) | Verdict::Unseen(_)) {
+            verdict = self.ended(step, &seen).await.map_or(verdict, Verdict::Ended);
+        }
         Seen { verdict, news }
+    }
+
+    /// Why a member that a gate waits for will not come: it does not answer, and its process is gone.
+    async fn ended(&self, step: &Step, seen: &Observation) -> Option<String> {
+        let node = step.node.as_ref()?;
+        if !matches!(step.role, StepRole::Rejoin | StepRole::Soak) {
+            return None;
+        }
+        let member = seen.nodes.iter().find(|seen| seen.name == *node)?;
+        if matches!(member.reach, Reach::Reachable) {
+            return None;
+        }
+        let (at, _) = self.hop_of(step)?;
+        let (spec, transport) = (self.service_at(node, at)?, self.transport(node)?);
+        match service::state(transport.as_ref(), &spec).await {
+            Answer::Done(ServiceState::Stopped) => {
+                let said = service::last_words(transport.as_ref(), &spec).await;
+                Some(format!("the process of {node} has ended; {said}"))
+            }
+            _ => None,
+        }
     }
 
     async fn fresh_look(&self, depth: Depth, now: Timestamp) -> (Observation, Option<Duration>) {
