@@ -87,8 +87,10 @@ async fn upgrade(
     fleet: &Path,
     name: &str,
 ) -> Result<u8, Problem> {
-    let state = fleet.parent().map(|dir| dir.join("state"));
-    let own = Global { fleet: Some(fleet.to_owned()), state, ..global.clone() };
+    // The journal and the backups that the report names outlive the cluster. Each demo has a place of its own for them.
+    let out = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
+    let state = out.join(format!("state-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S")));
+    let own = Global { fleet: Some(fleet.to_owned()), state: Some(state), ..global.clone() };
     let mut options = site::options(&own, artifacts);
     options.cache = Some(shared_cache());
     let setup = Setup::open(&options)?;

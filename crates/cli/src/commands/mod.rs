@@ -5,6 +5,7 @@ pub(crate) mod artifact;
 pub(crate) mod backup;
 pub(crate) mod carry;
 pub(crate) mod demo;
+mod findings;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod lab;

@@ -1,10 +1,11 @@
 //! `quorate inventory`, `detect` and `probe`: what is declared, what runs, what clients see.
 
+use super::findings;
 use crate::{
     args::{Detect, Global, Names, Output, Probe},
     print, site,
 };
-use quorate_model::{Cluster, Finding, NodeObservation, Observation, Reach, RunEvent, Severity};
+use quorate_model::{Cluster, NodeObservation, Observation, Reach, RunEvent};
 use quorate_report::words;
 use quorate_runner::{
     ops::see::{observe, observe_all},
@@ -160,31 +161,13 @@ fn as_text(seen: &Observation) -> String {
     ];
     let mut text =
         format!("cluster {} ({})\n{}", seen.cluster, seen.pack, print::table(&head, &rows));
-    let own = seen.findings.iter().map(|finding| (None, finding));
-    let nodes = seen
-        .nodes
-        .iter()
-        .flat_map(|node| node.findings.iter().map(move |finding| (Some(&node.name), finding)));
-    for (node, finding) in own.chain(nodes) {
-        text.push_str(&finding_line(node.map(quorate_model::NodeName::as_str), finding));
-    }
+    text.push_str(&findings::as_text(seen));
     for node in &seen.nodes {
         if let Reach::Unreachable(because) = &node.reach {
             text.push_str(&format!("  {} is unreachable: {because}\n", node.name));
         }
     }
     text
-}
-
-fn finding_line(node: Option<&str>, finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Note => "note",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    };
-    let node = node.map(|node| format!(" {node}:")).unwrap_or_default();
-    let hint = finding.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("  {severity}[{}]:{node} {}{hint}\n", finding.code, finding.text)
 }
 
 pub(crate) async fn probe(global: &Global, args: Probe) -> Result<u8, Problem> {
