@@ -1,13 +1,17 @@
 //! The account at the end: everything is read back through every endpoint, and the probe's keys are removed.
 
 use crate::{
-    calls::Words,
+    calls::{Way, Words},
     endpoints::Endpoint,
     ledger::LostWrite,
-    shared::{Shared, millis},
+    shared::Shared,
 };
 use quorate_model::ClientFigures;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 /// The last events may take this long to come: a watch that fails at the worst moment is silent for a second and needs
@@ -53,13 +57,16 @@ pub(crate) async fn settle(shared: &Arc<Shared>) -> ClientAccount {
             Err(because) => account.notes.push(format!("{name} did not show the keys: {because}")),
         }
     }
-    if let Err(because) = clean(shared).await {
+    if account.read_back.is_empty() {
+        // What nobody could compare is left for whoever comes later.
+        account.notes.push(format!("the keys under {} are left as they are", shared.prefix));
+    } else if let Err(because) = remove(shared).await {
         account.notes.push(format!("the keys under {} are still there: {because}", shared.prefix));
     }
     let now = shared.now();
     let book = shared.book();
-    let (writes_acked, requests_failed) = book.pulse.totals();
-    let (watch_events, watch_missed) = book.sightings.totals();
+    let (_, requests_failed) = book.pulse.totals();
+    let (_, watch_missed) = book.sightings.totals();
     account.lost = book.ledger.lost().to_vec();
     // A write that is missing at two endpoints is one write.
     let distinct: BTreeSet<u64> = account.lost.iter().map(|lost| lost.acked).collect();
@@ -68,28 +75,29 @@ pub(crate) async fn settle(shared: &Arc<Shared>) -> ClientAccount {
         account.notes.push(format!("the last complaint of an endpoint: {complaint}"));
     }
     account.figures = ClientFigures {
-        writes_acked,
         writes_lost: u64::try_from(distinct.len()).unwrap_or(u64::MAX),
-        requests_failed,
-        reads_ok: book.reads_ok,
-        reads_stale: book.reads_stale,
-        watch_events,
         watch_missed,
-        write_gap_max_ms: millis(book.pulse.gap_max(now)),
-        baseline_gap_max_ms: millis(book.baseline_gap),
+        ..book.figures(now)
     };
     account
 }
 
-async fn list(
-    shared: &Shared,
+async fn list(shared: &Shared, url: &str) -> Result<BTreeMap<String, String>, String> {
+    list_at(&shared.way(), &shared.prefix, url, shared.options.read_back_limit).await
+}
+
+/// Everything under a prefix, as one endpoint shows it within the limit.
+pub(crate) async fn list_at(
+    way: &Way,
+    prefix: &str,
     url: &str,
-) -> Result<std::collections::BTreeMap<String, String>, String> {
-    let deadline = Instant::now() + shared.options.read_back_limit;
+    limit: Duration,
+) -> Result<BTreeMap<String, String>, String> {
+    let deadline = Instant::now() + limit;
     loop {
-        let words = Words { endpoint: url, prefix: &shared.prefix, ..Words::default() };
+        let words = Words { endpoint: url, prefix, ..Words::default() };
         let left = deadline.saturating_duration_since(Instant::now());
-        match shared.way().list(words, left).await {
+        match way.list(words, left).await {
             Ok(pairs) => return Ok(pairs),
             Err(because) if Instant::now() + RETRY >= deadline => return Err(because),
             Err(_) => sleep(RETRY).await,
@@ -97,8 +105,16 @@ async fn list(
     }
 }
 
+/// Removes what was kept for the case of a death, and then the keys.
+pub(crate) async fn remove(shared: &Shared) -> Result<(), String> {
+    if let Some(keeper) = &shared.keeper {
+        keeper.forget();
+    }
+    clean(shared).await
+}
+
 /// Removes the probe's keys, through whichever endpoint does it.
-pub(crate) async fn clean(shared: &Shared) -> Result<(), String> {
+async fn clean(shared: &Shared) -> Result<(), String> {
     let mut said = "there is no endpoint".to_owned();
     let count = shared.endpoints().all().len();
     let mut last = None;

@@ -10,6 +10,7 @@
 //! write to the same key. Both are checked at the end; reads in between confirm values before they are overwritten.
 //! Absent on purpose: time and network. Read next: `writer.rs`, who asks for tickets.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Registers in rotation. At a write every 10 ms each one rests for five seconds between two writes, longer than any
@@ -252,6 +253,17 @@ impl Ledger {
         count
     }
 
+    /// What the keys must hold from now on, whatever becomes of this probe.
+    pub(crate) fn holds(&self) -> Vec<Hold> {
+        let rotating = self.registers.iter().enumerate().filter_map(|(index, slot)| {
+            Some(Hold { key: self.key(index), acked: slot.acked?, maybe: None, rests: false })
+        });
+        let resting = self.retired.iter().filter_map(|Retired { key, acked, maybe }| {
+            Some(Hold { key: key.clone(), acked: (*acked)?, maybe: *maybe, rests: true })
+        });
+        rotating.chain(resting).collect()
+    }
+
     /// What is missing, as far as it was looked for. One key may stand there once for each endpoint.
     pub(crate) fn lost(&self) -> &[LostWrite] {
         &self.lost
@@ -266,6 +278,28 @@ impl Ledger {
     pub(crate) fn begun(&self) -> u64 {
         self.next_seq - 1
     }
+}
+
+/// What one key must hold after its probe died.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hold {
+    /// The key.
+    pub key: String,
+    /// The newest number that was known to be acknowledged.
+    pub acked: u64,
+    /// A number that it may hold instead.
+    pub maybe: Option<u64>,
+    /// It was not written any more; others may hold something younger, written in the last moments.
+    pub rests: bool,
+}
+
+/// The acknowledged numbers that are missing among the pairs.
+pub(crate) fn missing(holds: &[Hold], pairs: &BTreeMap<String, String>) -> Vec<u64> {
+    let fine = |hold: &&Hold| {
+        let seen = pairs.get(&hold.key).and_then(|text| text.parse::<u64>().ok());
+        if hold.rests { fits(Some(hold.acked), hold.maybe, seen) } else { seen >= Some(hold.acked) }
+    };
+    holds.iter().filter(|hold| !fine(hold)).map(|hold| hold.acked).collect()
 }
 
 /// Whether a key that is not written any more may show `seen`.
@@ -402,5 +436,23 @@ mod tests {
             ledger.end_write(&write, ACKED);
         }
         assert_eq!(ledger.overwritten_unread(), 1, "1 was read, 2 was not");
+    }
+
+    #[test]
+    fn what_must_be_there_after_a_death_is_known_up_to_what_was_written_last() {
+        let (ledger, keys) = written(&[ACKED_WITH_STRAY, ACKED, MAYBE]);
+        let holds = ledger.holds();
+        let lost = |shown: &[(usize, u64)]| {
+            let pairs = shown.iter().map(|(write, seq)| (keys[*write].clone(), seq.to_string()));
+            missing(&holds, &pairs.collect())
+        };
+        assert!(lost(&[(0, 1), (1, 2)]).is_empty(), "as it was");
+        assert!(lost(&[(0, 1), (2, 3)]).is_empty(), "the write of unknown fate arrived");
+        assert_eq!(lost(&[(1, 2)]), [1]);
+        assert_eq!(lost(&[(0, 1)]), [2]);
+        // A register that still rotates may have been written after the last note, and never shows anything older.
+        let (ledger, keys) = written(&[ACKED, ACKED]);
+        let one = |seq: u64| missing(&ledger.holds(), &[(keys[1].clone(), seq.to_string())].into());
+        assert_eq!((one(2), one(9), one(1)), (vec![], vec![], vec![2]));
     }
 }

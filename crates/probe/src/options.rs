@@ -2,7 +2,7 @@
 
 use crate::ledger;
 use quorate_model::Release;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// How a probe behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct ProbeOptions {
     pub read_back_limit: Duration,
     /// Keys that the writes rotate over.
     pub registers: usize,
+    /// Where it is kept, once a second, what must be there if this process dies.
+    pub remains: Option<PathBuf>,
 }
 
 impl ProbeOptions {
@@ -45,6 +47,7 @@ impl ProbeOptions {
             // An election, and then a read.
             read_back_limit: Duration::from_secs(5),
             registers: ledger::REGISTERS,
+            remains: None,
         }
     }
 

@@ -123,23 +123,8 @@ impl ClientProbe {
         cluster: &Cluster,
         options: ProbeOptions,
     ) -> Result<Self, ProbeError> {
-        let name = pack.pack.to_string();
-        let view = pack.client.clone().ok_or_else(|| ProbeError::NoView { pack: name.clone() })?;
-        let release = options.release.clone();
-        let chosen = view.ways.iter().find(|way| way.releases.contains(&release));
-        if chosen.is_some_and(|way| !speaks_http(way)) {
-            return Err(ProbeError::NotHttp { pack: name, release });
-        }
-        let way = Way::new(&pack, &view, cluster, &release);
-        let way = way.ok_or(ProbeError::NoWay { pack: name, release })?;
-        let way =
-            way.map_err(|cause| ProbeError::Tls { cluster: cluster.name.to_string(), cause })?;
-        let all: Vec<Endpoint> =
-            cluster.nodes.iter().filter_map(|node| endpoint(node, &view)).collect();
-        if all.is_empty() {
-            let (cluster, endpoint) = (cluster.name.to_string(), view.endpoint.clone());
-            return Err(ProbeError::NoEndpoint { cluster, endpoint });
-        }
+        let (view, way) = way_of(&pack, cluster, &options.release)?;
+        let all = endpoints_of(cluster, &view)?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let prefix = format!("{}{}/", view.key_prefix, unique());
         let shared = Shared::new(options, prefix, way, Endpoints::new(all), events.clone());
@@ -229,6 +214,38 @@ impl ClientProbe {
     }
 }
 
+/// How to speak to members of a release.
+pub(crate) fn way_of(
+    pack: &Arc<Pack>,
+    cluster: &Cluster,
+    release: &Release,
+) -> Result<(ClientView, Way), ProbeError> {
+    let name = pack.pack.to_string();
+    let view = pack.client.clone().ok_or_else(|| ProbeError::NoView { pack: name.clone() })?;
+    let release = release.clone();
+    let chosen = view.ways.iter().find(|way| way.releases.contains(&release));
+    if chosen.is_some_and(|way| !speaks_http(way)) {
+        return Err(ProbeError::NotHttp { pack: name, release });
+    }
+    let way = Way::new(pack, &view, cluster, &release);
+    let way = way.ok_or(ProbeError::NoWay { pack: name, release })?;
+    let way = way.map_err(|cause| ProbeError::Tls { cluster: cluster.name.to_string(), cause })?;
+    Ok((view, way))
+}
+
+/// The endpoints that clients use.
+pub(crate) fn endpoints_of(
+    cluster: &Cluster,
+    view: &ClientView,
+) -> Result<Vec<Endpoint>, ProbeError> {
+    let all: Vec<Endpoint> = cluster.nodes.iter().filter_map(|node| endpoint(node, view)).collect();
+    if all.is_empty() {
+        let (cluster, endpoint) = (cluster.name.to_string(), view.endpoint.clone());
+        return Err(ProbeError::NoEndpoint { cluster, endpoint });
+    }
+    Ok(all)
+}
+
 fn endpoint(node: &quorate_model::Node, view: &ClientView) -> Option<Endpoint> {
     let url = node.endpoints.get(&view.endpoint)?.trim_end_matches('/').to_owned();
     Some(Endpoint { name: node.name.to_string(), url })
@@ -300,7 +317,7 @@ async fn live(shared: Arc<Shared>, asked: oneshot::Receiver<oneshot::Sender<Clie
             let _ = give.send(account::settle(&shared).await);
         }
         None => {
-            if let Err(because) = account::clean(&shared).await {
+            if let Err(because) = account::remove(&shared).await {
                 tracing::warn!(prefix = shared.prefix, because, "the probe's keys are still there");
             }
         }
@@ -313,5 +330,6 @@ async fn tell_seconds(shared: Arc<Shared>) {
     loop {
         tick.tick().await;
         shared.tell_second();
+        shared.keep_remains();
     }
 }

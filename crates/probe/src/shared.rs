@@ -9,10 +9,11 @@ use crate::{
     options::ProbeOptions,
     probe::ClientEvent,
     pulse::{Gap, Pulse},
+    remains::{Keeper, Remains},
     sightings::Sightings,
 };
 use jiff::Timestamp;
-use quorate_model::{ClientGap, ClientSample, StepId};
+use quorate_model::{ClientFigures, ClientGap, ClientSample, StepId};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -34,10 +35,30 @@ pub(crate) struct Book {
     pub(crate) last_complaint: Option<String>,
 }
 
+impl Book {
+    /// The figures so far. What is lost or missed only the account at the end can say.
+    pub(crate) fn figures(&self, now: Duration) -> ClientFigures {
+        let (writes_acked, requests_failed) = self.pulse.totals();
+        let (watch_events, _) = self.sightings.totals();
+        ClientFigures {
+            writes_acked,
+            writes_lost: 0,
+            requests_failed,
+            reads_ok: self.reads_ok,
+            reads_stale: self.reads_stale,
+            watch_events,
+            watch_missed: 0,
+            write_gap_max_ms: millis(self.pulse.gap_max(now)),
+            baseline_gap_max_ms: millis(self.baseline_gap),
+        }
+    }
+}
+
 /// What the tasks share.
 pub(crate) struct Shared {
     pub(crate) options: ProbeOptions,
     pub(crate) prefix: String,
+    pub(crate) keeper: Option<Arc<Keeper>>,
     began: Instant,
     began_at: Timestamp,
     way: Mutex<Arc<Way>>,
@@ -70,6 +91,7 @@ impl Shared {
             last_complaint: None,
         };
         Self {
+            keeper: options.remains.clone().map(|file| Arc::new(Keeper::new(file))),
             options,
             prefix,
             began: Instant::now(),
@@ -134,6 +156,18 @@ impl Shared {
             let gap = ClientGap { at: self.at(gap.began), gap_ms: millis(gap.length), step };
             self.tell(ClientEvent::Gap(gap));
         }
+    }
+
+    /// Keeps what must be there if this process dies now. Nobody waits for the disk.
+    pub(crate) fn keep_remains(&self) {
+        let Some(keeper) = self.keeper.clone() else { return };
+        let now = self.now();
+        let (holds, figures) = {
+            let book = self.book();
+            (book.ledger.holds(), book.figures(now))
+        };
+        let remains = Remains { prefix: self.prefix.clone(), holds, figures };
+        tokio::task::spawn_blocking(move || keeper.keep(&remains));
     }
 
     /// Ends a second and tells it.

@@ -7,7 +7,7 @@ use crate::{
 };
 use quorate_model::{ClientFigures, Cluster, Plan, Recorded, Release, RunEvent, StepId, StepRole};
 use quorate_probe::{ClientEvent, ClientProbe, ProbeError, ProbeOptions};
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{
     broadcast::error::RecvError,
     mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -20,11 +20,16 @@ pub struct ClientWatch {
 }
 
 impl ClientWatch {
-    /// Starts to write and read through every endpoint.
-    pub fn start(setup: &Setup, cluster: &Cluster, lowest: &Release) -> Result<Self, Problem> {
+    /// Starts to write and read through every endpoint. What must be there if this process dies is kept in `remains`.
+    pub fn start(
+        setup: &Setup,
+        cluster: &Cluster,
+        lowest: &Release,
+        remains: Option<PathBuf>,
+    ) -> Result<Self, Problem> {
         let pack = setup.pack(cluster)?;
-        let probe = ClientProbe::start(pack, cluster, ProbeOptions::new(lowest.clone()))
-            .map_err(problem)?;
+        let options = ProbeOptions { remains, ..ProbeOptions::new(lowest.clone()) };
+        let probe = ClientProbe::start(pack, cluster, options).map_err(problem)?;
         Ok(Self { probe: Arc::new(probe), pumps: Vec::new() })
     }
 
@@ -100,14 +105,14 @@ impl ClientWatch {
 }
 
 /// The release that the whole cluster runs once this step is over.
-fn completed<'p>(plan: &'p Plan, step: &StepId) -> Option<&'p Release> {
+pub(crate) fn completed<'p>(plan: &'p Plan, step: &StepId) -> Option<&'p Release> {
     plan.hops.iter().find_map(|hop| {
         let own = hop.waves.iter().flat_map(|wave| &wave.steps).find(|own| own.id == *step)?;
         (own.role == StepRole::HopComplete).then_some(&hop.to)
     })
 }
 
-fn problem(error: ProbeError) -> Problem {
+pub(crate) fn problem(error: ProbeError) -> Problem {
     let hint = error.hint();
     let cause = std::error::Error::source(&error).map(ToString::to_string);
     let problem = Problem::new(UNSEEN, error.to_string()).hint(hint);

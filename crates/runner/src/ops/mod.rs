@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod artifacts;
 pub mod backup;
 pub mod calendar;
+mod client;
 pub mod lab;
 pub mod membership;
 pub mod plan;

@@ -1,26 +1,24 @@
 //! Carrying a plan out: prepare, apply, resume, and what other terminals may say to a run.
 
-use super::{calendar::may_begin, plan::prove, see::observe};
+use super::{calendar::may_begin, client, plan::prove, see::observe};
 use crate::{
     clock::Clock,
-    drive::{Client, ClientNow, Driver, Ending, Hands, LEASE_TTL},
+    drive::{Client, Driver, Ending, Hands, LEASE_TTL},
     hands::{LiveHands, LiveParts},
     journal::Journal,
     problem::{ABORTED, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
     setup::{Setup, holder},
     watch::ClientWatch,
 };
-use async_trait::async_trait;
 use jiff::Timestamp;
-use quorate_engine::Engine;
+use quorate_engine::{Engine, Input};
 use quorate_model::{
-    Action, ClientFigures, Cluster, Hold, Lease, NodeName, NodeObservation, Observation, Outcome,
-    Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step,
-    StepRole,
+    Action, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan, PlanKind, Reach,
+    Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Code of the hold of a run whose baseline was too noisy to judge it by.
@@ -100,6 +98,7 @@ pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<
     if let Some(reason) = &options.break_lease {
         notes.push(format!("the lease was taken from its holder: {reason}"));
     }
+    notes.extend(client::of_other_runs(setup, &cluster, &run).await);
     setup.store.create_run(&run, &cluster.name, &plan.digest, now)?;
     let began = RunEvent::Began {
         plan: plan.digest.clone(),
@@ -143,6 +142,13 @@ pub async fn resume(
     // What people wrote while the run stood still does not count: nobody carried it then.
     let carried = journal.iter().rev().find(|recorded| !is_operator_event(&recorded.event));
     first.extend(meanwhile(setup, &cluster, carried.map(|carried| carried.at)).await);
+    let (account, lost) = client::of_the_dead(setup, &cluster, &plan, run, &journal).await;
+    first.extend(account);
+    if lost > 0 {
+        let text =
+            format!("{lost} acknowledged writes of the client whose controller died are missing");
+        engine.handle(Input::ClientLost { text }, Timestamp::now());
+    }
     let seq = last.map_or(Seq(0), |last| last.seq);
     carry(setup, &cluster, run.clone(), lease, seq, engine, first, options).await
 }
@@ -191,6 +197,7 @@ async fn carry(
         // A listener that is gone before the start misses nothing that it wanted.
         let _ = event_sender.send(recorded);
     }
+    let generation = lease.generation;
     let mut journal = Journal::open(setup.store.clone(), run.clone(), Some(lease), seq);
     journal.listen(event_sender);
     journal.append(clock.now(), &first)?;
@@ -204,7 +211,11 @@ async fn carry(
     let watch = if unwatched {
         None
     } else {
-        Some(ClientWatch::start(setup, &clients(cluster, &plan), lowest(&plan))?)
+        let before = setup.store.journal(&run, Seq(0))?;
+        let (clients, speaking) =
+            (client::clients(cluster, &plan), client::speaking(&plan, &before));
+        let remains = client::remains_file(setup, &run, generation);
+        Some(ClientWatch::start(setup, &clients, speaking, Some(remains))?)
     };
     let store = setup.store.clone();
     let given = plan.clone();
@@ -215,7 +226,7 @@ async fn carry(
             journal.append(clock.now(), std::slice::from_ref(&baseline))?;
         }
         if let Some(hold) = too_noisy(&store.journal(journal.run(), Seq(0))?, &given) {
-            let account = account(watch, &*store, journal.run()).await;
+            let account = client::account(watch, &*store, journal.run()).await;
             journal.append(clock.now(), &[RunEvent::Halted { hold: hold.clone() }])?;
             journal.close(clock.now(), &account)?;
             return Ok(Ending::Over(RunEnd::Halted { hold }));
@@ -227,11 +238,7 @@ async fn carry(
             }
             None => unbounded_channel().1,
         };
-        let desk = Arc::new(ClientDesk {
-            watch: Mutex::new(watch),
-            store: store.clone(),
-            run: journal.run().clone(),
-        });
+        let desk = Arc::new(client::ClientDesk::new(watch, store.clone(), journal.run().clone()));
         let driver = Driver {
             view: Some(desk.clone()),
             engine,
@@ -254,86 +261,6 @@ async fn carry(
         Ok(ending)
     });
     Ok(Carried { run, plan, events, person, work })
-}
-
-/// The client of a run, until it has given its account.
-struct ClientDesk {
-    watch: Mutex<Option<ClientWatch>>,
-    store: Arc<dyn Store>,
-    run: RunId,
-}
-
-impl ClientDesk {
-    fn open(&self) -> MutexGuard<'_, Option<ClientWatch>> {
-        // Held for a line, never across a wait: whoever panicked left the client as it was.
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl Client for ClientDesk {
-    fn now(&self) -> ClientNow {
-        self.open().as_ref().map(ClientWatch::now).unwrap_or_default()
-    }
-    async fn account(&self) -> Vec<RunEvent> {
-        let watch = self.open().take();
-        account(watch, &*self.store, &self.run).await
-    }
-}
-
-/// The client's account, of the whole run: what an earlier controller's client saw is added. When it cannot be had, the
-/// journal says so instead of saying nothing.
-async fn account(watch: Option<ClientWatch>, store: &dyn Store, run: &RunId) -> Vec<RunEvent> {
-    let Some(watch) = watch else { return Vec::new() };
-    let earlier =
-        store.journal(run, Seq(0)).unwrap_or_default().into_iter().rev().find_map(|recorded| {
-            match recorded.event {
-                RunEvent::ClientFigures { figures } => Some(figures),
-                _ => None,
-            }
-        });
-    match watch.end().await {
-        Ok(figures) => {
-            vec![RunEvent::ClientFigures { figures: joined(earlier.unwrap_or_default(), &figures) }]
-        }
-        Err(problem) => vec![RunEvent::Note {
-            by: "quorate".into(),
-            text: format!("no client's account: {problem}"),
-        }],
-    }
-}
-
-/// Two stretches of one run: counts add up, the worst gap is the worse of the two.
-fn joined(earlier: ClientFigures, later: &ClientFigures) -> ClientFigures {
-    ClientFigures {
-        writes_acked: earlier.writes_acked + later.writes_acked,
-        writes_lost: earlier.writes_lost + later.writes_lost,
-        requests_failed: earlier.requests_failed + later.requests_failed,
-        reads_ok: earlier.reads_ok + later.reads_ok,
-        reads_stale: earlier.reads_stale + later.reads_stale,
-        watch_events: earlier.watch_events + later.watch_events,
-        watch_missed: earlier.watch_missed + later.watch_missed,
-        write_gap_max_ms: earlier.write_gap_max_ms.max(later.write_gap_max_ms),
-        baseline_gap_max_ms: earlier.baseline_gap_max_ms.max(later.baseline_gap_max_ms),
-    }
-}
-
-/// The cluster as clients have it: a member that is to be taken out because it is down, or that is on its way back, is not in
-/// the list that they get.
-fn clients(cluster: &Cluster, plan: &Plan) -> Cluster {
-    let well = |name: &NodeName| {
-        plan.observed.nodes.iter().any(|seen| seen.name == *name && seen.is_healthy())
-    };
-    let mut clients = cluster.clone();
-    if let Some(own) = plan.changed_member().filter(|own| !well(own)) {
-        clients.nodes.retain(|node| node.name != *own);
-    }
-    clients
-}
-
-/// The lowest release that members run, which clients must speak to.
-fn lowest(plan: &Plan) -> &Release {
-    plan.observed.nodes.iter().filter_map(|node| node.release.as_ref()).min().unwrap_or(&plan.from)
 }
 
 /// The newest baseline, when it is worse than the policy lets a run be judged by.
