@@ -41,7 +41,7 @@ pub(crate) fn roll(bed: &Bed, to: &str) -> Result<f64, String> {
                 .as_ref()
                 .and_then(|spec| spec.binary())
                 .ok_or(format!("{} has no binary", node.name))?;
-            let beside = binary.with_extension("bare");
+            let beside = quorate_transport::beside(&binary, ".bare");
             fs::copy(server, &beside).map_err(said)?;
             fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).map_err(said)?;
             staged.push((node, binary, beside));

@@ -461,6 +461,9 @@ pub(crate) struct Restore {
     pub(crate) cluster: String,
     /// Backup file
     pub(crate) file: PathBuf,
+    /// Put it back although it is a backup of another cluster; say why
+    #[arg(long, value_name = "REASON")]
+    pub(crate) other_cluster: Option<String>,
     #[command(flatten)]
     pub(crate) carry: Carry,
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! Starts members of a bed in another way than the lab does: with their settings in a file, or in their environment.
+//! Starts members of a bed in another way than the lab does: with their settings in a file, in their environment, or
+//! with their logs elsewhere.
 
 use crate::Bed;
 use quorate_hosts::service;
@@ -6,9 +7,12 @@ use quorate_model::{Fleet, ServiceSpec};
 use quorate_packs::Packs;
 use quorate_transport::LocalTransport;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
+
+type Env = BTreeMap<String, String>;
 
 impl Bed {
     /// The configuration file of a node, once [`Bed::by_file`] has made it.
@@ -17,7 +21,7 @@ impl Bed {
     }
     /// Starts every member again with its flags in a configuration file, these lines before them.
     pub fn by_file(&self, lines: &str) {
-        self.started_by(|node, argv, _| {
+        let change = |node: &str, argv: &mut Vec<String>, _: &mut Env| {
             let file = self.config_file(node);
             let mut text = lines.to_owned();
             for word in argv.drain(1..) {
@@ -30,22 +34,34 @@ impl Bed {
             }
             fs::write(&file, text).expect("a configuration file");
             argv.push(format!("--config-file={}", file.display()));
-        });
+        };
+        self.started_by(change, |_| ());
     }
     /// Starts every member again with its flags as variables.
     pub fn by_env(&self) {
-        self.started_by(|_, argv, env| {
+        let change = |_: &str, argv: &mut Vec<String>, env: &mut Env| {
             for word in argv.drain(1..) {
                 let (key, value) =
                     word.trim_start_matches('-').split_once('=').expect("--key=value");
                 env.insert(format!("ETCD_{}", key.to_uppercase().replace('-', "_")), value.into());
             }
-        });
+        };
+        self.started_by(change, |_| ());
+    }
+    /// Starts every member again with a folder of its own for its log.
+    pub fn by_log_folder(&self) {
+        let own = |node: &str| self.dir().join("members").join(node);
+        let log = |node: &str| own(node).join("wal");
+        self.started_by(
+            |node, argv, _| argv.push(format!("--wal-dir={}", log(node).display())),
+            |node| fs::rename(own(node).join("data/member/wal"), log(node)).expect("its log"),
+        );
     }
 
     fn started_by(
         &self,
-        change: impl Fn(&str, &mut Vec<String>, &mut std::collections::BTreeMap<String, String>),
+        change: impl Fn(&str, &mut Vec<String>, &mut Env),
+        while_down: impl Fn(&str),
     ) {
         let packs = Packs::builtin();
         let text = fs::read_to_string(self.fleet()).expect("the fleet file");
@@ -63,6 +79,7 @@ impl Bed {
             change(name.as_str(), argv, env);
             runtime.block_on(async {
                 service::stop(&LocalTransport, &before).await.into_result().expect("it stops");
+                while_down(name.as_str());
                 service::start(&LocalTransport, spec).await.into_result().expect("it starts");
             });
         }

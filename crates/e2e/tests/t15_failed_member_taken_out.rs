@@ -152,6 +152,8 @@ fn t15_with_three_members_nothing_more_may_be_lost_until_the_failed_one_is_back(
 fn t15_a_leader_that_serves_hands_over_before_it_goes_and_clients_lose_nothing() {
     let bed = Bed::up("3.5.16", &[]);
     bed.quick();
+    // Its log lies elsewhere, and must not be what it comes back with.
+    bed.by_log_folder();
     let nodes = bed.nodes();
     let leader = nodes.iter().find(|node| seen(&bed, node)["role"] == "leader").unwrap().as_str();
     let other = nodes.iter().find(|node| *node != leader).unwrap();
@@ -170,6 +172,11 @@ fn t15_a_leader_that_serves_hands_over_before_it_goes_and_clients_lose_nothing()
     assert!(!listed(&bed, other).contains(leader));
     bed.quorate(&["rollback"]).expect(3).says(&["no release was left", "quorate rejoin"]);
     bed.quorate(&["rejoin", bed.name(), leader, "--yes"]).expect(0);
+    for kept in ["data.before-rejoin-", "wal.before-rejoin-"] {
+        let own = fs::read_dir(bed.dir().join("members").join(leader)).unwrap().flatten();
+        let names = own.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        assert_eq!(names.filter(|name| name.starts_with(kept)).count(), 1, "{kept} of {leader}");
+    }
     assert_eq!(bed.releases(), vec![Some("3.5.16".to_owned()); 3]);
     assert_eq!(bed.report()["client"]["writes_lost"], 0);
     assert_eq!(hashes(&bed).into_iter().collect::<BTreeSet<u64>>().len(), 1);

@@ -89,7 +89,7 @@ fn a_restore_whose_controller_is_killed_while_a_member_joins_goes_on() {
             seen = restores.get(1).and_then(|step| step.split('.').nth(1)).map(str::to_owned);
             seen.as_ref().is_some_and(|node| {
                 let own = bed.dir().join("members").join(node);
-                own.join("etcd.restoring.pid").is_file() && own.join("data/member/wal").is_dir()
+                own.join("etcd.pid.restoring.pid").is_file() && own.join("data/member/wal").is_dir()
             })
         });
         run.kill().unwrap();
@@ -120,6 +120,24 @@ fn a_v2_backup_goes_back_where_members_read_a_file() {
         left.iter().all(|path| path.extension().is_none_or(|end| end != "restoring")),
         "{left:?}"
     );
+}
+
+#[test]
+fn a_v2_backup_goes_back_where_the_log_has_a_folder_of_its_own() {
+    let bed = bed(Bed::by_log_folder);
+    goes_back(&bed, restored);
+    for node in bed.nodes() {
+        let own = bed.dir().join("members").join(&node);
+        let names: Vec<String> = fs::read_dir(&own)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        for kept in ["data.before-restore-", "wal.before-restore-"] {
+            let times = names.iter().filter(|name| name.starts_with(kept)).count();
+            assert_eq!(times, 1, "{kept} of {node}: {names:?}");
+        }
+        assert!(!own.join("data/member/wal").exists(), "the log of {node} is in one place");
+    }
 }
 
 #[track_caller]

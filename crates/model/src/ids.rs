@@ -73,6 +73,14 @@ impl Digest {
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
+    /// The beginnings of two digests, long enough to be told apart; the whole of both when they are equal.
+    pub fn told_apart<'a>(&'a self, other: &'a Self) -> (&'a str, &'a str) {
+        let same = self.0.bytes().zip(other.0.bytes()).take_while(|(a, b)| a == b).count();
+        // Twelve as in `short`; past that, a few more than the equal ones, so that the eye finds the place.
+        let length = if same < 12 { 12 } else { same + 4 };
+        let begin = |digest: &'a Self| digest.0.get(..length).unwrap_or(&digest.0);
+        (begin(self), begin(other))
+    }
 }
 
 macro_rules! number {
@@ -108,3 +116,19 @@ number!(
     /// One try of a step, counted from 1.
     Attempt
 );
+
+#[cfg(test)]
+mod tests {
+    use super::Digest;
+
+    #[test]
+    fn digests_that_begin_alike_are_told_apart() {
+        let digest = |end: &str| Digest::new(format!("{}{end}", "906946952684".repeat(5)));
+        let (one, other) = (digest("000a"), digest("000b"));
+        let (a, b) = one.told_apart(&other);
+        assert_ne!(a, b);
+        let (far, near) = (Digest::new("a".repeat(64)), Digest::new("b".repeat(64)));
+        assert_eq!(far.told_apart(&near).0.len(), 12);
+        assert_eq!(one.told_apart(&one).0, one.as_str());
+    }
+}

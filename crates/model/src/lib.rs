@@ -28,14 +28,14 @@ pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };
 pub use observation::{
-    ConfigFileSeen, ConfigSpan, Facts, Finding, NodeObservation, Observation, ProcessSeen, Reach,
-    Role, Setting, SettingSource, Severity,
+    CLUSTER_ID, ConfigFileSeen, ConfigSpan, Facts, Finding, NodeObservation, Observation, Place,
+    ProcessSeen, Reach, Role, Setting, SettingSource, Severity,
 };
 pub use plan::{
-    ARTIFACT_WHOLE, Action, Backup, Call, CallKind, Condition, ConfigChange, ConfigFinding, Door,
-    Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, MemberChange, ObservationRef, PLAN_SCHEMA,
-    Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step, StepRole, TextEdit, Undo,
-    Wave,
+    ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Backup, Call, CallKind, Condition, ConfigChange,
+    ConfigFinding, Door, Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, MemberChange,
+    ObservationRef, PLAN_SCHEMA, Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Step,
+    StepRole, TextEdit, Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

@@ -28,6 +28,21 @@ pub struct Observation {
     pub findings: Vec<Finding>,
 }
 
+impl Observation {
+    /// The id that the product gives the cluster, as far as anybody said it.
+    pub fn cluster_id(&self) -> Option<String> {
+        let said = |facts: &Facts| match facts.get(CLUSTER_ID)? {
+            serde_json::Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        said(&self.facts).or_else(|| self.nodes.iter().find_map(|node| said(&node.facts)))
+    }
+}
+
+/// Name of the fact that holds a cluster's own id, on each node and on the cluster.
+pub const CLUSTER_ID: &str = "cluster_id";
+
 /// One look at one node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeObservation {
@@ -71,6 +86,9 @@ pub struct NodeObservation {
     pub settings: Vec<Setting>,
     /// Digest over the settings, to see that two members are configured alike.
     pub config_digest: Option<Digest>,
+    /// Where its data lie and how the others know it, by what it runs with, or would start with; none when that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// The configuration file that the member reads, as far as a plan may have to edit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<ConfigFileSeen>,
@@ -104,6 +122,7 @@ impl NodeObservation {
             os: None,
             settings: Vec::new(),
             config_digest: None,
+            place: None,
             config_file: None,
             facts: Facts::new(),
             findings: Vec::new(),
@@ -117,6 +136,17 @@ impl NodeObservation {
     pub fn is_voter(&self) -> bool {
         self.voter == Some(true)
     }
+}
+
+/// Where a member's data lie, and how the others know it: what must be known to put data back, whether or not it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its name inside the product.
+    pub name: Option<String>,
+    /// Addresses at which the other members reach it.
+    pub peer_urls: Vec<String>,
+    /// Every folder that holds its data, by the setting that names it.
+    pub folders: BTreeMap<String, PathBuf>,
 }
 
 /// Whether a node answered.

@@ -239,6 +239,8 @@ pub const REJOIN_GATE: &str = "rejoin";
 pub const MAY_STOP: &str = "may-stop";
 /// Name of the condition that the host answers: the staged files are those of the plan.
 pub const ARTIFACT_WHOLE: &str = "artifact-whole";
+/// Name of the condition that the controller answers from its own disk: the copy that will be put back is the planned one.
+pub const BACKUP_WHOLE: &str = "backup-whole";
 
 /// The unit of journal and retry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -391,6 +393,10 @@ pub struct Backup {
     pub save: Call,
     /// How it is proved.
     pub verify: Call,
+    /// What it is, for a copy that was taken before the plan; none for one that the plan takes.
+    // Left out when there is none, so that plans of programs that did not know it keep their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
 }
 
 /// One thing said to the product, rendered and complete. Secrets are added by the runner at the moment of use.

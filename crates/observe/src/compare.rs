@@ -6,11 +6,10 @@ use crate::{
     fields, finding,
     members::{Member, undeclared},
 };
-use quorate_model::{Cluster, Node, NodeName, NodeObservation, Observation, Reach, Severity};
+use quorate_model::{
+    CLUSTER_ID, Cluster, Node, NodeName, NodeObservation, Observation, Reach, Severity,
+};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Name of the fact that holds a cluster's own id, on each node and on the cluster.
-const CLUSTER_ID: &str = "cluster_id";
 
 /// Name of the fact that says up to where the history was compacted when the hash was taken, where a product compacts.
 const HASH_COMPACT: &str = "hash_compact";

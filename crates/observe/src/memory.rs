@@ -2,7 +2,7 @@
 //! without a check that it still stands.
 
 use crate::process::find::Found;
-use quorate_model::{Facts, NodeName, Release, Setting};
+use quorate_model::{Facts, NodeName, Place, Release, Setting};
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -37,6 +37,8 @@ pub(crate) struct NodeMemory {
     pub(crate) process: Option<Found>,
     /// What that process was started with, valid as long as the process.
     pub(crate) settings: Vec<Setting>,
+    /// Where its data lie, by that process, or by what would be started.
+    pub(crate) place: Option<Place>,
     /// The release of the binary on disk, valid while the file is the same.
     pub(crate) disk: Option<(FileStamp, Option<Release>)>,
     /// The release that ran in the last look: chooses how to ask, nothing else.

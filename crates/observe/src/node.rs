@@ -18,10 +18,10 @@ use crate::{
 use futures::future::join_all;
 use jiff::Timestamp;
 use quorate_model::{
-    Cluster, Facts, Finding, Host, Node, NodeObservation, Reach, Release, ServiceSpec, Setting,
-    Severity,
+    Cluster, Facts, Finding, Host, Node, NodeObservation, Place, Reach, Release, ServiceSpec,
+    Setting, SettingSource, Severity,
 };
-use quorate_packs::{CallTemplate, Detect, Pack, Probe, eval::Scope, template_value};
+use quorate_packs::{CallTemplate, Detect, Pack, Probe, ProcessForm, eval::Scope, template_value};
 use quorate_transport::{
     Command, Transport,
     secret::{self, SecretText},
@@ -52,6 +52,67 @@ pub(crate) struct NodeLook<'a> {
     pub(crate) now: Timestamp,
     /// Cluster facts of the look before.
     pub(crate) known: &'a Facts,
+}
+
+/// What a process was started with, or would be.
+struct Start<'a> {
+    argv: &'a [String],
+    env: &'a BTreeMap<String, String>,
+    work_dir: Option<&'a Path>,
+}
+
+impl<'a> Start<'a> {
+    fn of(found: &'a Found) -> Self {
+        Self { argv: &found.argv, env: &found.env, work_dir: found.work_dir.as_deref() }
+    }
+    fn declared(service: &'a ServiceSpec) -> Self {
+        let ServiceSpec::Process { argv, env, work_dir, .. } = service;
+        Self { argv, env, work_dir: work_dir.as_deref() }
+    }
+    /// What its command line and its environment set.
+    fn settings(&self, form: &ProcessForm) -> Vec<Setting> {
+        let mut all = settings::from_argv(self.argv);
+        all.extend(settings::from_env(self.env, form));
+        all
+    }
+}
+
+/// Settings, the folder that relative paths in them start from, and whether all of them could be read.
+struct Read {
+    settings: Vec<Setting>,
+    folder: PathBuf,
+    whole: bool,
+}
+
+impl Read {
+    /// Where the member's data lie and how the others know it.
+    fn place(&self, form: &ProcessForm) -> Place {
+        // With a configuration file the product reads nothing else.
+        let in_file: Vec<Setting> = self
+            .settings
+            .iter()
+            .filter(|setting| setting.source == SettingSource::File)
+            .cloned()
+            .collect();
+        let own = if in_file.is_empty() { &self.settings } else { &in_file };
+        let value = |name: &str| {
+            settings::value_of(own, name, form).filter(|value| !value.is_empty()).map(str::to_owned)
+        };
+        let named = form.data_setting.iter().chain(&form.more_data_settings);
+        let folders =
+            named.filter_map(|name| Some((name.clone(), self.folder.join(value(name)?)))).collect();
+        let urls = form.peer_setting.as_deref().and_then(value).unwrap_or_default();
+        Place {
+            name: form.name_setting.as_deref().and_then(value),
+            peer_urls: urls
+                .split(',')
+                .map(str::trim)
+                .filter(|url| !url.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            folders,
+        }
+    }
 }
 
 /// What was learnt, before fields are made of it.
@@ -90,7 +151,9 @@ impl NodeLook<'_> {
         };
         if let Some(found) = &memory.process {
             if fresh || self.depth.is_full() {
-                memory.settings = self.settings(found, seen).await;
+                let read = self.settings(&Start::of(found), seen).await;
+                memory.place = read.whole.then(|| read.place(form));
+                memory.settings = read.settings;
             }
             let live = found.live_binary(self.declared_binary().as_deref());
             seen.process = Some(found.seen(&live, settings::masked_argv(&found.argv, form)));
@@ -99,13 +162,21 @@ impl NodeLook<'_> {
             settings::mask(&mut seen.settings, form);
         } else {
             memory.settings.clear();
+            // Only a look that a plan is made from: a member that a run has stopped is not read anew at every gate.
             if self.depth.is_full() {
-                // A member that is down runs with nothing; its file says what it would be started with.
-                memory.settings = self.file_settings(&self.declared_settings(), None, seen).await;
-                seen.settings.clone_from(&memory.settings);
-                settings::mask(&mut seen.settings, form);
+                memory.place = None;
+                if let Some(service) = &self.node.service {
+                    let read = self.settings(&Start::declared(service), seen).await;
+                    memory.place = read.whole.then(|| read.place(form));
+                    // A member that is down runs with nothing; its file says what it would be started with.
+                    let in_file = |setting: &Setting| setting.source == SettingSource::File;
+                    memory.settings = read.settings.into_iter().filter(in_file).collect();
+                    seen.settings.clone_from(&memory.settings);
+                    settings::mask(&mut seen.settings, form);
+                }
             }
         }
+        seen.place.clone_from(&memory.place);
         let live = seen.process.as_ref().map(|process| process.binary.clone());
         if let Some(binary) = live.or_else(|| self.declared_binary()) {
             seen.disk_release = self.disk_release(&binary, memory).await;
@@ -170,53 +241,40 @@ impl NodeLook<'_> {
         }
     }
 
-    /// What the declared service would start the member with.
+    /// What the declared service would start the member with, its configuration file aside.
     fn declared_settings(&self) -> Vec<Setting> {
-        let Some(ServiceSpec::Process { argv, env, .. }) = &self.node.service else {
-            return Vec::new();
-        };
-        let mut all = settings::from_argv(argv);
-        all.extend(settings::from_env(env, &self.detect.process));
-        all
+        let service = self.node.service.as_ref();
+        service
+            .map(|service| Start::declared(service).settings(&self.detect.process))
+            .unwrap_or_default()
     }
 
-    async fn settings(&self, found: &Found, seen: &mut NodeObservation) -> Vec<Setting> {
+    /// What a process runs with, or would be started with.
+    async fn settings(&self, start: &Start<'_>, seen: &mut NodeObservation) -> Read {
         let form = &self.detect.process;
-        let mut all = settings::from_argv(&found.argv);
-        all.extend(settings::from_env(&found.env, form));
-        let work_dir = found.work_dir.as_deref();
-        let more = self.file_settings(&all, work_dir, seen).await;
-        all.extend(more);
-        all
-    }
-
-    /// What the configuration file sets that these settings name.
-    async fn file_settings(
-        &self,
-        all: &[Setting],
-        work_dir: Option<&Path>,
-        seen: &mut NodeObservation,
-    ) -> Vec<Setting> {
-        let form = &self.detect.process;
-        let name = form.file_setting.as_deref();
-        let Some(file) = name.and_then(|name| settings::value_of(all, name, form)) else {
-            return Vec::new();
-        };
+        let mut all = start.settings(form);
         let declared = self.node.service.as_ref().and_then(|service| match service {
             ServiceSpec::Process { work_dir, .. } => work_dir.as_deref(),
         });
-        let path = work_dir.or(declared).unwrap_or(Path::new("/")).join(file);
+        let folder = start.work_dir.or(declared).unwrap_or(Path::new("/")).to_owned();
+        let name = form.file_setting.as_deref();
+        let Some(file) = name.and_then(|name| settings::value_of(&all, name, form)) else {
+            return Read { settings: all, folder, whole: true };
+        };
+        let path = folder.join(file);
         let read = config_file::read(self.transport, &path, self.pack, form).await;
         seen.config_file = Some(read.seen);
-        read.settings.unwrap_or_else(|because| {
-            seen.findings.push(crate::finding(
+        let whole = read.settings.is_ok();
+        match read.settings {
+            Ok(more) => all.extend(more),
+            Err(because) => seen.findings.push(crate::finding(
                 Severity::Warning,
                 "config-file-unseen",
                 format!("{}: its configuration file {} cannot be read: {because}", self.node.name, path.display()),
                 Some("its settings are not checked against the coming release; make the file readable".into()),
-            ));
-            Vec::new()
-        })
+            )),
+        }
+        Read { settings: all, folder, whole }
     }
 
     async fn disk_release(&self, binary: &Path, memory: &mut NodeMemory) -> Option<Release> {
@@ -384,12 +442,9 @@ impl NodeLook<'_> {
 
     /// What templates of probes know.
     fn context(&self, release: Option<&Release>, facts: &Facts, memory: &NodeMemory) -> Value {
-        let form = &self.detect.process;
-        let setting = |name: &Option<String>| {
-            let name = name.as_deref()?;
-            settings::value_of(&memory.settings, name, form).map(str::to_owned)
-        };
-        let declared = self.node.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let place = memory.place.as_ref();
+        let own = place.and_then(|place| self.detect.process.data_folder(place));
+        let data_dir = own.or(self.node.data_dir.as_ref());
         let tls = self
             .cluster
             .tls
@@ -399,7 +454,8 @@ impl NodeLook<'_> {
             "node": {
                 "name": self.node.name,
                 "group": self.node.group,
-                "data_dir": declared.or_else(|| setting(&form.data_setting)),
+                "data_dir": data_dir,
+                "folders": place.map(|place| &place.folders).unwrap_or(&BTreeMap::new()),
                 "release": release,
             },
             "endpoint": self.node.endpoints.get(&self.detect.endpoint),

@@ -9,12 +9,14 @@ pub mod format;
 mod lint;
 mod load;
 mod merge;
+mod natives;
 mod pack;
 mod spots;
 mod template;
 
 pub use format::*;
 pub use load::{Packs, builtin_files, lint};
+pub use natives::{NATIVES, is_native};
 pub use pack::Pack;
 pub use template::{TemplateValue, context, render, template_value};
 

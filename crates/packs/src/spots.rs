@@ -31,7 +31,11 @@ const CLIENT: Kind = Kind::Cel(&["status", "body", "text", "key", "prefix", "var
 
 /// Lists every place of a pack.
 pub(crate) fn spots(pack: &PackFile) -> Vec<Spot<'_>> {
-    let mut list = List { spots: Vec::new(), path: Vec::new() };
+    list(pack).spots
+}
+
+fn list(pack: &PackFile) -> List<'_> {
+    let mut list = List { spots: Vec::new(), actions: Vec::new(), path: Vec::new() };
     list.option(
         &["scheme".into(), "upstream".into()],
         pack.scheme.upstream.as_deref(),
@@ -78,11 +82,17 @@ pub(crate) fn spots(pack: &PackFile) -> Vec<Spot<'_>> {
     list.within("recipes", |list| list.recipes(pack));
     list.within("by_hand", |list| list.by_hand(pack));
     list.within("client", |list| list.client(pack));
-    list.spots
+    list
+}
+
+/// Every place that names an action written in Rust, and the name.
+pub(crate) fn actions(pack: &PackFile) -> Vec<(Vec<Step<'_>>, &str)> {
+    list(pack).actions
 }
 
 struct List<'a> {
     spots: Vec<Spot<'a>>,
+    actions: Vec<(Vec<Step<'a>>, &'a str)>,
     path: Vec<Step<'a>>,
 }
 
@@ -134,7 +144,10 @@ impl<'a> List<'a> {
             CallTemplate::File { path } => {
                 self.add(&["file".into(), "path".into()], path, Kind::Template)
             }
-            CallTemplate::Native { action: _, args } => {
+            CallTemplate::Native { action, args } => {
+                let at = [Step::Key("native"), Step::Key("action")];
+                let path = self.path.iter().chain(&at).copied().collect();
+                self.actions.push((path, action.as_str()));
                 for (key, value) in args {
                     self.add(
                         &["native".into(), "args".into(), key.as_str().into()],
@@ -223,6 +236,13 @@ impl<'a> List<'a> {
                     }
                     if let Some(by_hand) = &backup.join_by_hand {
                         list.add(&["join_by_hand".into()], by_hand, Kind::Template);
+                    }
+                    if let Some(verify) = &backup.verify_restored {
+                        list.call("verify_restored", verify);
+                    }
+                    for (nth, condition) in backup.restored.iter().enumerate() {
+                        let at = ["restored".into(), nth.into(), "cel".into()];
+                        list.add(&at, &condition.cel, Kind::Template);
                     }
                     list.add(&["by_hand".into()], &backup.by_hand, Kind::Template);
                     list.option(

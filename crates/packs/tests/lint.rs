@@ -104,6 +104,21 @@ fn a_right_pack_has_no_finding() {
 }
 
 #[test]
+fn an_action_that_the_program_does_not_have() {
+    let said = after(
+        r#"call: {http: {method: POST, url: "{{ endpoints.client }}/water"}}"#,
+        "call: {native: {action: etcd.verify-snapshott}}",
+    );
+    assert!(said.contains("no action `etcd.verify-snapshott`"), "{said}");
+    assert!(said.contains("garden/pack.yaml:") && said.starts_with("Error"), "{said}");
+    let right = after(
+        r#"call: {http: {method: POST, url: "{{ endpoints.client }}/water"}}"#,
+        "call: {native: {action: etcd.verify-snapshot}}",
+    );
+    assert_eq!(right, "");
+}
+
+#[test]
 fn findings_about_knowledge() {
     let cases = [
         ("schema: 1", "schema: 2"),

@@ -81,6 +81,7 @@ fn plan_one<'a>(
         file,
         save,
         verify,
+        sha256: None,
     };
     Ok(PlannedBackup { recipe, backup })
 }

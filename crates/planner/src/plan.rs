@@ -582,8 +582,9 @@ fn outage(hop: &Hop, kind: PlanKind) -> Duration {
     }
     let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);
     let from_stop = steps().skip_while(|step| !matches!(step.action, Action::Stop { .. }));
-    let until_back =
-        from_stop.take_while(|s| !matches!(s.role, StepRole::Soak | StepRole::HopComplete));
+    let until_back = from_stop.take_while(|s| {
+        !matches!(s.role, StepRole::Verify | StepRole::Soak | StepRole::HopComplete)
+    });
     // A plan never says "no outage" of an outage, whatever was estimated for its steps.
     until_back.map(|step| step.estimate).sum::<Duration>().max(Duration::from_secs(1))
 }

@@ -59,7 +59,7 @@ pub(crate) struct Extra<'a> {
 }
 
 /// What templates say by these names.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "node",
     "endpoints",
     "facts",
@@ -72,6 +72,7 @@ const NAMES: [&str; 12] = [
     "target",
     "file",
     "ejected",
+    "seen_at",
 ];
 
 /// The words of one call. Each is put together when the first template asks for it: all words for every template would
@@ -112,6 +113,10 @@ impl<'w, 'a> Said<'w, 'a> {
             "tls" => Some(json!(words.cluster.tls)),
             "user" => Some(json!(words.cluster.auth.as_ref().map(|auth| &auth.user))),
             "file" => extra.file.map(|file| json!(file)),
+            // Differs from plan to plan: for what must not be taken for something of an earlier one.
+            "seen_at" => {
+                Some(json!(words.observation.taken_at.strftime("%Y%m%dT%H%M%S%3f").to_string()))
+            }
             "ejected" => extra.member.map(|member| json!(member)),
             _ => None,
         };
@@ -207,6 +212,9 @@ impl<'a> Words<'a> {
     fn cluster_words(&self) -> Value {
         let mut words = self.before.map(|seen| facts_as_map(&seen.facts)).unwrap_or_default();
         words.extend(facts_as_map(&self.observation.facts));
+        if let (false, Some(listed)) = (words.contains_key("members"), self.members_by_settings()) {
+            words.insert("members".into(), listed);
+        }
         words.insert("name".into(), json!(self.cluster.name));
         words.insert(
             "nodes".into(),
@@ -218,6 +226,26 @@ impl<'a> Words<'a> {
         let files: Vec<_> = files.map(|file| &file.path).collect();
         words.insert("config_files".into(), json!(files));
         Value::Object(words)
+    }
+
+    /// The members as their own settings name them, for a cluster of which nobody answers and no earlier look is known.
+    /// None when one of them does not say where the others reach it.
+    fn members_by_settings(&self) -> Option<Value> {
+        let seen = |node: &Node| self.observation.nodes.iter().find(|seen| seen.name == node.name);
+        let one = |node: &Node| {
+            let place = seen(node)?.place.as_ref()?;
+            let name = place.name.as_deref().unwrap_or(node.name.as_str());
+            let id = settings_id(&node.name);
+            (!place.peer_urls.is_empty())
+                .then(|| json!({ "name": name, "id": id, "peer_urls": place.peer_urls }))
+        };
+        self.cluster.nodes.iter().map(one).collect::<Option<Vec<_>>>().map(Value::Array)
+    }
+
+    /// Whether some look knows the members as the cluster itself lists them.
+    fn members_listed(&self) -> bool {
+        let lists = |seen: &Observation| seen.facts.contains_key("members");
+        lists(self.observation) || self.before.is_some_and(lists)
     }
 
     /// The id under which the cluster itself lists a member that cannot speak for itself.
@@ -245,15 +273,28 @@ impl<'a> Words<'a> {
             .seen
             .and_then(id)
             .or_else(|| earlier.and_then(id))
-            .or_else(|| self.listed_id(node));
+            .or_else(|| self.listed_id(node))
+            .or_else(|| (!self.members_listed()).then(|| settings_id(&node.name)));
+        let place = member.seen.and_then(|seen| seen.place.as_ref());
+        let place = place.or_else(|| earlier.and_then(|seen| seen.place.as_ref()));
+        let form = self.pack.detect.as_ref().map(|detect| &detect.process);
+        let own = form.zip(place).and_then(|(form, place)| form.data_folder(place));
         let mut words = member.seen.map(|seen| facts_as_map(&seen.facts)).unwrap_or_default();
         words.insert("name".into(), json!(node.name));
         words.insert("endpoints".into(), json!(node.endpoints));
-        words.extend(node.data_dir.as_ref().map(|folder| ("data_dir".to_owned(), json!(folder))));
+        let data_dir = own.or(node.data_dir.as_ref());
+        words.extend(data_dir.map(|folder| ("data_dir".to_owned(), json!(folder))));
+        let none = BTreeMap::new();
+        words.insert("folders".into(), json!(place.map_or(&none, |place| &place.folders)));
         words.extend(member.release().map(|release| ("release".to_owned(), json!(release))));
         words.extend(member_id.map(|id| ("member_id".to_owned(), json!(id))));
         Value::Object(words)
     }
+}
+
+/// Stands for the id of a member that only its settings name; no product is ever told it.
+fn settings_id(node: &NodeName) -> String {
+    format!("settings-of-{node}")
 }
 
 fn facts_as_map(facts: &Facts) -> Map<String, Value> {

@@ -4,7 +4,10 @@
 
 mod support;
 
-use quorate_model::{Action, Blocked, NotNow, Plan, PlanKind, Role, ServiceSpec};
+use quorate_model::{
+    Action, BACKUP_WHOLE, Blocked, CallKind, Digest, NotNow, Place, Plan, PlanKind, Role,
+    ServiceSpec, Step, StepRole,
+};
 use quorate_packs::Packs;
 use quorate_planner::{Planned, RollbackRequest, rollback, rollback::BackupAtHand};
 use support::{World, keeper, now, release, world};
@@ -41,7 +44,17 @@ fn taken(plan: &Plan, verified: bool) -> Vec<BackupAtHand> {
     let steps = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
     let copies = steps.filter_map(|step| match &step.action {
         Action::Backup { backup } => {
-            Some(BackupAtHand { backup: backup.clone(), taken_at: now(), verified })
+            let mut backup = backup.clone();
+            backup.sha256 = Some(Digest::new("d".repeat(64)));
+            Some(BackupAtHand {
+                taken_from: Some(backup.node.clone()),
+                backup,
+                taken_at: now(),
+                verified,
+                other_cluster: None,
+                fault: None,
+                unknown: Vec::new(),
+            })
         }
         _ => None,
     });
@@ -214,6 +227,199 @@ fn the_leader_goes_back_last() {
     let back = ready(back(&world, &plan, &[]));
     assert_eq!(order(&back).last(), Some(&"a"));
     assert_eq!(quorate_checker::check(&back), []);
+}
+
+/// A plan that puts this copy back on a cluster as it is.
+fn put_back(world: &World, copy: &BackupAtHand, onto: &str) -> Planned {
+    let mut standing = upgrade(&support::world(3, "1.0.5"), "1.1.9");
+    standing.kind = PlanKind::RollbackRestore;
+    standing.observed = world.seen.clone();
+    standing.hops.truncate(1);
+    (standing.hops[0].from, standing.hops[0].to) = (release(onto), release(onto));
+    rollback::put_back(&RollbackRequest {
+        plan: &standing,
+        cluster: &world.cluster,
+        pack: keeper(),
+        observation: &world.seen,
+        artifacts: &world.artifacts,
+        backups: std::slice::from_ref(copy),
+        measured: &world.measured,
+        now: now(),
+    })
+}
+
+/// A copy that was taken on this release.
+fn copy_of(at: &str) -> BackupAtHand {
+    let plan = upgrade(&world(3, "1.0.5"), "1.1.9");
+    let mut copy = taken(&plan, true).remove(0);
+    copy.backup.release = release(at);
+    copy
+}
+
+fn because(planned: Planned) -> String {
+    match planned {
+        Planned::NotNow(refusal) => {
+            format!("{}; {}", refusal.reasons[0], refusal.ways_out.join("; "))
+        }
+        other => panic!("a plan came out: {other:?}"),
+    }
+}
+
+#[test]
+fn a_member_that_was_left_down_with_its_old_files_is_brought_back() {
+    let mut world = world(3, "1.0.5");
+    let plan = upgrade(&world, "1.1.9");
+    world.down("b");
+    let back = ready(back(&world, &plan, &[]));
+    assert_eq!((back.kind, order(&back)[0]), (PlanKind::RollbackBinaries, "b"));
+    assert_eq!(quorate_checker::check(&back), []);
+}
+
+#[test]
+fn a_member_whose_new_files_did_not_start_goes_back() {
+    let mut world = world(3, "1.0.5");
+    let plan = upgrade(&world, "1.1.9");
+    world.down("a").disk_release = Some(release("1.1.9"));
+    let back = ready(back(&world, &plan, &[]));
+    assert_eq!((back.kind, order(&back)[0]), (PlanKind::RollbackBinaries, "a"));
+}
+
+#[test]
+fn a_member_left_down_in_the_second_hop_is_no_reason_to_go_back_over_the_first() {
+    let mut world = world(3, "1.0.5");
+    let plan = upgrade(&world, "1.2.3");
+    for name in ["a", "b", "c"] {
+        run(&mut world, name, "1.1.9");
+    }
+    world.down("b");
+    let back = ready(back(&world, &plan, &[]));
+    assert_eq!((&back.from, &back.to), (&release("1.2.3"), &release("1.1.9")));
+}
+
+#[test]
+fn a_damaged_backup_refuses_the_way_back() {
+    let mut world = world(3, "1.0.5");
+    let plan = upgrade(&world, "1.1.9");
+    for name in ["a", "b", "c"] {
+        run(&mut world, name, "1.1.9");
+    }
+    world.seen.facts.insert("cluster_release".into(), "1.1.0".into());
+    let mut copies = taken(&plan, true);
+    copies[0].fault = Some("its digest is 123, 456 was written down".into());
+    let said = because(back(&world, &plan, &copies));
+    assert!(said.contains("its digest is 123") && said.contains("quorate restore"), "{said}");
+}
+
+#[test]
+fn nobody_stops_before_the_copy_was_read_and_the_data_are_compared_afterwards() {
+    let mut world = world(3, "1.0.5");
+    world.seen.facts.insert("cluster_id".into(), "old-id".into());
+    let plan = ready(put_back(&world, &copy_of("1.0.5"), "1.0.5"));
+    let steps: Vec<_> = plan.hops[0].waves.iter().flat_map(|wave| &wave.steps).collect();
+    for stop in steps.iter().filter(|step| matches!(step.action, Action::Stop { .. })) {
+        assert!(stop.precheck.iter().any(|one| one.name == BACKUP_WHOLE), "{}", stop.id);
+    }
+    let place = |role| steps.iter().rposition(|step| step.role == role).unwrap();
+    assert!(place(StepRole::Verify) > place(StepRole::Rejoin));
+    let seen =
+        steps.iter().find_map(|step| step.gate.as_ref().filter(|gate| gate.name == "restored"));
+    assert!(seen.unwrap().conditions[0].cel.contains("'old-id'"));
+    assert_eq!(quorate_checker::check(&plan), []);
+    let broken = |change: fn(&mut Step)| {
+        let mut plan = plan.clone();
+        let steps = plan.hops[0].waves.iter_mut().flat_map(|wave| &mut wave.steps);
+        steps.for_each(change);
+        let found = quorate_checker::check(&plan);
+        found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let said = broken(|step| step.precheck.clear());
+    assert!(said.contains("stops before anybody has read the copy"), "{said}");
+    let said = broken(|step| {
+        if let Action::Restore { backup, .. } = &mut step.action {
+            backup.sha256 = None;
+        }
+    });
+    assert!(said.contains("the plan does not say what"), "{said}");
+    let said = broken(|step| {
+        if step.role == StepRole::Verify {
+            step.role = StepRole::Precheck;
+        }
+    });
+    assert!(said.contains("nothing looks whether those that run are the backup's"), "{said}");
+}
+
+#[test]
+fn a_copy_goes_onto_its_own_line_or_where_the_pack_says() {
+    let mut world = world(3, "1.1.9");
+    ready(put_back(&world, &copy_of("1.1.4"), "1.1.9"));
+    ready(put_back(&world, &copy_of("1.0.5"), "1.1.9"));
+    let said = because(put_back(&world, &copy_of("1.2.3"), "1.1.9"));
+    assert!(said.contains("was taken on 1.2.3") && !said.contains("is older"), "{said}");
+    for name in ["a", "b", "c"] {
+        run(&mut world, name, "1.2.3");
+    }
+    let said = because(put_back(&world, &copy_of("1.0.5"), "1.2.3"));
+    assert!(said.contains("nothing says that 1.2.3 can take such data"), "{said}");
+}
+
+#[test]
+fn data_go_back_although_nobody_runs() {
+    let mut world = world(3, "1.0.5");
+    world.seen.facts.clear();
+    for name in ["a", "b", "c"] {
+        let node = world.down(name);
+        node.role = Role::Unknown;
+        node.place = Some(Place {
+            name: Some(format!("{name}-inside")),
+            peer_urls: vec![format!("http://{name}:1")],
+            folders: [("log-dir".to_owned(), format!("/log/{name}").into())].into(),
+        });
+    }
+    let plan = ready(put_back(&world, &copy_of("1.0.5"), "1.0.5"));
+    assert_eq!(quorate_checker::check(&plan), []);
+    let words: Vec<String> = plan.hops[0]
+        .waves
+        .iter()
+        .flat_map(|wave| &wave.steps)
+        .filter_map(|step| match &step.action {
+            Action::Restore { call, .. } => match &call.call {
+                CallKind::Command { argv, .. } => Some(argv.join(" ")),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    assert_eq!(words.len(), 3);
+    assert!(words.iter().all(|line| line.contains(" 3 ")), "all members are named: {words:?}");
+    assert!(words.iter().any(|line| line.ends_with("--log=/log/a")), "{words:?}");
+}
+
+#[test]
+fn a_plan_says_of_a_copy_only_what_was_written_down() {
+    let world = world(3, "1.0.5");
+    let mut copy = copy_of("1.0.5");
+    let taken_from = copy.taken_from.clone().unwrap();
+    let losses = |copy: &BackupAtHand| ready(put_back(&world, copy, "1.0.5")).losses.join("; ");
+    assert!(losses(&copy).contains(&format!("was taken from {taken_from}")));
+    copy.taken_from = None;
+    copy.unknown = vec!["from which member it was taken".into()];
+    copy.other_cluster = Some("cluster other".into());
+    let said = losses(&copy);
+    assert!(
+        !said.contains("was taken from") && said.contains("is a backup of cluster other"),
+        "{said}"
+    );
+    assert!(said.contains("not written down: from which member"), "{said}");
+}
+
+#[test]
+fn a_half_done_restore_is_carried_on_and_not_called_a_downgrade() {
+    let world = world(3, "1.0.5");
+    let restore = ready(put_back(&world, &copy_of("1.0.5"), "1.0.5"));
+    let said = because(back(&world, &restore, &[]));
+    assert!(said.contains("quorate run resume") && said.contains("quorate restore"), "{said}");
+    assert!(said.contains(&format!(".before-restore-{}", restore.digest.short())), "{said}");
+    assert!(!said.contains("is older than"), "{said}");
 }
 
 /// The way back of a pack whose copy goes onto one member.

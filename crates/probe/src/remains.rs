@@ -41,7 +41,7 @@ impl Remains {
     /// Writes it in the place of an earlier one. Not synced: it must outlive this process, not a power cut.
     pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
         let text = serde_json::to_vec(self).map_err(io::Error::other)?;
-        let new = file.with_extension("new");
+        let new = quorate_transport::beside(file, ".new");
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder)?;
         }

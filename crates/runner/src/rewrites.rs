@@ -5,6 +5,7 @@
 
 use crate::problem::{BAD_STATE, Problem};
 use quorate_model::{Cluster, ClusterName, Digest, Fleet, NodeName, ServiceSpec};
+use quorate_transport::beside;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -150,7 +151,7 @@ fn digest(service: &ServiceSpec) -> Digest {
 fn write(path: &Path, rewrite: &Rewrite) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder)?;
-    let part = path.with_extension("part");
+    let part = beside(path, ".part");
     fs::write(&part, serde_json::to_vec_pretty(rewrite)?)?;
     // Arguments may hold what only their owner should read.
     fs::set_permissions(&part, fs::Permissions::from_mode(0o600))?;

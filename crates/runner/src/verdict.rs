@@ -4,8 +4,8 @@
 
 use quorate_engine::Verdict;
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, Condition, Gate, Hop, HopKind, MAY_STOP, NodeName, NodeObservation,
-    Observation, Plan, Reach, Release, Step, StepId, StepRole, Unsafe, WaitingOn,
+    ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Condition, Gate, Hop, HopKind, MAY_STOP, NodeName,
+    NodeObservation, Observation, Plan, Reach, Release, Step, StepId, StepRole, Unsafe, WaitingOn,
 };
 use quorate_packs::{
     Pack,
@@ -48,8 +48,8 @@ impl Judged<'_> {
         for condition in conditions {
             let verdict = match condition.name.as_str() {
                 MAY_STOP if condition.cel.is_empty() => self.may_stop(),
-                // No look at the cluster tells: the host was asked.
-                ARTIFACT_WHOLE if condition.cel.is_empty() => continue,
+                // No look at the cluster tells: the host was asked, or the copy itself was read.
+                ARTIFACT_WHOLE | BACKUP_WHOLE if condition.cel.is_empty() => continue,
                 _ => self.one(condition, &scope),
             };
             if verdict != Verdict::Holds {

@@ -1,7 +1,7 @@
 //! Ways back that the planner plans are proved by the checker, as ways forward are.
 
 use quorate_checker::check;
-use quorate_model::{Action, Plan, PlanKind};
+use quorate_model::{Action, Backup, Digest, Plan, PlanKind};
 use quorate_planner::{
     Measured, PlanRequest, Planned, RollbackRequest, plan, rollback, rollback::BackupAtHand,
 };
@@ -44,9 +44,13 @@ fn way_back(moved: usize) -> Plan {
     let backups: Vec<_> = steps
         .filter_map(|step| match &step.action {
             Action::Backup { backup } => Some(BackupAtHand {
-                backup: backup.clone(),
+                backup: Backup { sha256: Some(Digest::new("d".repeat(64))), ..backup.clone() },
                 taken_at: timestamp(1),
                 verified: true,
+                taken_from: Some(backup.node.clone()),
+                other_cluster: None,
+                fault: None,
+                unknown: Vec::new(),
             }),
             _ => None,
         })

@@ -17,7 +17,18 @@ pub use fake::{Asked, FakeTransport};
 pub use local::LocalTransport;
 
 use async_trait::async_trait;
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The path beside this one whose name is this one's whole name and an ending. `Path::with_extension` takes what stands
+/// behind a name's last dot away first, so that `etcd.1` and `etcd.2` would share one name.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
 
 /// A way to one host.
 #[async_trait]

@@ -9,7 +9,7 @@ use crate::{
     walk::{Visit, Watch, acts, steps_of},
     world::{Life, Member, World},
 };
-use quorate_model::{Action, Gate, Hop, NodeName, Plan, Step, StepRole};
+use quorate_model::{Action, Gate, Hop, NodeName, Plan, PlanKind, Step, StepRole};
 
 /// Sees that no gate is missing, empty or endless.
 #[derive(Default)]
@@ -59,14 +59,23 @@ impl<'p> Watch<'p> for Gates<'p> {
                 broken(Some(start.id.clone()), text);
             }
         }
-        let after_last_start =
-            steps_of(hop).rev().take_while(|step| !matches!(step.action, Action::Start { .. }));
-        let mut ends = after_last_start.filter(|step| step.role == StepRole::HopComplete);
+        let mut ends = after_last_start(hop).filter(|step| step.role == StepRole::HopComplete);
+        if plan.kind == PlanKind::RollbackRestore
+            && !after_last_start(hop).any(|step| step.role == StepRole::Verify)
+        {
+            let text =
+                "data are put back, and nothing looks whether those that run are the backup's";
+            broken(None, text.to_owned());
+        }
         if world.any_stop && !ends.any(|step| step.gate.is_some()) {
             let text = format!("the hop to {} ends without a gate on the whole cluster", hop.to);
             broken(None, text);
         }
     }
+}
+
+fn after_last_start(hop: &Hop) -> impl Iterator<Item = &Step> {
+    steps_of(hop).rev().take_while(|step| !matches!(step.action, Action::Start { .. }))
 }
 
 /// With the whole cluster down nobody can be back before the others are started too.

@@ -7,7 +7,7 @@ use crate::{
     walk::{Visit, Watch, acts, is_outage, steps_of},
     world::World,
 };
-use quorate_model::{Action, Door, Hop, Plan, PlanKind, Step, StepId, StepRole};
+use quorate_model::{Action, BACKUP_WHOLE, Door, Hop, Plan, PlanKind, Step, StepId, StepRole};
 
 /// Knows where the way back closes in this hop.
 #[derive(Default)]
@@ -27,6 +27,9 @@ impl<'p> Watch<'p> for OneWay {
     }
 
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
+        if let Some(text) = blind(at) {
+            found.push(Violation::error(Invariant::S6, at.id(), text));
+        }
         if self.closes_at.as_ref() != Some(&at.step.id) {
             return;
         }
@@ -51,6 +54,23 @@ impl<'p> Watch<'p> for OneWay {
                 at.hop.from
             ));
         }
+    }
+}
+
+/// Where data are put back nobody stops before the copy was read again, and the plan says what it must be.
+fn blind(at: &Visit<'_>) -> Option<String> {
+    if at.plan.kind != PlanKind::RollbackRestore {
+        return None;
+    }
+    let asks = || at.step.precheck.iter().any(|one| one.name == BACKUP_WHOLE);
+    match &at.step.action {
+        Action::Stop { node } if !asks() => {
+            Some(format!("{node} stops before anybody has read the copy that it is to get"))
+        }
+        Action::Restore { backup, .. } if backup.sha256.is_none() => {
+            Some(format!("the plan does not say what {} must be", backup.file))
+        }
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use quorate_planner::explain;
 use quorate_runner::{
     ops::{
         calendar::may_begin,
-        plan::load,
+        plan::{Made, load},
         rollback,
         run::{begin, named, prepare as stage, resume},
     },
@@ -97,9 +97,12 @@ pub(crate) fn agreed_to(yes: bool, what: &str) -> Result<(), Problem> {
 pub(crate) async fn rollback(global: &Global, args: Rollback) -> Result<u8, Problem> {
     let setup = site::setup(global, &args.artifacts)?;
     let run = named(&setup, args.run.as_deref())?;
-    let Some(plan) = rollback::make(&setup, &run).await? else {
-        print::say("nothing to go back from: every member runs the old release");
-        return Ok(0);
+    let plan = match rollback::make(&setup, &run).await? {
+        Made::Plan(plan) => *plan,
+        Made::NothingToDo(text) => {
+            print::say(&format!("nothing to go back from: {text}"));
+            return Ok(0);
+        }
     };
     if let Some(file) = &args.plan_only {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| {

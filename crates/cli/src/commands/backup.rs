@@ -37,12 +37,18 @@ pub(crate) async fn backup(global: &Global, args: Backup) -> Result<u8, Problem>
 
 pub(crate) async fn restore(global: &Global, args: Restore) -> Result<u8, Problem> {
     let setup = site::setup(global, &args.artifacts)?;
-    let plan = ops::restore_plan(&setup, setup.cluster(&args.cluster)?, &args.file).await?;
+    let cluster = setup.cluster(&args.cluster)?;
+    let ops::Restore { plan, other_cluster } =
+        ops::restore_plan(&setup, cluster, &args.file, args.other_cluster.is_some()).await?;
     print::say(&explain::summary(&plan));
     for loss in &plan.losses {
         print::say(&format!("would be lost: {loss}"));
     }
     agreed(&args.carry, "put this backup back on every member")?;
-    let carried = begin(&setup, plan, &carry::options(&args.carry)).await?;
+    let mut options = carry::options(&args.carry);
+    if let (Some(other), Some(reason)) = (other_cluster, &args.other_cluster) {
+        options.said.push(format!("a backup of {other} is put back on {}: {reason}", args.cluster));
+    }
+    let carried = begin(&setup, plan, &options).await?;
     carry::show(global, &args.carry, carried).await
 }

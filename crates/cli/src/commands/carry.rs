@@ -19,6 +19,7 @@ pub(crate) fn options(carry: &Carry) -> CarryOptions {
         no_probe: carry.no_probe,
         break_lease: carry.break_lease.clone(),
         override_freeze: carry.override_freeze.clone(),
+        said: Vec::new(),
     }
 }
 

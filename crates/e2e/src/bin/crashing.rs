@@ -1,7 +1,8 @@
 //! A controller that ends itself with SIGKILL right after an append to the journal: the product needs no hook for it.
 //!
 //! `crashing FLEET begin PLAN WHEN` or `crashing FLEET resume RUN WHEN`. `WHEN` is `append:N` (the N-th append of this
-//! life), `progress:N` (the N-th append that moves the run on), `event:NAME` (the first append with such an event), or `never`.
+//! life), `progress:N` (the N-th append that moves the run on), `event:NAME` (the first append with such an event), `finished:END`
+//! (the first append in which a step whose id ends so is over), or `never`.
 
 use jiff::Timestamp;
 use quorate_model::{
@@ -30,6 +31,7 @@ enum When {
     Append(u64),
     Progress(u64),
     Event(String),
+    Finished(String),
 }
 
 impl When {
@@ -39,6 +41,7 @@ impl When {
             Some(("append", number)) => number.parse().ok().map(Self::Append),
             Some(("progress", number)) => number.parse().ok().map(Self::Progress),
             Some(("event", name)) => Some(Self::Event(name.to_owned())),
+            Some(("finished", end)) => Some(Self::Finished(end.to_owned())),
             Some(_) => None,
         }
     }
@@ -76,6 +79,9 @@ impl Crashing {
             When::Never => false,
             When::Append(last) => nth(true) == *last,
             When::Progress(last) => nth(events.iter().any(moves_on)) == *last,
+            When::Finished(end) => events.iter().any(|event| {
+                matches!(event, RunEvent::Finished { step, .. } if step.as_str().ends_with(end))
+            }),
             When::Event(name) => events.iter().any(|event| event_name(event) == name),
         };
         if over {

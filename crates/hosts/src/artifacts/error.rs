@@ -18,7 +18,7 @@ pub enum ArtifactError {
         cause: std::io::Error,
     },
     /// The bytes are not those that were planned or declared.
-    #[error("{what} has digest {} but {} was expected: it is damaged, cut short or another file", actual.short(), expected.short())]
+    #[error("{what} has digest {} but {} was expected: it is damaged, cut short or another file", actual.told_apart(expected).0, actual.told_apart(expected).1)]
     Damaged {
         /// The file or address.
         what: String,

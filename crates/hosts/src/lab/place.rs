@@ -2,6 +2,7 @@
 
 use super::LabError;
 use quorate_model::{Fleet, NodeName, PackName, Release, ServiceSpec};
+use quorate_transport::beside;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, OpenOptions},
@@ -106,7 +107,7 @@ pub fn state(dir: &Path) -> Result<LabState, LabError> {
 pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), LabError> {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     fs::create_dir_all(folder).map_err(LabError::disk("make", folder))?;
-    let new = path.with_extension("new");
+    let new = beside(path, ".new");
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

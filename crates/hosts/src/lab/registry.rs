@@ -85,7 +85,7 @@ impl Registry {
 
     fn record(&self, dir: &Path) -> PathBuf {
         let name = hex::encode(Sha256::digest(dir.as_os_str().as_encoded_bytes()));
-        self.dir.join(name.get(..16).unwrap_or(&name)).with_extension("lab")
+        self.dir.join(format!("{}.lab", name.get(..16).unwrap_or(&name)))
     }
 
     fn records(&self) -> Vec<(PathBuf, PathBuf, Vec<u16>)> {

@@ -217,11 +217,13 @@ pub async fn swap(
             "swapped" => Answer::Done(Swapped { kept, already: false }),
             "already" => Answer::Done(Swapped { kept, already: true }),
             "missing" => Answer::Failed(format!("{staged} is missing on {host}: stage it first; {live} was left as it is")),
-            "damaged" => Answer::Failed(format!(
-                "{staged} on {host} has digest {}, the plan says {}: it was changed after it was staged; {live} was left as it is",
-                Digest::new(rest).short(),
-                server.sha256.short()
-            )),
+            "damaged" => {
+                let found = Digest::new(rest);
+                let (found, planned) = found.told_apart(&server.sha256);
+                Answer::Failed(format!(
+                    "{staged} on {host} has digest {found}, the plan says {planned}: it was changed after it was staged; {live} was left as it is"
+                ))
+            }
             "folder" => Answer::Failed(format!("{live} on {host} is a folder, not a binary")),
             "failed" => Answer::Failed(format!("swapping {live} on {host} failed at {rest}")),
             _ => Answer::Unknown(format!("the swap on {host} answered with `{text}`, which says nothing")),

@@ -176,6 +176,8 @@ mod tests {
             env_prefix: None,
             file_setting: None,
             data_setting: None,
+            more_data_settings: Vec::new(),
+            peer_setting: None,
             name_setting: None,
             secret_settings: Vec::new(),
         }

@@ -160,6 +160,8 @@ mod tests {
             env_prefix: Some("ETCD_".into()),
             file_setting: Some("config-file".into()),
             data_setting: Some("data-dir".into()),
+            more_data_settings: Vec::new(),
+            peer_setting: None,
             name_setting: Some("name".into()),
             secret_settings: vec!["auth-token".into()],
         }

@@ -1,7 +1,7 @@
 //! How a product is seen: probes that turn answers into facts, and facts into the fields of an observation.
 
 use super::NamedCondition;
-use quorate_model::Range;
+use quorate_model::{Place, Range};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,12 +51,25 @@ pub struct ProcessForm {
     /// The setting that names the data folder.
     #[serde(default)]
     pub data_setting: Option<String>,
+    /// Settings that name further folders of its data, such as a log on a disk of its own.
+    #[serde(default)]
+    pub more_data_settings: Vec<String>,
+    /// The setting that gives the addresses at which other members reach it, parted by commas.
+    #[serde(default)]
+    pub peer_setting: Option<String>,
     /// The setting that names the member.
     #[serde(default)]
     pub name_setting: Option<String>,
     /// Settings whose values must not be shown or stored.
     #[serde(default)]
     pub secret_settings: Vec<String>,
+}
+
+impl ProcessForm {
+    /// The folder of a member's main data.
+    pub fn data_folder<'a>(&self, place: &'a Place) -> Option<&'a std::path::PathBuf> {
+        place.folders.get(self.data_setting.as_ref()?)
+    }
 }
 
 /// One question.

@@ -134,6 +134,16 @@ pub struct BackupRecipe {
     pub verify: CallTemplate,
     /// Puts `{{ file }}` back on one stopped member.
     pub restore: CallTemplate,
+    /// Hops on which a copy may be put back, beside the line that it was taken on, which is always permitted.
+    #[serde(default)]
+    pub restores: Vec<RestoreHop>,
+    /// Must hold once every member is back: that the data which run are those of the copy, and not those of before. Each
+    /// `cel` is a template, filled in when the plan is made: it may name what was there before.
+    #[serde(default)]
+    pub restored: Vec<NamedCondition>,
+    /// Compares a started member with `{{ file }}` that was put back on it; `verify` when left out.
+    #[serde(default)]
+    pub verify_restored: Option<CallTemplate>,
     /// For a copy that goes onto one member only: lets another one, stopped and emptied, join that one (`{{ target }}`),
     /// which runs already. Without it the copy is put back on every member.
     #[serde(default)]
@@ -153,6 +163,18 @@ pub struct BackupRecipe {
     /// What it does not hold.
     #[serde(default)]
     pub lacks: Option<String>,
+    /// Sources.
+    pub sources: Vec<String>,
+}
+
+/// A copy taken on one release, put back on another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreHop {
+    /// Taken on these releases.
+    pub taken: Range,
+    /// Put back on these.
+    pub onto: Range,
     /// Sources.
     pub sources: Vec<String>,
 }

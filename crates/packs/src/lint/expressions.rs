@@ -10,7 +10,7 @@ use quorate_syntax::nearest;
 use regex::Regex;
 
 /// First names that templates may begin with: what planner, observer, probe and lab give them.
-const TEMPLATE_NAMES: [&str; 26] = [
+const TEMPLATE_NAMES: [&str; 27] = [
     "artifact",
     "cluster",
     "data_dir",
@@ -32,6 +32,7 @@ const TEMPLATE_NAMES: [&str; 26] = [
     "prefix",
     "release",
     "revision",
+    "seen_at",
     "target",
     "tls",
     "to",

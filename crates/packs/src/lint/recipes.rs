@@ -1,7 +1,7 @@
 //! Checks of the procedures: probes, safety, handover, cures, backups, rollback, the client's view.
 
 use super::Lint;
-use crate::{NamedCondition, Recipe};
+use crate::{NATIVES, NamedCondition, Recipe, is_native};
 use quorate_syntax::{Step, nearest};
 use std::collections::BTreeSet;
 
@@ -28,12 +28,23 @@ const ESTIMATES: [&str; 8] =
     ["stop", "start", "rejoin", "handover", "backup", "verify", "complete", "membership"];
 
 pub(super) fn check(lint: &mut Lint<'_>) {
+    natives(lint);
     detect(lint);
     safety(lint);
     recipes(lint);
     backups(lint);
     by_hand(lint);
     client(lint);
+}
+
+/// An action that the program does not have would be found missing when it is needed.
+fn natives(lint: &mut Lint<'_>) {
+    for (path, action) in crate::spots::actions(lint.pack) {
+        if !is_native(action) {
+            let message = format!("this program has no action `{action}`");
+            lint.error_hint(&path, "pack-native", message, suggestion(action, NATIVES));
+        }
+    }
 }
 
 fn suggestion(word: &str, known: &[&str]) -> String {
@@ -303,6 +314,11 @@ fn backups(lint: &mut Lint<'_>) {
         );
         lint.sources(&path, &backup.sources, &format!("the backup `{}`", backup.kind));
         limit(lint, &path, backup.limit_secs);
+        conditions(lint, &[path[0], path[1], path[2], "restored".into()], &backup.restored);
+        for (nth, hop) in backup.restores.iter().enumerate() {
+            let path = [path[0], path[1], path[2], "restores".into(), nth.into()];
+            lint.sources(&path, &hop.sources, "the way to put a copy back on another release");
+        }
     }
 }
 

@@ -9,14 +9,14 @@ mod restore;
 
 use crate::{
     estimate::Measured,
-    members::{Member, Part, members},
+    members::{Member, Part, Standing, members},
     plan::{Planned, refusal, refuse_if_any},
     start::{Purpose, stands_in_the_way},
 };
 use jiff::Timestamp;
 use quorate_model::{
-    ArtifactRef, Backup, Blocked, Cluster, Digest, Hop, NotNow, Observation, Plan, Refusal,
-    Release, Risk, RuleApplied, RuleVerdict,
+    ArtifactRef, Backup, Blocked, Cluster, Digest, Hop, NodeName, NodeObservation, NotNow,
+    Observation, Plan, PlanKind, Refusal, Release, Risk, RuleApplied, RuleVerdict,
 };
 use quorate_packs::{CompleteRollback, Pack, RollbackRule};
 
@@ -50,6 +50,14 @@ pub struct BackupAtHand {
     pub taken_at: Timestamp,
     /// Whether it was restored into a scratch cluster and compared.
     pub verified: bool,
+    /// The member that it was taken from, when that was written down.
+    pub taken_from: Option<NodeName>,
+    /// The other cluster that it is a copy of, for one that a person lets be put back all the same.
+    pub other_cluster: Option<String>,
+    /// Why it cannot be used: it is gone, or not what was written down.
+    pub fault: Option<String>,
+    /// What nobody wrote down of it, each in a clause.
+    pub unknown: Vec<String>,
 }
 
 /// The hop to go back over, and what the pack says of that.
@@ -68,6 +76,9 @@ pub fn rollback(request: &RollbackRequest<'_>) -> Planned {
 }
 
 fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
+    if request.plan.kind == PlanKind::RollbackRestore {
+        return Err(half_restored(request));
+    }
     let members = members(request.cluster, request.observation);
     let purpose = Purpose::Rollback;
     refuse_if_any(stands_in_the_way(
@@ -79,7 +90,7 @@ fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
     ))?;
     let Some(hop) = hop_begun(request.plan, &members) else {
         let release = request.plan.from.clone();
-        let text = format!("every member of {} still runs {release}", request.cluster.name);
+        let text = format!("every member of {} runs {release}", request.cluster.name);
         return Ok(Planned::NothingToDo { release, text });
     };
     let way = way_back(request, hop)?;
@@ -106,19 +117,60 @@ pub fn put_back(request: &RollbackRequest<'_>) -> Planned {
             purpose,
         ))?;
         let Some(hop) = request.plan.hops.first() else { return Err(refusal([])) };
-        let mut plan = restore::plan(request, &members, &way_back(request, hop)?)?;
+        let way = way_back(request, hop)?;
+        let mut plan = restore::plan(request, &members, &way)?;
         plan.digest = crate::digest::plan_digest(&plan);
         Ok(plan)
     };
     planned().map_or_else(Planned::NotNow, |plan| Planned::Ready(Box::new(plan)))
 }
 
-/// The last hop whose target some member runs; the first one when a member's release cannot be seen at all.
+/// A restore is not gone back from by another rollback: what it moved aside is on the members' disks, and what it was to put
+/// back is in a backup.
+fn half_restored(request: &RollbackRequest<'_>) -> Refusal {
+    let (plan, cluster) = (request.plan, &request.cluster.name);
+    let folders = format!("the folders that end in .before-restore-{}", plan.digest.short());
+    let condition = Blocked::Condition {
+        rule: RULE_ID.into(),
+        text: "a run that puts a backup back is carried on, or another backup is put back".into(),
+        because: format!(
+            "this run puts a backup back on {cluster}; nothing was deleted: {folders} hold the data of before, on each member that it had come to"
+        ),
+        way_out: Some("mend what halted it, then carry on with `quorate run resume`".into()),
+    };
+    let mut refusal = refusal([NotNow::Blocked(condition)]);
+    refusal.ways_out.push(format!(
+        "or put a backup back, also while every member is down: `quorate restore {cluster} FILE`"
+    ));
+    refusal.ways_out.push(format!(
+        "or go back by hand, with every member stopped: move {folders} back to their own names, put {} back in the place of {}, start all members",
+        plan.from, plan.to
+    ));
+    refusal
+}
+
+/// The last hop that was begun: some member runs its target or has it on its disk, or was left down on its way there.
 fn hop_begun<'a>(plan: &'a Plan, members: &[Member<'_>]) -> Option<&'a Hop> {
-    let begun =
-        plan.hops.iter().rev().find(|hop| members.iter().any(|m| m.release() == Some(&hop.to)));
+    let at = |release: &Release| members.iter().any(|member| member.release() == Some(release));
+    let begun = |hop: &&Hop| {
+        at(&hop.to) || members.iter().any(|member| left_on_its_way(plan, hop, member, &at))
+    };
     let broken = members.iter().any(|member| member.release().is_none());
-    begun.or_else(|| plan.hops.first().filter(|_| broken))
+    plan.hops.iter().rev().find(begun).or_else(|| plan.hops.first().filter(|_| broken))
+}
+
+/// Whether a member that was well when the plan was made does not serve now, and its files are still those of the hop's
+/// start. One whose files tell nothing counts where another one is.
+fn left_on_its_way(
+    plan: &Plan,
+    hop: &Hop,
+    member: &Member<'_>,
+    at: &impl Fn(&Release) -> bool,
+) -> bool {
+    let was = plan.observed.nodes.iter().find(|seen| seen.name == *member.name());
+    let was_well = was.is_some_and(NodeObservation::is_healthy);
+    let here = member.release().map_or_else(|| at(&hop.from), |release| *release == hop.from);
+    member.part() != Part::Client && was_well && member.standing() == Standing::Down && here
 }
 
 /// Whether the cluster as a whole has taken the hop's target, so that the old binaries would refuse to run.
@@ -170,6 +222,11 @@ fn way_back<'a>(request: &RollbackRequest<'a>, hop: &'a Hop) -> Result<WayBack<'
 
 fn no_way(hop: &Hop, because: String, way_out: Option<String>) -> Refusal {
     let (from, to) = (hop.to.clone(), hop.from.clone());
+    if from <= to {
+        let text = format!("the pack must know how data are put back on {to}");
+        let rule = RULE_ID.to_owned();
+        return refusal([NotNow::Blocked(Blocked::Condition { rule, text, because, way_out })]);
+    }
     refusal([NotNow::Blocked(Blocked::Downgrade { from, to, because, way_out })])
 }
 

@@ -5,16 +5,17 @@
 
 use super::{BackupAtHand, RollbackRequest, WayBack, applied, edge, no_way, old};
 use crate::{
-    hop::{HopPlan, seen_on_host},
+    hop::{HopPlan, named, seen_on_host},
     members::Member,
     order::order,
     path::PathHop,
-    plan::{Draft, assemble, cannot_build},
+    plan::{Draft, assemble, cannot_build, refusal, refuse_if_any},
     template::{Extra, Known, Unrendered, Words},
     waves,
 };
 use quorate_model::{
-    Action, Door, HopKind, Plan, PlanKind, Refusal, Risk, Step, StepRole, Undo, Wave,
+    Action, BACKUP_WHOLE, Blocked, Door, HopKind, NotNow, Plan, PlanKind, Refusal, Release, Risk,
+    Step, StepRole, Undo, Wave,
 };
 use quorate_packs::{BackupRecipe, CallTemplate, CompleteRollback, eval::Scope};
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub(super) fn plan(
     if way.rule.complete == CompleteRollback::None {
         return Err(no_way(way.hop, way.rule.text.clone(), None));
     }
+    refuse_if_any(folders_unseen(request, members))?;
     let chosen = choose(request, way)?;
     let losses = losses(request, way, &chosen);
     let back = PathHop {
@@ -103,40 +105,125 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-/// The newest verified copy made on the old release, in the pack's order of kinds.
+/// A member may keep data in more folders than one: a restore that leaves one of them in its place restores nothing.
+fn folders_unseen(request: &RollbackRequest<'_>, members: &[Member<'_>]) -> Vec<NotNow> {
+    let form = request.pack.detect.as_ref().map(|detect| &detect.process);
+    if form.is_none_or(|form| form.more_data_settings.is_empty()) {
+        return Vec::new();
+    }
+    let unseen =
+        members.iter().filter(|member| member.seen.is_none_or(|seen| seen.place.is_none()));
+    let block = |member: &Member<'_>| {
+        NotNow::Blocked(Blocked::ConditionUnseen {
+            rule: "data-folders".into(),
+            text: "every folder that holds data of a member must be known".into(),
+            what: format!("what {} starts with cannot be read", member.name()),
+        })
+    };
+    unseen.map(block).collect()
+}
+
+/// The newest verified copy that the release to go back to can take, in the pack's order of kinds. A damaged one is never
+/// passed over in silence: what is older would lose more than the person was told before.
 fn choose<'a>(request: &RollbackRequest<'a>, way: &WayBack<'_>) -> Result<Chosen<'a>, Refusal> {
-    let fits = |recipe: &BackupRecipe, copy: &BackupAtHand| {
-        copy.verified && copy.backup.kind == recipe.kind && copy.backup.release == *old(way.hop)
-    };
+    let onto = old(way.hop);
     let newest = |recipe: &'a BackupRecipe| {
-        let copies = request.backups.iter().filter(|copy| fits(recipe, copy));
-        copies.max_by_key(|copy| copy.taken_at).map(|copy| Chosen { recipe, copy })
+        let of_kind = request.backups.iter().filter(|copy| copy.backup.kind == recipe.kind);
+        let fits = of_kind.filter(|copy| {
+            copy.verified && restorable(request, recipe, &copy.backup.release, onto)
+        });
+        fits.max_by_key(|copy| copy.taken_at).map(|copy| Chosen { recipe, copy })
     };
-    request.pack.recipes.backups.iter().find_map(newest).ok_or_else(|| {
-        let because = format!(
-            "{}; no verified backup made on {} is at hand, of {} in all",
-            crate::path::clause(&way.rule.text),
-            old(way.hop),
-            request.backups.len()
-        );
-        no_way(
-            way.hop,
+    let Some(chosen) = request.pack.recipes.backups.iter().find_map(newest) else {
+        return Err(none_fits(request, way));
+    };
+    if let Some(fault) = &chosen.copy.fault {
+        return Err(refusal([NotNow::Blocked(Blocked::Condition {
+            rule: BACKUP_WHOLE.into(),
+            text: "the backup must be what was written down when it was taken".into(),
+            because: fault.clone(),
+            way_out: Some(format!(
+                "bring {} back from where it was copied to, or choose another backup with `quorate restore {} FILE`",
+                chosen.copy.backup.file, request.cluster.name
+            )),
+        })]));
+    }
+    Ok(chosen)
+}
+
+/// A copy goes back onto the release line that it was taken on, and wherever the pack says so. The way back over a hop is
+/// held to the very release that the run came from.
+fn restorable(
+    request: &RollbackRequest<'_>,
+    recipe: &BackupRecipe,
+    taken: &Release,
+    onto: &Release,
+) -> bool {
+    if request.plan.kind != PlanKind::RollbackRestore {
+        return taken == onto;
+    }
+    request.pack.line(taken) == request.pack.line(onto)
+        || recipe.restores.iter().any(|hop| hop.taken.contains(taken) && hop.onto.contains(onto))
+}
+
+fn none_fits(request: &RollbackRequest<'_>, way: &WayBack<'_>) -> Refusal {
+    let onto = old(way.hop);
+    if request.plan.kind == PlanKind::RollbackRestore
+        && let Some(copy) = request.backups.first()
+    {
+        let because = if copy.verified {
+            format!(
+                "{} was taken on {}, and the members have {onto}: nothing says that {onto} can take such data",
+                copy.backup.file, copy.backup.release
+            )
+        } else {
+            format!("{} was never restored into a scratch member and compared", copy.backup.file)
+        };
+        let way_out = copy
+            .verified
+            .then(|| format!("bring the members to the line of {} first", copy.backup.release));
+        return refusal([NotNow::Blocked(Blocked::Condition {
+            rule: "backup".into(),
+            text:
+                "the backup must be proved, and the release of the members must be able to take it"
+                    .into(),
             because,
-            Some("verify a backup, or stay on the new release and roll forward".into()),
-        )
-    })
+            way_out,
+        })]);
+    }
+    let because = format!(
+        "{}; no verified backup made on {onto} is at hand, of {} in all",
+        crate::path::clause(&way.rule.text),
+        request.backups.len()
+    );
+    no_way(
+        way.hop,
+        because,
+        Some("verify a backup, or stay on the new release and roll forward".into()),
+    )
 }
 
 fn losses(request: &RollbackRequest<'_>, way: &WayBack<'_>, chosen: &Chosen<'_>) -> Vec<String> {
-    let copy = chosen.copy;
-    let age = request.now.duration_since(copy.taken_at).as_secs().max(0);
-    let mut losses = vec![format!(
-        "every write acknowledged since {} ({age} s ago), when {} was taken from {}",
-        copy.taken_at, copy.backup.file, copy.backup.node
-    )];
+    let BackupAtHand { backup, taken_at, taken_from, other_cluster, unknown, .. } = chosen.copy;
+    let age = request.now.duration_since(*taken_at).as_secs().max(0);
+    let mut losses = Vec::new();
+    if let Some(other) = other_cluster {
+        losses.push(format!(
+            "everything that {} holds: {} is a backup of {other}",
+            request.cluster.name, backup.file
+        ));
+    }
+    let from = taken_from.as_ref().map(|node| format!(" from {node}")).unwrap_or_default();
+    losses.push(format!(
+        "every write acknowledged since {taken_at} ({age} s ago), when {} was taken{from}",
+        backup.file
+    ));
     losses.push(format!("whatever only {} can hold", way.hop.to));
     losses.extend(
         chosen.recipe.lacks.iter().map(|lacks| format!("what the backup does not hold: {lacks}")),
+    );
+    losses.extend(
+        unknown.iter().map(|what| format!("nobody can say, for it was not written down: {what}")),
     );
     losses
 }
@@ -162,10 +249,17 @@ fn build_waves(
     let each = |make: fn(&HopPlan<'_, '_>, &Member<'_>) -> Step| {
         members.iter().map(|m| asked_on_host(make(plan, m))).collect()
     };
+    let mut stops: Vec<Step> = each(waves::stop);
+    for stop in &mut stops {
+        // A first stop may have happened already: each one asks, and what was just read whole is not read again.
+        let text =
+            format!("{} is what was written down when it was taken", chosen.copy.backup.file);
+        stop.precheck.push(seen_on_host(BACKUP_WHOLE, text));
+    }
     let mut waves = vec![
         wave("begin", "the old files beside the live ones", plan.stages()),
         go,
-        wave("stop", "everything stops", each(waves::stop)),
+        wave("stop", "everything stops", stops),
         wave("swap", "the old files are put back", each(waves::swap)),
     ];
     waves.extend(match &chosen.recipe.join {
@@ -180,6 +274,8 @@ fn build_waves(
         }
     });
     waves.push(wave("rejoin", "everybody is back", each(waves::rejoin)));
+    let proofs = proofs(plan, &members, chosen)?;
+    waves.push(wave("proof", "the data that run are those of the backup", proofs));
     if let Some(soak) = members.last().and_then(|member| waves::soak(plan, member)) {
         waves.push(wave("soak", "healthy time", vec![soak]));
     }
@@ -235,6 +331,49 @@ fn asked_on_host(mut step: Step) -> Step {
     };
     step.done = Some(seen_on_host(name, step.title.clone()));
     step
+}
+
+/// Sees that the data really came back: by what the pack asks of the whole cluster, and by a comparison of one member with
+/// the copy. That the others hold the same is what their rejoin gates have seen.
+fn proofs(
+    plan: &HopPlan<'_, '_>,
+    members: &[&Member<'_>],
+    chosen: &Chosen<'_>,
+) -> Result<Vec<Step>, Unrendered> {
+    let Some(first) = members.first() else { return Ok(Vec::new()) };
+    let (recipe, backup) = (chosen.recipe, &chosen.copy.backup);
+    let mut steps = Vec::new();
+    let conditions = recipe.restored.iter().filter(|condition| {
+        condition.releases.as_ref().is_none_or(|range| range.contains(&plan.hop.to))
+    });
+    let conditions = conditions
+        .map(|asked| {
+            let cel = plan.words.text(&asked.name, first, &asked.cel, Extra::default())?;
+            Ok(named(&asked.name, cel, asked.text.clone()))
+        })
+        .collect::<Result<Vec<_>, Unrendered>>()?;
+    if !conditions.is_empty() {
+        let title = "see that the members run with the data that were put back".to_owned();
+        let mut look = plan.look(plan.id("proof", "seen"), title, StepRole::Verify);
+        look.gate = Some(plan.gate("restored", conditions, plan.policy.rejoin_limit));
+        steps.push(look);
+    }
+    let path = format!("{{state}}/{}", backup.file);
+    let extra = Extra { file: Some(&path), ..Extra::default() };
+    let what = format!("{}-compare", recipe.kind);
+    let template = recipe.verify_restored.as_ref().unwrap_or(&recipe.verify);
+    let by_hand = recipe
+        .verify_by_hand
+        .clone()
+        .unwrap_or_else(|| format!("# compare the data of {} with {}", first.name(), backup.file));
+    let call = plan.words.call(&what, first, template, &by_hand, extra)?;
+    let title = format!("compare {} with {}, which was put back", first.name(), backup.file);
+    let mut compare = plan.look(plan.id("proof", "compare"), title, StepRole::Verify);
+    compare.node = Some(first.name().clone());
+    compare.action = Action::Call { call };
+    compare.limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(RESTORE_LIMIT);
+    steps.push(compare);
+    Ok(steps)
 }
 
 fn restore(

@@ -1,6 +1,6 @@
 //! Carries out one step's action on real hosts, once.
 
-use super::{call::outcome, live::LiveHands};
+use super::{call::outcome, live::LiveHands, restore::PutBack};
 use crate::drive::Done;
 use jiff::Timestamp;
 use quorate_hosts::{
@@ -8,26 +8,10 @@ use quorate_hosts::{
     swap::{self, asks_version},
 };
 use quorate_model::{
-    Action, ArtifactRef, Backup, ConfigChange, Digest, Hop, NodeName, Outcome, Release, RunEvent,
-    Step,
+    Action, ArtifactRef, ConfigChange, Hop, NodeName, Outcome, Release, Step, StepRole,
 };
 use quorate_transport::{Answer, Command};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use std::{io::Read, path::Path, time::Duration};
-
-/// What is written beside a backup, so that anybody can see later what it is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct BackupRecord {
-    pub(crate) kind: String,
-    pub(crate) release: Release,
-    pub(crate) taken_at: Option<Timestamp>,
-    pub(crate) sha256: Digest,
-    pub(crate) size_bytes: u64,
-    pub(crate) verified: Option<String>,
-    #[serde(skip)]
-    pub(crate) sha256_matches: bool,
-}
+use std::{path::Path, time::Duration};
 
 impl LiveHands {
     pub(crate) async fn carry_out(&self, step: &Step) -> Done {
@@ -41,6 +25,10 @@ impl LiveHands {
             Action::Stage { node, artifact } => plain(self.stage(node, artifact, hop, at).await),
             Action::Backup { backup } => self.back_up(step, backup, hop).await,
             Action::Verify { backup } => self.verify(step, backup, hop).await,
+            // What a proof compared is for the journal; other calls answer with nothing that a person would read.
+            Action::Call { call } if step.role == StepRole::Verify => {
+                plain(outcome(self.say(call, &[&hop.to, &hop.from], step.limit).await, Some))
+            }
             Action::TempSet { call, .. } => {
                 plain(outcome(self.say(call, &[&hop.to, &hop.from], step.limit).await, |_| None))
             }
@@ -60,8 +48,9 @@ impl LiveHands {
                 plain(self.swap(node, at, from, to, config.as_ref()).await)
             }
             Action::Start { node, .. } => plain(self.start(node, at).await),
-            Action::Restore { node, call, joins, .. } => {
-                plain(self.restore(node, call, joins.is_some(), hop, step.limit).await)
+            Action::Restore { node, backup, call, joins } => {
+                let put = PutBack { backup, call, joins: joins.is_some(), limit: step.limit };
+                plain(self.restore(node, &put, hop).await)
             }
             Action::Membership { node, call, .. } => {
                 plain(self.tell(node, call, hop, step.limit).await)
@@ -286,129 +275,6 @@ impl LiveHands {
         })
     }
 
-    async fn restore(
-        &self,
-        node: &NodeName,
-        call: &quorate_model::Call,
-        joins: bool,
-        hop: &Hop,
-        limit: Duration,
-    ) -> Outcome {
-        let Some(data) = self.node(node).and_then(|node| node.data_dir.clone()) else {
-            return Outcome::Failed {
-                because: format!("the data folder of {node} is not declared"),
-            };
-        };
-        let aside = data.with_extension(format!("before-restore-{}", self.plan().digest.short()));
-        // Moved, never deleted: the data as they were stay beside the restored ones. A repeated try finds them moved. What
-        // it finds in their place is half a copy, or a member that may have joined: the latter is kept, others count on it.
-        let script = match joins {
-            true => "if [ ! -e \"$2\" ] && [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi",
-            false => {
-                "if [ -e \"$2\" ]; then rm -rf -- \"$1\"; elif [ -e \"$1\" ]; then mv -- \"$1\" \"$2\"; fi"
-            }
-        };
-        let words = ["sh", "-c", script, "restore"].map(str::to_owned);
-        let command = Command::new(
-            words.into_iter().chain([data.display().to_string(), aside.display().to_string()]),
-        );
-        if let Answer::Failed(because) | Answer::Unknown(because) =
-            self.run(node, &command, limit).await
-        {
-            return Outcome::Failed { because };
-        }
-        // The older tool restores: the newer one writes what the older server cannot read.
-        let said = self.say(call, &[&hop.to], limit).await;
-        if let (Answer::Done(_), Some(mark)) = (&said, self.restore_mark(node)) {
-            let mark =
-                Command::new(["touch".to_owned(), "--".to_owned(), mark.display().to_string()]);
-            if let Answer::Failed(because) | Answer::Unknown(because) =
-                self.run(node, &mark, limit).await
-            {
-                return Outcome::Failed { because };
-            }
-        }
-        outcome(said, |_| Some(format!("the data before it are kept in {}", aside.display())))
-    }
-
-    /// The file that says that this plan has put the data back: beside the data folder, which belongs to the product.
-    pub(crate) fn restore_mark(&self, node: &NodeName) -> Option<std::path::PathBuf> {
-        let data = self.node(node)?.data_dir.clone()?;
-        Some(data.with_extension(format!("restored-{}", self.plan().digest.short())))
-    }
-
-    async fn back_up(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
-        match self.save_copy(backup, &[&hop.from, &hop.to], step.limit).await {
-            Ok(record) => self.backed_up(step, backup, record),
-            Err(because) => plain(Outcome::Failed { because }),
-        }
-    }
-
-    async fn verify(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
-        match self.prove_copy(backup, &[&hop.from, &hop.to], step.limit).await {
-            Ok(record) => self.backed_up(step, backup, record),
-            Err(because) => plain(Outcome::Failed { because }),
-        }
-    }
-
-    fn backed_up(&self, step: &Step, backup: &Backup, record: BackupRecord) -> Done {
-        let BackupRecord { sha256, size_bytes, verified, .. } = record;
-        let note = verified.clone().unwrap_or_else(|| format!("{size_bytes} bytes"));
-        let file = self.state_file(&backup.file).display().to_string();
-        let event =
-            RunEvent::BackedUp { step: step.id.clone(), file, sha256, size_bytes, verified };
-        Done { outcome: Outcome::Succeeded { note: Some(note) }, also: vec![event] }
-    }
-
-    /// Copies the data, and writes down what the copy is.
-    pub(crate) async fn save_copy(
-        &self,
-        backup: &Backup,
-        releases: &[&Release],
-        limit: Duration,
-    ) -> Result<BackupRecord, String> {
-        let file = self.state_file(&backup.file);
-        if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-        }
-        self.say(&backup.save, releases, limit).await.into_result()?;
-        let (sha256, size_bytes) = digest_of(&file)?;
-        let record = BackupRecord {
-            kind: backup.kind.clone(),
-            release: backup.release.clone(),
-            taken_at: Some(Timestamp::now()),
-            sha256,
-            size_bytes,
-            verified: None,
-            sha256_matches: true,
-        };
-        record.write(&file)?;
-        Ok(record)
-    }
-
-    /// Proves a copy by restoring it, and writes down how.
-    pub(crate) async fn prove_copy(
-        &self,
-        backup: &Backup,
-        releases: &[&Release],
-        limit: Duration,
-    ) -> Result<BackupRecord, String> {
-        let file = self.state_file(&backup.file);
-        let mut record = BackupRecord::read(&file)?;
-        if !record.sha256_matches {
-            let wrong = if file.exists() {
-                "is not what was backed up: its digest differs"
-            } else {
-                "is not there any more: it was taken, and somebody removed it since"
-            };
-            return Err(format!("{} {wrong}", file.display()));
-        }
-        record.verified = Some(self.say(&backup.verify, releases, limit).await.into_result()?);
-        record.write(&file)?;
-        Ok(record)
-    }
-
     /// Puts the tools of a release on a node's host, beside the live ones.
     pub(crate) async fn stage_tools(
         &self,
@@ -423,70 +289,8 @@ impl LiveHands {
             .into_result()
             .map(drop)
     }
-
-    /// What is known of a backup that was taken, with its digest checked again.
-    pub(crate) fn backup_record(&self, backup: &Backup) -> Option<BackupRecord> {
-        BackupRecord::read(&self.state_file(&backup.file)).ok()
-    }
 }
 
-impl BackupRecord {
-    /// Reads what stands beside a backup, and checks the backup's digest.
-    pub(crate) fn read(file: &Path) -> Result<Self, String> {
-        let path = record_path(file);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let mut record: Self = serde_json::from_str(&text)
-            .map_err(|error| format!("{} is no record of a backup: {error}", path.display()))?;
-        record.sha256_matches = digest_of(file).is_ok_and(|(sha256, _)| sha256 == record.sha256);
-        Ok(record)
-    }
-
-    fn write(&self, file: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        let path = record_path(file);
-        std::fs::write(&path, text)
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))
-    }
-}
-
-fn plain(outcome: Outcome) -> Done {
+pub(super) fn plain(outcome: Outcome) -> Done {
     Done { outcome, also: Vec::new() }
-}
-
-fn record_path(file: &Path) -> std::path::PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".json");
-    file.with_file_name(name)
-}
-
-/// Digest and size of a file, or of a folder's files in the order of their names.
-pub(crate) fn digest_of(path: &Path) -> Result<(Digest, u64), String> {
-    let mut hasher = Sha256::new();
-    let mut size = 0;
-    add(path, &mut hasher, &mut size)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    Ok((Digest::new(hex::encode(hasher.finalize())), size))
-}
-
-fn add(path: &Path, hasher: &mut Sha256, size: &mut u64) -> std::io::Result<()> {
-    if path.is_dir() {
-        let mut names: Vec<_> = std::fs::read_dir(path)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        names.sort();
-        for name in names {
-            hasher.update(name.file_name().unwrap_or_default().as_encoded_bytes());
-            add(&name, hasher, size)?;
-        }
-        return Ok(());
-    }
-    let mut file = std::fs::File::open(path)?;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = file.read(&mut buffer)?;
-        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else { return Ok(()) };
-        hasher.update(part);
-        *size += read as u64;
-    }
 }

@@ -53,9 +53,7 @@ impl LiveHands {
                 }
             }
             Action::Start { node, .. } => self.started(node, at).await,
-            Action::Backup { backup } => {
-                Answer::Done(self.backup_record(backup).is_some_and(|record| record.sha256_matches))
-            }
+            Action::Backup { backup } => Answer::Done(self.backed_up_already(backup)),
             // Proving a copy again costs seconds and harms nothing.
             Action::Verify { .. } => Answer::Done(false),
             Action::Restore { node, .. } => self.restored(node).await,
@@ -114,6 +112,21 @@ impl LiveHands {
             Answer::Failed(because) => Answer::Failed(because),
             Answer::Unknown(because) => Answer::Unknown(because),
         }
+    }
+
+    /// Why a member whose declared service does not run cannot be taken for stopped: a process works on its data, or
+    /// something answers at its address.
+    pub(super) async fn runs_all_the_same(&self, node: &NodeName) -> Option<String> {
+        let (observer, full) = (&self.parts.observer, quorate_observe::Depth::Full);
+        let seen = observer.look_node(node, full, jiff::Timestamp::now()).await?;
+        let what = match (&seen.process, &seen.reach) {
+            (Some(process), _) => format!("process {} runs with its data", process.pid),
+            (None, Reach::Reachable) => "something answers at its address".to_owned(),
+            (None, Reach::Unreachable(_)) => return None,
+        };
+        Some(format!(
+            "{what}, and it is not the service that the fleet file declares for {node}: stop it by hand, or correct the service"
+        ))
     }
 
     /// Why a member whose process was not found runs nevertheless: it answers at its own address, with its own id. What the

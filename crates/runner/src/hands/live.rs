@@ -1,6 +1,6 @@
 //! One cluster of the real world, held by one controller: how it is looked at, and what is remembered between looks.
 
-use super::{call::outcome, looks::Recent};
+use super::{call::outcome, copies::FoundWhole, looks::Recent};
 use crate::{
     drive::{Done, Hands, Seen, View},
     rewrites::Rewrites,
@@ -55,6 +55,8 @@ pub struct LiveParts {
 /// The hands.
 pub struct LiveHands {
     pub(crate) parts: LiveParts,
+    /// Copies that were found whole.
+    pub(super) found_whole: FoundWhole,
     memory: Mutex<Memory>,
 }
 
@@ -78,7 +80,7 @@ type Told = (bool, Option<Release>, quorate_model::Role, Option<bool>, bool);
 impl LiveHands {
     /// Makes the hands.
     pub fn new(parts: LiveParts) -> Self {
-        Self { parts, memory: Mutex::default() }
+        Self { parts, found_whole: FoundWhole::default(), memory: Mutex::default() }
     }
 
     pub(crate) fn plan(&self) -> &Plan {

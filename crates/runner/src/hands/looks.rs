@@ -63,6 +63,9 @@ impl LiveHands {
                 done => self.conditions(step, hop, done.as_slice(), now).await,
             },
             Look::Precheck => {
+                if let Some(refused) = self.backup_refused(step) {
+                    return Seen { verdict: refused, news: Vec::new() };
+                }
                 let conditions = self.conditions(step, hop, &step.precheck, now);
                 let (refused, seen) =
                     futures::future::join(self.artifact_refused(step, at, hop), conditions).await;

@@ -4,8 +4,8 @@ use super::{call::outcome, live::LiveHands};
 use jiff::Timestamp;
 use quorate_model::{Call, CallKind, Ejected, Ejection, Hop, NodeName, Outcome};
 use quorate_observe::Depth;
-use quorate_transport::{Answer, Command};
-use std::{path::PathBuf, time::Duration};
+use quorate_transport::{Answer, Command, beside};
+use std::{path::Path, time::Duration};
 
 /// Stands in a call for the id under which the cluster knows the member now: it gets one only when it is added.
 const MEMBER_WORD: &str = "{member}";
@@ -43,35 +43,51 @@ impl LiveHands {
         Ok(call)
     }
 
-    /// Moves the data folder aside. The name says which plan did it; an older one is never written over.
+    /// Moves every folder that holds its data aside. The name says which plan did it; an older one is never written over.
     pub(crate) async fn set_aside(&self, node: &NodeName, limit: Duration) -> Outcome {
-        let Some(data) = self.data_dir(node) else {
-            return Outcome::Failed {
-                because: format!("the data folder of {node} is not declared"),
-            };
+        let folders = match self.data_folders(node) {
+            Ok(folders) => folders,
+            Err(because) => return Outcome::Failed { because },
         };
-        let aside = data.with_extension(format!("before-rejoin-{}", self.plan().digest.short()));
+        let mut kept = Vec::new();
+        for folder in &folders {
+            let ending = format!(".before-rejoin-{}", self.plan().digest.short());
+            let aside = beside(folder, &ending);
+            match self.move_to(node, folder, &aside, limit).await {
+                Answer::Done(_) => kept.push(aside.display().to_string()),
+                Answer::Failed(because) => return Outcome::Failed { because },
+                Answer::Unknown(because) => return Outcome::Unknown { because },
+            }
+        }
+        let note = Some(format!("what it held is kept in {}", kept.join(" and ")));
+        Outcome::Succeeded { note }
+    }
+
+    async fn move_to(
+        &self,
+        node: &NodeName,
+        from: &Path,
+        to: &Path,
+        limit: Duration,
+    ) -> Answer<String> {
         let script = "[ -e \"$1\" ] || exit 0; if [ -e \"$2\" ]; then echo \"$2 is there already\" >&2; exit 1; fi; mv -- \"$1\" \"$2\"";
         let words = ["sh", "-c", script, "set-aside"].map(str::to_owned);
-        let paths = [data.display().to_string(), aside.display().to_string()];
-        let command = Command::new(words.into_iter().chain(paths));
-        outcome(self.run(node, &command, limit).await, |_| {
-            Some(format!("what it held is kept in {}", aside.display()))
-        })
+        let paths = [from.display().to_string(), to.display().to_string()];
+        self.run(node, &Command::new(words.into_iter().chain(paths)), limit).await
     }
 
-    /// Whether there is no data folder any more.
+    /// Whether no folder with its data is in its place any more.
     pub(crate) async fn is_aside(&self, node: &NodeName) -> Answer<bool> {
-        let (Some(data), Some(transport)) = (self.data_dir(node), self.transport(node)) else {
-            return Answer::Failed(format!("the data folder of {node} is not declared"));
+        let (folders, transport) = match (self.data_folders(node), self.transport(node)) {
+            (Ok(folders), Some(transport)) => (folders, transport),
+            (Err(because), _) => return Answer::Failed(because),
+            (Ok(_), None) => return Answer::Failed(format!("there is no way to {node}")),
         };
-        let words = ["test", "-e"].map(str::to_owned);
-        let command = Command::new(words.into_iter().chain([data.display().to_string()]));
-        transport.run(&command, TEST_LIMIT).await.map(|output| !output.ok())
-    }
-
-    fn data_dir(&self, node: &NodeName) -> Option<PathBuf> {
-        self.node(node)?.data_dir.clone()
+        let script = "for folder; do [ -e \"$folder\" ] && exit 1; done; exit 0";
+        let words = ["sh", "-c", script, "is-aside"].map(str::to_owned);
+        let paths = folders.iter().map(|folder| folder.display().to_string());
+        let command = Command::new(words.into_iter().chain(paths));
+        transport.run(&command, TEST_LIMIT).await.map(|output| output.ok())
     }
 
     /// Writes down that a node is out, or forgets it.

@@ -2,12 +2,14 @@
 
 mod act;
 mod call;
+mod copies;
 mod done;
 mod files;
 mod live;
 mod looks;
 mod member;
 mod natives;
+mod restore;
 
-pub(crate) use act::BackupRecord;
+pub(crate) use copies::{BackupRecord, copies_whole, copy_whole, put_back};
 pub use live::{LiveHands, LiveParts};

@@ -2,7 +2,7 @@
 
 use super::{
     artifacts::bring,
-    plan::{Made, measured, not_now, settle},
+    plan::{Doing, Made, measured, not_now, settle},
     see::observe,
 };
 use crate::{
@@ -94,14 +94,14 @@ fn settled(
     what: &str,
 ) -> Result<Plan, Problem> {
     if let Planned::NotNow(refusal) = &planned {
-        let problem = not_now(cluster, refusal);
+        let problem = not_now(cluster, refusal, Doing::ChangeMembers);
         return Err(Problem {
             code: NOT_NOW,
             text: format!("{what} now; nothing was touched"),
             ..problem
         });
     }
-    match settle(setup, planned, cluster)? {
+    match settle(setup, planned, cluster, Doing::ChangeMembers)? {
         Made::Plan(plan) => Ok(*plan),
         Made::NothingToDo(text) => Err(Problem::new(BUG, text)),
     }

@@ -1,16 +1,18 @@
 //! Planning: look, plan, prove, keep.
 
-use super::{artifacts::bring_way, see::observe};
+use super::{artifacts::bring_way, run::steps, see::observe};
 use crate::{
-    problem::{BAD_PLAN, NOT_NOW, NOT_PROVED, Problem},
+    problem::{BAD_PACK, BAD_PLAN, NOT_NOW, NOT_PROVED, Problem},
     setup::Setup,
 };
 use jiff::Timestamp;
 use quorate_checker::{Violation, check};
 use quorate_hosts::artifacts::OnProgress;
 use quorate_model::{
-    Cluster, Digest, NotNow, Observation, PLAN_SCHEMA, Plan, Policy, Refusal, Release,
+    Action, CallKind, Cluster, Digest, NotNow, Observation, PLAN_SCHEMA, Plan, Policy, Refusal,
+    Release,
 };
+use quorate_packs::is_native;
 use quorate_planner::{Measured, PlanRequest, Planned, plan};
 use std::path::Path;
 
@@ -63,20 +65,85 @@ pub async fn make(
         parent: options.parent,
         state_files: &state_files,
     };
-    settle(setup, plan(&request), &cluster)
+    settle(setup, plan(&request), &cluster, Doing::Upgrade)
         .map_err(|problem| with_unanswered(problem, &observation))
 }
 
+/// What a person wants of a cluster, for the title of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// Up to another release.
+    Upgrade,
+    /// Back from a run.
+    GoBack,
+    /// A copy of the data.
+    BackUp,
+    /// A copy put back.
+    Restore,
+    /// A member taken out or brought back.
+    ChangeMembers,
+}
+
+impl Doing {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Upgrade => "be upgraded",
+            Self::GoBack => "go back",
+            Self::BackUp => "be backed up",
+            Self::Restore => "get that backup",
+            Self::ChangeMembers => "change its members",
+        }
+    }
+}
+
 /// Proves and keeps what the planner gave, or says why there is nothing.
-pub fn settle(setup: &Setup, planned: Planned, cluster: &Cluster) -> Result<Made, Problem> {
+pub fn settle(
+    setup: &Setup,
+    planned: Planned,
+    cluster: &Cluster,
+    doing: Doing,
+) -> Result<Made, Problem> {
     match planned {
         Planned::Ready(plan) => {
+            every_action_is_there(&plan)?;
             prove(&plan)?;
             setup.store.save_plan(&plan)?;
             Ok(Made::Plan(plan))
         }
         Planned::NothingToDo { text, .. } => Ok(Made::NothingToDo(text)),
-        Planned::NotNow(refusal) => Err(not_now(cluster, &refusal)),
+        Planned::NotNow(refusal) => Err(not_now(cluster, &refusal, doing)),
+    }
+}
+
+/// What a pack asks for that this program cannot do must not be found missing in the middle of a run.
+fn every_action_is_there(plan: &Plan) -> Result<(), Problem> {
+    let calls = steps(plan).flat_map(|step| match &step.action {
+        Action::Backup { backup } | Action::Verify { backup } => vec![&backup.save, &backup.verify],
+        Action::Call { call } | Action::Restore { call, .. } | Action::Membership { call, .. } => {
+            vec![call]
+        }
+        Action::TempSet { call, put_back, .. } => vec![call, put_back],
+        Action::Look
+        | Action::Confirm { .. }
+        | Action::Stage { .. }
+        | Action::TempPutBack { .. }
+        | Action::Stop { .. }
+        | Action::Swap { .. }
+        | Action::Start { .. }
+        | Action::SetAside { .. }
+        | Action::List { .. } => Vec::new(),
+    });
+    let missing = calls.filter_map(|call| match &call.call {
+        CallKind::Native { action, .. } if !is_native(action) => Some((call, action)),
+        _ => None,
+    });
+    match missing.map(|(call, action)| (call.name.as_str(), action.as_str())).next() {
+        None => Ok(()),
+        Some((name, action)) => Err(Problem::new(
+            BAD_PACK,
+            format!("pack {} needs the action `{action}` for {name}, which this program does not have; nothing was touched", plan.pack),
+        )
+        .hint("use the Quorate that the pack was written for; `quorate pack lint` names what is missing")),
     }
 }
 
@@ -183,11 +250,10 @@ pub fn state_files(state_dir: &Path) -> Vec<String> {
 }
 
 /// Why there is no plan, as a person is told.
-pub fn not_now(cluster: &Cluster, refusal: &Refusal) -> Problem {
-    let mut problem = Problem::new(
-        NOT_NOW,
-        format!("cluster {} cannot be upgraded now; nothing was touched", cluster.name),
-    );
+pub fn not_now(cluster: &Cluster, refusal: &Refusal, doing: Doing) -> Problem {
+    let (name, doing) = (&cluster.name, doing.words());
+    let text = format!("cluster {name} cannot {doing} now; nothing was touched");
+    let mut problem = Problem::new(NOT_NOW, text);
     for reason in &refusal.reasons {
         problem = problem.because(reason.to_string());
     }

@@ -2,7 +2,8 @@
 
 use super::{
     artifacts::bring,
-    plan::{Made, measured, settle},
+    backup::at_hand,
+    plan::{Doing, Made, measured, settle},
     run::{header, steps},
     see::observe,
 };
@@ -15,8 +16,8 @@ use quorate_hosts::artifacts::silent;
 use quorate_model::{Action, NodeName, Plan, PlanKind, RunEvent, RunId, Seq};
 use quorate_planner::{RollbackRequest, rollback, rollback::BackupAtHand};
 
-/// Plans the way back over the last hop of a run; nothing when no member runs the new release.
-pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
+/// Plans the way back over the last hop that a run began; nothing to do when it began none.
+pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
     let plan = setup.store.plan(header(setup, run)?.plan.as_str())?;
     if let Some(node) = plan.changed_member() {
         return Err(other_way(&plan, run, node));
@@ -46,10 +47,7 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Option<Plan>, Problem> {
         measured: &measured(setup, cluster.pack.as_str())?,
         now: Timestamp::now(),
     };
-    Ok(match settle(setup, rollback(&request), cluster)? {
-        Made::Plan(plan) => Some(*plan),
-        Made::NothingToDo(_) => None,
-    })
+    settle(setup, rollback(&request), cluster, Doing::GoBack)
 }
 
 /// Who belongs to a cluster has no old release to go back to: the way back is the other command.
@@ -67,20 +65,25 @@ fn other_way(plan: &Plan, run: &RunId, node: &NodeName) -> Problem {
     .hint("to go back over an earlier run, name it: `quorate run list`")
 }
 
-/// The copies that a run has taken, from its journal.
+/// The copies that a run has taken, from its journal, each read again: what is not whole any more must stop nobody.
 pub fn backups(setup: &Setup, run: &RunId, plan: &Plan) -> Result<Vec<BackupAtHand>, Problem> {
     let mut found: Vec<BackupAtHand> = Vec::new();
     for recorded in setup.store.journal(run, Seq(0))? {
-        let RunEvent::BackedUp { step, verified, .. } = recorded.event else { continue };
+        let RunEvent::BackedUp { step, sha256, verified, .. } = recorded.event else { continue };
         let planned = steps(plan).find(|own| own.id == step).map(|own| &own.action);
         let Some(Action::Backup { backup } | Action::Verify { backup }) = planned else { continue };
         match found.iter_mut().find(|own| own.backup.file == backup.file) {
             Some(known) => known.verified |= verified.is_some(),
-            None => found.push(BackupAtHand {
-                backup: backup.clone(),
-                taken_at: recorded.at,
-                verified: verified.is_some(),
-            }),
+            None => {
+                let mut backup = backup.clone();
+                backup.sha256 = Some(sha256);
+                let taken_from = Some(backup.node.clone());
+                found.push(BackupAtHand {
+                    taken_from,
+                    verified: verified.is_some(),
+                    ..at_hand(setup, backup, recorded.at)
+                });
+            }
         }
     }
     Ok(found)

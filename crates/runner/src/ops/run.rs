@@ -4,9 +4,11 @@ use super::{calendar::may_begin, client, plan::prove, see::observe};
 use crate::{
     clock::Clock,
     drive::{Client, Driver, Ending, Hands, LEASE_TTL},
-    hands::{LiveHands, LiveParts},
+    hands::{LiveHands, LiveParts, copies_whole},
     journal::Journal,
-    problem::{ABORTED, HALTED, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN},
+    problem::{
+        ABORTED, HALTED, NO_BACKUP, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN,
+    },
     setup::{Setup, holder},
     watch::ClientWatch,
 };
@@ -35,6 +37,8 @@ pub struct CarryOptions {
     pub break_lease: Option<String>,
     /// Begin although the calendar does not let a run begin, and why.
     pub override_freeze: Option<String>,
+    /// What a person has said of this run beforehand, for its journal.
+    pub said: Vec<String>,
 }
 
 /// A run that has been taken up: drive it, and listen to it.
@@ -90,6 +94,12 @@ pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<
     let cluster = setup.cluster_of(&plan)?;
     let now = Timestamp::now();
     let mut notes = may_begin(&plan, options, now)?;
+    notes.extend(options.said.iter().cloned());
+    copies_whole(&setup.state_dir, &plan).map_err(|because| {
+        Problem::new(NO_BACKUP, "the backup cannot be put back; nothing was touched")
+            .because(because)
+            .hint("bring the file back from where it was copied to, or choose another backup")
+    })?;
     let seen = observe(setup, &cluster).await?;
     not_stale(&plan, &seen)?;
     setup.store.save_plan(&plan)?;

@@ -68,9 +68,10 @@ impl World {
             Action::Backup { backup } => self.back_up(step, backup),
             Action::Verify { backup } => self.verify(step, backup),
             Action::Call { call } if step.role == StepRole::Handover => match &call.call {
-                CallKind::Native { args, .. } => self
-                    .hand_over(&call.node, args.get("target").and_then(|target| target.as_str())),
-                CallKind::Http { .. } | CallKind::Command { .. } => failed("not spoken here", 1),
+                CallKind::Command { argv, .. } => {
+                    self.hand_over(&call.node, argv.last().map(String::as_str))
+                }
+                CallKind::Http { .. } | CallKind::Native { .. } => failed("not spoken here", 1),
             },
             Action::Call { .. } => done(30),
             Action::TempSet { key, .. } => {

@@ -5,7 +5,7 @@
 use super::{
     super::live::LiveHands,
     arg,
-    v2_keys::{V2Key, compare, keys_of},
+    v2_keys::{V2Key, compare, compare_restored, keys_of},
 };
 use crate::hands::call::{Said, first_line};
 use quorate_hosts::service;
@@ -233,7 +233,32 @@ pub(super) async fn verify_v2_backup(
     releases: &[&Release],
     limit: Duration,
 ) -> Said {
-    match tokio::time::timeout(limit, v2_backup(hands, args, node, releases)).await {
+    v2_proof(hands, args, node, releases, limit, compare).await
+}
+
+/// The same after the copy was put back: then nothing of it may be missing in the cluster.
+pub(super) async fn verify_restored_v2(
+    hands: &LiveHands,
+    args: &Facts,
+    node: &NodeName,
+    releases: &[&Release],
+    limit: Duration,
+) -> Said {
+    v2_proof(hands, args, node, releases, limit, compare_restored).await
+}
+
+/// How the keys of a copy stand to those of the cluster.
+type Comparison = fn(&BTreeMap<String, V2Key>, &BTreeMap<String, V2Key>) -> Result<String, String>;
+
+async fn v2_proof(
+    hands: &LiveHands,
+    args: &Facts,
+    node: &NodeName,
+    releases: &[&Release],
+    limit: Duration,
+    compared: Comparison,
+) -> Said {
+    match tokio::time::timeout(limit, v2_backup(hands, args, node, releases, compared)).await {
         Ok(Ok(proof)) => Answer::Done(proof),
         Ok(Err(because)) => Answer::Failed(because),
         Err(_) => Answer::Failed(format!("the proof did not end within {} s", limit.as_secs())),
@@ -245,6 +270,7 @@ async fn v2_backup(
     args: &Facts,
     node: &NodeName,
     releases: &[&Release],
+    compared: Comparison,
 ) -> Result<String, String> {
     let backup = hands.state_file(arg(args, "file")?);
     let tools = PathBuf::from(hands.tools(node, releases).await?);
@@ -258,7 +284,7 @@ async fn v2_backup(
     let scratch =
         start(&tools, folder, &data, client, peer, &["--force-new-cluster", "--enable-v2=true"])
             .await?;
-    let outcome = compare_v2(hands, node, &scratch).await;
+    let outcome = compare_v2(hands, node, &scratch, compared).await;
     end(scratch).await;
     outcome
 }
@@ -267,6 +293,7 @@ async fn compare_v2(
     hands: &LiveHands,
     node: &NodeName,
     scratch: &Scratch,
+    compared: Comparison,
 ) -> Result<String, String> {
     let own = HttpClient::new(None, None).map_err(|error| error.to_string())?;
     let restored = v2_keys(&own, &scratch.client_url)
@@ -279,7 +306,7 @@ async fn compare_v2(
             restored.len()
         ));
     };
-    compare(&restored, &live)
+    compared(&restored, &live)
 }
 
 /// Keys and values of the v2 store; none when the v2 API is off.

@@ -14,7 +14,7 @@ use quorate_hosts::service;
 use quorate_model::{Facts, NodeName, Release, ServiceSpec};
 use quorate_packs::config_text;
 use quorate_transport::{
-    Answer, Command, Transport,
+    Answer, Command, Transport, beside,
     http::{HttpClient, HttpRequest, HttpResponse},
 };
 use serde_json::{Value, json};
@@ -36,6 +36,14 @@ const ASK_LIMIT: Duration = Duration::from_secs(5);
 const COPY_LIMIT: Duration = Duration::from_secs(200);
 /// `http://` or `https://` urls of one member, parted by commas.
 const URLS: &str = "peer_urls";
+
+/// Nothing stands where the copy goes: it was moved aside before. A log on a disk of its own gets its part of the copy.
+const PUT: &str = r#"set -e
+for place in "$2" "$3"; do
+  if [ -n "$place" ] && [ -e "$place" ]; then echo "$place is there already" >&2; exit 1; fi
+done
+cp -a -- "$1" "$2"
+if [ -n "$3" ]; then mv -- "$2/member/wal" "$3"; fi"#;
 
 /// Puts the copy in place, and lets the member that holds it be its cluster's only one, under its own address.
 pub(super) async fn restore(
@@ -74,12 +82,9 @@ async fn seed(
     releases: &[&Release],
 ) -> Result<String, String> {
     let backup = hands.state_file(arg(args, "file")?).display().to_string();
-    let data = arg(args, "data_dir")?.to_owned();
-    Started::end_earlier(hands, node).await?;
-    // What stands there is an earlier try of this very step: the member's own data were moved aside before it.
-    let script = "rm -rf -- \"$2\" && cp -a -- \"$1\" \"$2\"";
-    let words = ["sh", "-c", script, "put"].map(str::to_owned);
-    let copy = Command::new(words.into_iter().chain([backup, data]));
+    let (data, log) = (arg(args, "data_dir")?.to_owned(), arg(args, "wal_dir")?.to_owned());
+    let words = ["sh", "-c", PUT, "put"].map(str::to_owned);
+    let copy = Command::new(words.into_iter().chain([backup, data, log]));
     hands.run(node, &copy, COPY_LIMIT).await.into_result()?;
     let api = Members::of(hands, args, releases, own_endpoint(hands, node)?)?;
     let peers = peer_urls(args)?;
@@ -111,7 +116,8 @@ async fn join_empty(
     let seed = Members::of(hands, args, releases, arg(args, "seed")?.to_owned())?;
     seed.serves().await?;
     let members = seed.added(&peers).await?;
-    Started::end_earlier(hands, node).await?;
+    // Only now: an earlier try may have come so far that the other one does not serve without this member.
+    end_earlier(hands, node).await?;
     let initial = members.iter().flat_map(|member| {
         let own = member.peers.iter().any(|url| peers.contains(url));
         let name = if own { name } else { member.name.as_str() };
@@ -275,24 +281,24 @@ struct Started<'a> {
 }
 
 /// Log and process id of such a start stand beside the member's own.
-fn beside(spec: ServiceSpec) -> ServiceSpec {
+fn restoring(spec: ServiceSpec) -> ServiceSpec {
     let ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace } = spec;
-    let log_file = log_file.with_extension("restoring.log");
-    let pid_file = pid_file.with_extension("restoring.pid");
+    let log_file = beside(&log_file, ".restoring.log");
+    let pid_file = beside(&pid_file, ".restoring.pid");
     ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace }
 }
 
-impl<'a> Started<'a> {
-    /// Stops what an earlier try of this step has left running.
-    async fn end_earlier(hands: &LiveHands, node: &NodeName) -> Result<(), String> {
-        match (hands.service_at(node, 0), hands.transport(node)) {
-            (Some(spec), Some(transport)) => {
-                service::stop(transport.as_ref(), &beside(spec)).await.into_result().map(drop)
-            }
-            _ => Err(format!("{node} has no service")),
+/// Stops what an earlier try of this step has left running.
+pub(super) async fn end_earlier(hands: &LiveHands, node: &NodeName) -> Result<(), String> {
+    match (hands.service_at(node, 0), hands.transport(node)) {
+        (Some(spec), Some(transport)) => {
+            service::stop(transport.as_ref(), &restoring(spec)).await.into_result().map(drop)
         }
+        _ => Err(format!("{node} has no service")),
     }
+}
 
+impl<'a> Started<'a> {
     async fn with(
         hands: &'a LiveHands,
         node: &NodeName,
@@ -306,7 +312,7 @@ impl<'a> Started<'a> {
         let ServiceSpec::Process { mut argv, env, pid_file, log_file, work_dir, grace } = spec;
         let mut file = None;
         if let Some(path) = named {
-            let copy = path.with_extension("restoring");
+            let copy = beside(&path, ".restoring");
             let content = transport.read(&path).await.into_result()?;
             let text = String::from_utf8(content)
                 .map_err(|_| format!("{} is no text in UTF-8", path.display()))?;
@@ -319,7 +325,8 @@ impl<'a> Started<'a> {
             // The last word on a command line wins, also over the environment.
             argv.extend(more.iter().map(|(key, value)| format!("--{key}={value}")));
         }
-        let spec = beside(ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace });
+        let spec =
+            restoring(ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace });
         service::start(transport, &spec).await.into_result()?;
         Ok(Self { transport, spec, file })
     }

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub(super) struct V2Key {
     value: String,
     modified: u64,
+    /// It has a time to live, so it may be gone by itself.
+    passing: bool,
 }
 
 /// Every key below the node of an answer of the v2 API.
@@ -22,7 +24,8 @@ pub(super) fn keys_of(body: &Value) -> BTreeMap<String, V2Key> {
         let text = |name: &str| node.get(name).and_then(Value::as_str).map(str::to_owned);
         if let (Some(key), Some(value)) = (text("key"), text("value")) {
             let modified = node.get("modifiedIndex").and_then(Value::as_u64).unwrap_or(0);
-            keys.insert(key, V2Key { value, modified });
+            let passing = node.get("ttl").is_some();
+            keys.insert(key, V2Key { value, modified, passing });
         }
     }
     keys
@@ -67,9 +70,33 @@ pub(super) fn compare(
     ))
 }
 
+/// How a cluster stands to the copy that was put back on it: every key is there as in the copy, or was written since.
+pub(super) fn compare_restored(
+    copy: &BTreeMap<String, V2Key>,
+    live: &BTreeMap<String, V2Key>,
+) -> Result<String, String> {
+    let until = copy.values().map(|key| key.modified).max().unwrap_or(0);
+    let (mut missing, mut differing) = (0, 0);
+    for (name, then) in copy {
+        match live.get(name) {
+            Some(now) if now.value == then.value || now.modified > until => {}
+            Some(_) => differing += 1,
+            None if then.passing => {}
+            None => missing += 1,
+        }
+    }
+    if differing > 0 || missing > 0 {
+        return Err(format!(
+            "{missing} keys of the copy are missing in the cluster and {differing} differ, of {}",
+            copy.len()
+        ));
+    }
+    Ok(format!("the cluster holds the {} v2 keys of the copy", copy.len()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{compare, keys_of};
+    use super::{compare, compare_restored, keys_of};
     use serde_json::{Value, json};
 
     fn store(keys: &[(&str, &str, u64)]) -> Value {
@@ -121,5 +148,17 @@ mod tests {
             Err("1 keys differ"),
         );
         check(&[], &[("/dir/a", "1", 4)], Err("none of the 1 keys"));
+    }
+
+    #[test]
+    fn a_cluster_that_got_its_copy_back_lacks_nothing_of_it() {
+        let copy = keys_of(&store(&[("/dir/a", "1", 4), ("/dir/b", "2", 5)]));
+        let back = |keys: &[(&str, &str, u64)]| compare_restored(&copy, &keys_of(&store(keys)));
+        assert!(back(&[("/dir/a", "1", 4), ("/dir/b", "2", 5), ("/dir/c", "3", 9)]).is_ok());
+        assert!(back(&[("/dir/a", "1", 4), ("/dir/b", "new", 7)]).is_ok(), "written since");
+        assert!(back(&[]).unwrap_err().contains("2 keys of the copy are missing"));
+        assert!(
+            back(&[("/dir/a", "other", 3), ("/dir/b", "2", 5)]).unwrap_err().contains("1 differ")
+        );
     }
 }
