@@ -321,7 +321,7 @@ pub(crate) enum RunCommand {
     /// Say in four lines what a run does, waits for, who must act, and how long still
     Show(RunName),
     /// Watch a run that another terminal carries out
-    Watch(RunName),
+    Watch(RunWatch),
     /// Pause at the next safe point
     Pause(RunReason),
     /// Carry on
@@ -340,6 +340,15 @@ pub(crate) enum RunCommand {
 pub(crate) struct RunName {
     /// Run; the newest when left out
     pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunWatch {
+    /// Run; the newest when left out
+    pub(crate) run: Option<String>,
+    /// Print lines although this is a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! Wrong input against a live cluster: each is refused with its exit status, saying who, what, why and what next, and no
 //! member is stopped and nothing is staged.
 
-use quorate_e2e::{Bed, Said, binary, files};
+use quorate_e2e::{Bed, Said, ask::started, binary, files, finish};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -349,12 +349,35 @@ fn a_full_disk_for_the_state() {
     before.still(&bed);
 }
 
+#[test]
+fn a_disk_for_the_state_that_fills_up_in_the_middle_of_a_run() {
+    let bed = Bed::up("3.4.23", &[]);
+    bed.limit(&["soak_secs: 3", "baseline_secs: 1"]);
+    // Room for backups and the journal, and nothing more.
+    let small = Small::mounted(bed.state());
+    let run = bed.spawn(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]);
+    let first = bed.wait_for_start(std::time::Duration::from_secs(90), ".soak");
+    small.fill();
+    finish(run).expect(1).says(&["Q0006", "full"]);
+    let stops = || -> Vec<String> {
+        started(&bed.journal()).into_iter().filter(|step| step.ends_with(".stop")).collect()
+    };
+    assert_eq!(stops(), [format!("h1.{first}.stop")], "nobody else was stopped unrecorded");
+    let well = |node: &serde_json::Value| node["healthy"] == true;
+    fs::remove_file(small.0.join("ballast")).unwrap();
+    assert!(bed.detect()["nodes"].as_array().unwrap().iter().all(well));
+    let words = ["run", "resume", "--yes", "--break-lease", "its controller had no space"];
+    bed.quorate(&words).expect(0);
+    assert_eq!(bed.releases(), vec![Some("3.5.16".to_owned()); 3]);
+    assert_eq!(stops().len(), 3, "each member was stopped once");
+}
+
 /// A disk of 16 MiB, unmounted when dropped.
 struct Small(PathBuf);
 
 impl Small {
     fn mounted(folder: PathBuf) -> Self {
-        fs::create_dir(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
         let done = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
             .arg(&folder)

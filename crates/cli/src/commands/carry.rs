@@ -26,14 +26,21 @@ pub(crate) fn options(carry: &Carry) -> CarryOptions {
 /// Carries a run to its end and shows it.
 pub(crate) async fn show(global: &Global, carry: &Carry, carried: Carried) -> Result<u8, Problem> {
     let run = carried.run.clone();
-    let live = global.output == Output::Text
-        && !carry.plain
-        && std::io::stderr().is_terminal()
-        && std::io::stdin().is_terminal();
-    let ending =
-        if live { screen::live::follow(carried).await? } else { follow(global, carried).await? };
+    let ending = if on_a_screen(global, carry.plain) {
+        screen::live::follow(carried).await?
+    } else {
+        follow(global, carried).await?
+    };
     verdict(&run, ending)?;
     Ok(0)
+}
+
+/// Whether a run is shown on the live screen.
+pub(crate) fn on_a_screen(global: &Global, plain: bool) -> bool {
+    global.output == Output::Text
+        && !plain
+        && std::io::stderr().is_terminal()
+        && std::io::stdin().is_terminal()
 }
 
 async fn follow(

@@ -3,17 +3,27 @@
 use super::{carry, plan::write};
 use crate::{
     args::{Artifacts, Global, Output, Report as ReportArgs, ReportForm, Resume, RunCommand},
-    print, site,
+    print,
+    screen::live,
+    site,
 };
 use quorate_model::{Lease, Plan, Recorded, RunEvent, RunId, RunState, Seq};
-use quorate_report::{Report, words};
+use quorate_report::{Fold, Report, words};
 use quorate_runner::{
     ops::run::{header, named, resume, say},
     problem::{BUG, NOT_NOW, Problem},
     setup::{Setup, holder},
 };
 use serde_json::json;
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc::unbounded_channel;
 
 /// How often `watch` reads the journal: as often as the run itself listens.
 const WATCH_EVERY: Duration = Duration::from_millis(200);
@@ -27,7 +37,7 @@ pub(crate) async fn run(global: &Global, command: RunCommand) -> Result<u8, Prob
         RunCommand::List => list(global, &setup),
         RunCommand::Show(args) => show(global, &setup, &named(&setup, args.run.as_deref())?),
         RunCommand::Watch(args) => {
-            watch(global, &setup, &named(&setup, args.run.as_deref())?).await
+            watch(global, &setup, &named(&setup, args.run.as_deref())?, args.plain).await
         }
         RunCommand::Pause(args) => {
             let run = named(&setup, args.run.as_deref())?;
@@ -145,8 +155,12 @@ fn show(global: &Global, setup: &Setup, run: &RunId) -> Result<u8, Problem> {
     Ok(0)
 }
 
-async fn watch(global: &Global, setup: &Setup, run: &RunId) -> Result<u8, Problem> {
-    let plan = setup.store.plan(header(setup, run)?.plan.as_str())?;
+async fn watch(global: &Global, setup: &Setup, run: &RunId, plain: bool) -> Result<u8, Problem> {
+    let header = header(setup, run)?;
+    let plan = setup.store.plan(header.plan.as_str())?;
+    if !stands(&header.state) && carry::on_a_screen(global, plain) {
+        return watch_live(setup, run, &plan).await;
+    }
     let mut after = Seq(0);
     let mut tick = tokio::time::interval(WATCH_EVERY);
     loop {
@@ -155,10 +169,51 @@ async fn watch(global: &Global, setup: &Setup, run: &RunId) -> Result<u8, Proble
             after = recorded.seq;
             carry::line(global, &recorded, &plan);
         }
-        if matches!(header(setup, run)?.state, RunState::Ended { .. } | RunState::Paused { .. }) {
+        if stands(&self::header(setup, run)?.state) {
             return Ok(0);
         }
     }
+}
+
+/// Nothing more happens until a person takes it up.
+fn stands(state: &RunState) -> bool {
+    matches!(state, RunState::Ended { .. } | RunState::Paused { .. })
+}
+
+async fn watch_live(setup: &Setup, run: &RunId, plan: &Plan) -> Result<u8, Problem> {
+    let (sender, events) = unbounded_channel();
+    let (said, mut asked) = unbounded_channel();
+    let over = Arc::new(AtomicBool::new(false));
+    let fold = Fold::new(plan).of_run(run.clone());
+    let screen = live::watch(fold, events, over.clone(), move |event| drop(said.send(event)));
+    tokio::pin!(screen);
+    let mut after = Seq(0);
+    let mut tick = tokio::time::interval(WATCH_EVERY);
+    let mut read = || -> Result<(), Problem> {
+        for recorded in setup.store.journal(run, after)? {
+            after = recorded.seq;
+            // A screen that was left needs no more events.
+            let _ = sender.send(recorded);
+        }
+        if stands(&header(setup, run)?.state) {
+            over.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    };
+    let fault = loop {
+        let done = tokio::select! {
+            shown = &mut screen => return shown.map(|()| 0),
+            Some(event) = asked.recv() => say(setup, run, &event),
+            _ = tick.tick() => read(),
+        };
+        if let Err(problem) = done {
+            break problem;
+        }
+    };
+    // The terminal is given back before anything is said on it.
+    over.store(true, Ordering::SeqCst);
+    screen.await?;
+    Err(fault)
 }
 
 fn tell(setup: &Setup, run: &RunId, event: RunEvent, said: &str) -> Result<u8, Problem> {

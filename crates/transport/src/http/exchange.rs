@@ -36,6 +36,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Eight: more requests at once to one member than any probe makes.
 const IDLE_CONNECTIONS_MAX: usize = 8;
+/// A tenth of a second: longer than between two looks while a member moves, and than between two requests of a client.
+/// Connections that were opened in advance and never used keep some servers from ending politely (etcd 3.3 with a newer gRPC
+/// waits for their first byte for ever): they must not outlive a member's stop for long.
+const IDLE_LIMIT: Duration = Duration::from_millis(100);
 /// Ten: what browsers follow; download sites use two or three.
 const REDIRECTS_MAX: usize = 10;
 
@@ -96,7 +100,8 @@ impl Exchange {
             .tls_backend_preconfigured(tls.config)
             .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .pool_idle_timeout(IDLE_LIMIT);
         let http = shape(builder)
             .build()
             .map_err(|cause| TlsError::Setup { because: cause.to_string() })?;

@@ -6,7 +6,10 @@ use quorate_transport::{
     http::{HttpClient, HttpRequest, HttpResponse},
 };
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 fn client() -> HttpClient {
     HttpClient::new(None, None).unwrap()
@@ -182,4 +185,23 @@ async fn redirections_are_followed_for_downloads_only() {
         "done",
         &["200 there"],
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_while_the_client_lives() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/health", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut bytes = [0; 4096];
+        assert!(connection.read(&mut bytes).await.unwrap() > 0);
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        // The next that comes is the end: a server that waits for its connections may go.
+        connection.read(&mut bytes).await.unwrap()
+    });
+    let client = client();
+    check(client.send(&HttpRequest::get(url), LIMIT).await, "done", &["ok"]);
+    let read = tokio::time::timeout(LIMIT, served).await.expect("it is closed in time").unwrap();
+    assert_eq!(read, 0);
+    drop(client);
 }
