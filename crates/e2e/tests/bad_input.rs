@@ -341,7 +341,7 @@ fn a_full_disk_for_the_state() {
     bed.quick();
     let file = text(&bed.plan("3.4.23", &[]));
     let before = Untouched::of(&bed);
-    let small = Small::mounted(bed.scratch().join("small"));
+    let small = Small::mounted(bed.scratch().join("small"), "16m");
     small.fill();
     bed.quorate(&["--state", &text(&small.0), "apply", &file, "--yes"])
         .expect(1)
@@ -353,8 +353,8 @@ fn a_full_disk_for_the_state() {
 fn a_disk_for_the_state_that_fills_up_in_the_middle_of_a_run() {
     let bed = Bed::up("3.4.23", &[]);
     bed.limit(&["soak_secs: 3", "baseline_secs: 1"]);
-    // Room for backups and the journal, and nothing more.
-    let small = Small::mounted(bed.state());
+    // Room for the releases, backups and the journal, and not much more.
+    let small = Small::mounted(bed.state(), "200m");
     let run = bed.spawn(&["upgrade", bed.name(), "--to", "3.5.16", "--yes"]);
     let first = bed.wait_for_start(std::time::Duration::from_secs(90), ".soak");
     small.fill();
@@ -372,14 +372,14 @@ fn a_disk_for_the_state_that_fills_up_in_the_middle_of_a_run() {
     assert_eq!(stops().len(), 3, "each member was stopped once");
 }
 
-/// A disk of 16 MiB, unmounted when dropped.
+/// A small disk, unmounted when dropped.
 struct Small(PathBuf);
 
 impl Small {
-    fn mounted(folder: PathBuf) -> Self {
+    fn mounted(folder: PathBuf, size: &str) -> Self {
         fs::create_dir_all(&folder).unwrap();
         let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(&folder)
             .status()
             .unwrap();
