@@ -9,7 +9,9 @@ use crate::{
 const SIM_SEEDS_CI: &str = "2000";
 
 /// Debian packages that the tests need and a bare machine may lack: apt's own tools are always there.
-const PACKAGES: [(&str, &str); 3] = [("setsid", "util-linux"), ("dpkg-deb", "dpkg"), ("cc", "gcc")];
+/// `curl` is what a run book asks with.
+const PACKAGES: [(&str, &str); 4] =
+    [("setsid", "util-linux"), ("dpkg-deb", "dpkg"), ("cc", "gcc"), ("curl", "curl")];
 
 pub(crate) fn check() -> Result<(), String> {
     cargo(["fmt", "--all", "--check"]).run()?;
@@ -25,7 +27,7 @@ pub(crate) fn test() -> Result<(), String> {
     deny()?;
     cargo(["build", "--release", "-p", "quorate-cli", "-p", "quorate-sim"]).run()?;
     cargo(["run", "--release", "-q", "-p", "quorate-sim", "--", "--seeds", SIM_SEEDS_CI]).run()?;
-    // Real processes: the release binary, real etcd, one test at a time where they need the machine for themselves.
+    // Real processes: the release binary, real etcd; what measures times has the machine for itself (`.config/nextest.toml`).
     cargo(["nextest", "run", "-p", "quorate-e2e"]).run()
 }
 

@@ -4,12 +4,12 @@
 
 use super::{
     super::live::LiveHands,
-    arg,
-    v2_keys::{V2Key, compare, compare_restored, keys_of},
+    Asked,
+    v2_keys::{V2Key, keys_of},
 };
-use crate::hands::call::{Said, first_line};
+use crate::hands::call::first_line;
 use quorate_hosts::service;
-use quorate_model::{Facts, NodeName, Release, ServiceSpec};
+use quorate_model::{NodeName, ServiceSpec};
 use quorate_transport::{
     Answer, Command, LocalTransport,
     http::{HttpClient, HttpRequest},
@@ -37,28 +37,9 @@ struct Scratch {
 }
 
 /// Restores a v3 snapshot and compares revision, number of keys and content hash with the live cluster.
-pub(super) async fn verify_snapshot(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-    limit: Duration,
-) -> Said {
-    let outcome = tokio::time::timeout(limit, snapshot(hands, args, node, releases)).await;
-    match outcome {
-        Ok(Ok(proof)) => Answer::Done(proof),
-        Ok(Err(because)) => Answer::Failed(because),
-        Err(_) => Answer::Failed(format!("the proof did not end within {} s", limit.as_secs())),
-    }
-}
-
-async fn snapshot(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-) -> Result<String, String> {
-    let file = hands.state_file(arg(args, "file")?);
+pub(super) async fn snapshot(asked: Asked<'_>) -> Result<String, String> {
+    let Asked { hands, node, releases, .. } = asked;
+    let file = hands.state_file(asked.arg("file")?);
     let tools = PathBuf::from(hands.tools(node, releases).await?);
     let folder =
         tempfile::tempdir().map_err(|error| format!("cannot make a scratch folder: {error}"))?;
@@ -225,54 +206,13 @@ fn live_endpoint(hands: &LiveHands, node: &NodeName) -> Result<String, String> {
         .ok_or_else(|| format!("{node} declares no client endpoint"))
 }
 
-/// Starts a copy of a v2 backup as a cluster of its own, and compares every key with the live cluster.
-pub(super) async fn verify_v2_backup(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-    limit: Duration,
-) -> Said {
-    v2_proof(hands, args, node, releases, limit, compare).await
-}
-
-/// The same after the copy was put back: then nothing of it may be missing in the cluster.
-pub(super) async fn verify_restored_v2(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-    limit: Duration,
-) -> Said {
-    v2_proof(hands, args, node, releases, limit, compare_restored).await
-}
-
 /// How the keys of a copy stand to those of the cluster.
 type Comparison = fn(&BTreeMap<String, V2Key>, &BTreeMap<String, V2Key>) -> Result<String, String>;
 
-async fn v2_proof(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-    limit: Duration,
-    compared: Comparison,
-) -> Said {
-    match tokio::time::timeout(limit, v2_backup(hands, args, node, releases, compared)).await {
-        Ok(Ok(proof)) => Answer::Done(proof),
-        Ok(Err(because)) => Answer::Failed(because),
-        Err(_) => Answer::Failed(format!("the proof did not end within {} s", limit.as_secs())),
-    }
-}
-
-async fn v2_backup(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-    compared: Comparison,
-) -> Result<String, String> {
-    let backup = hands.state_file(arg(args, "file")?);
+/// Starts a copy of a v2 backup as a cluster of its own, and compares every key with the live cluster.
+pub(super) async fn v2_backup(asked: Asked<'_>, compared: Comparison) -> Result<String, String> {
+    let Asked { hands, node, releases, .. } = asked;
+    let backup = hands.state_file(asked.arg("file")?);
     let tools = PathBuf::from(hands.tools(node, releases).await?);
     let folder =
         tempfile::tempdir().map_err(|error| format!("cannot make a scratch folder: {error}"))?;

@@ -5,13 +5,10 @@
 //! Invariant: done twice it gives the same. A member that has joined is never emptied again: with two members the loss of
 //! one would leave the other without a quorum.
 
-use super::{super::live::LiveHands, arg};
-use crate::hands::{
-    call::{Said, first_line},
-    files::config_path,
-};
+use super::{super::live::LiveHands, Asked};
+use crate::hands::{call::first_line, files::config_path};
 use quorate_hosts::service;
-use quorate_model::{Facts, NodeName, Release, ServiceSpec};
+use quorate_model::{NodeName, ServiceSpec};
 use quorate_packs::config_text;
 use quorate_transport::{
     Answer, Command, Transport, beside,
@@ -46,48 +43,15 @@ cp -a -- "$1" "$2"
 if [ -n "$3" ]; then mv -- "$2/member/wal" "$3"; fi"#;
 
 /// Puts the copy in place, and lets the member that holds it be its cluster's only one, under its own address.
-pub(super) async fn restore(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-    limit: Duration,
-) -> Said {
-    bounded(limit, seed(hands, args, node, releases)).await
-}
-
-/// Lets a member without data join the one that holds the copy.
-pub(super) async fn join(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-    limit: Duration,
-) -> Said {
-    bounded(limit, join_empty(hands, args, node, releases)).await
-}
-
-async fn bounded(limit: Duration, work: impl Future<Output = Result<String, String>>) -> Said {
-    match tokio::time::timeout(limit, work).await {
-        Ok(Ok(said)) => Answer::Done(said),
-        Ok(Err(because)) => Answer::Failed(because),
-        Err(_) => Answer::Unknown(format!("it did not end within {} s", limit.as_secs())),
-    }
-}
-
-async fn seed(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-) -> Result<String, String> {
-    let backup = hands.state_file(arg(args, "file")?).display().to_string();
-    let (data, log) = (arg(args, "data_dir")?.to_owned(), arg(args, "wal_dir")?.to_owned());
+pub(super) async fn restore(asked: Asked<'_>) -> Result<String, String> {
+    let Asked { hands, node, .. } = asked;
+    let backup = hands.state_file(asked.arg("file")?).display().to_string();
+    let (data, log) = (asked.arg("data_dir")?.to_owned(), asked.arg("wal_dir")?.to_owned());
     let words = ["sh", "-c", PUT, "put"].map(str::to_owned);
     let copy = Command::new(words.into_iter().chain([backup, data, log]));
     hands.run(node, &copy, COPY_LIMIT).await.into_result()?;
-    let api = Members::of(hands, args, releases, own_endpoint(hands, node)?)?;
-    let peers = peer_urls(args)?;
+    let api = Members::of(asked, own_endpoint(hands, node)?)?;
+    let peers = peer_urls(asked)?;
     let forced = Started::with(hands, node, &[("force-new-cluster", "true")]).await?;
     let done = async {
         api.serves().await?;
@@ -106,14 +70,11 @@ async fn seed(
     done.map(|()| format!("{node} alone holds the copy, as {}", peers.join(", ")))
 }
 
-async fn join_empty(
-    hands: &LiveHands,
-    args: &Facts,
-    node: &NodeName,
-    releases: &[&Release],
-) -> Result<String, String> {
-    let (name, peers) = (arg(args, "name")?, peer_urls(args)?);
-    let seed = Members::of(hands, args, releases, arg(args, "seed")?.to_owned())?;
+/// Lets a member without data join the one that holds the copy.
+pub(super) async fn join(asked: Asked<'_>) -> Result<String, String> {
+    let Asked { hands, node, .. } = asked;
+    let (name, peers) = (asked.arg("name")?, peer_urls(asked)?);
+    let seed = Members::of(asked, asked.arg("seed")?.to_owned())?;
     seed.serves().await?;
     let members = seed.added(&peers).await?;
     // Only now: an earlier try may have come so far that the other one does not serve without this member.
@@ -126,7 +87,7 @@ async fn join_empty(
     let initial = initial.collect::<Vec<_>>().join(",");
     let with = [("initial-cluster", initial.as_str()), ("initial-cluster-state", "existing")];
     let joining = Started::with(hands, node, &with).await?;
-    let served = Members::of(hands, args, releases, own_endpoint(hands, node)?)?.serves().await;
+    let served = Members::of(asked, own_endpoint(hands, node)?)?.serves().await;
     joining.stop().await?;
     served.map(|()| format!("{node} has joined, with {} members in all", members.len()))
 }
@@ -136,8 +97,8 @@ fn own_endpoint(hands: &LiveHands, node: &NodeName) -> Result<String, String> {
     endpoint.cloned().ok_or_else(|| format!("{node} declares no client endpoint"))
 }
 
-fn peer_urls(args: &Facts) -> Result<Vec<String>, String> {
-    let urls: Vec<String> = arg(args, URLS)?.split(',').map(str::to_owned).collect();
+fn peer_urls(asked: Asked<'_>) -> Result<Vec<String>, String> {
+    let urls: Vec<String> = asked.arg(URLS)?.split(',').map(str::to_owned).collect();
     match urls.iter().any(|url| url.contains("://")) {
         true => Ok(urls),
         false => Err("the cluster's list of members named no peer address of it".into()),
@@ -160,14 +121,9 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn of(
-        hands: &'a LiveHands,
-        args: &Facts,
-        releases: &[&Release],
-        endpoint: String,
-    ) -> Result<Self, String> {
-        let gateway = Some(arg(args, "gateway")?.to_owned()).filter(|text| !text.is_empty());
-        Ok(Self { http: hands.http(releases.first().copied()), endpoint, gateway })
+    fn of(asked: Asked<'a>, endpoint: String) -> Result<Self, String> {
+        let gateway = Some(asked.arg("gateway")?.to_owned()).filter(|text| !text.is_empty());
+        Ok(Self { http: asked.hands.http(asked.releases.first().copied()), endpoint, gateway })
     }
 
     async fn serves(&self) -> Result<(), String> {

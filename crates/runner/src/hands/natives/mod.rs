@@ -9,6 +9,27 @@ use super::{call::Said, live::LiveHands};
 use quorate_model::{Facts, NodeName, Release};
 use quorate_transport::Answer;
 use std::time::Duration;
+use v2_keys::{compare, compare_restored};
+
+/// What an action is asked for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    hands: &'a LiveHands,
+    args: &'a Facts,
+    node: &'a NodeName,
+    /// Releases whose tools may do it, the best first.
+    releases: &'a [&'a Release],
+}
+
+impl<'a> Asked<'a> {
+    /// An argument as text.
+    fn arg(&self, name: &str) -> Result<&'a str, String> {
+        self.args
+            .get(name)
+            .and_then(|value| value.as_str())
+            .ok_or_else(|| format!("the pack gives no `{name}` to its action"))
+    }
+}
 
 /// Runs a named action.
 pub(crate) async fn run(
@@ -19,28 +40,38 @@ pub(crate) async fn run(
     releases: &[&Release],
     limit: Duration,
 ) -> Said {
+    let asked = Asked { hands, args, node, releases };
     match action {
-        "etcd.verify-snapshot" => etcd::verify_snapshot(hands, args, node, releases, limit).await,
-        "etcd.verify-v2-backup" => etcd::verify_v2_backup(hands, args, node, releases, limit).await,
-        "etcd.verify-restored-v2" => {
-            etcd::verify_restored_v2(hands, args, node, releases, limit).await
-        }
-        "etcd.restore-v2-backup" => etcd_v2::restore(hands, args, node, releases, limit).await,
-        "etcd.join-restored" => etcd_v2::join(hands, args, node, releases, limit).await,
+        "etcd.verify-snapshot" => proof(limit, etcd::snapshot(asked)).await,
+        "etcd.verify-v2-backup" => proof(limit, etcd::v2_backup(asked, compare)).await,
+        "etcd.verify-restored-v2" => proof(limit, etcd::v2_backup(asked, compare_restored)).await,
+        "etcd.restore-v2-backup" => act(limit, etcd_v2::restore(asked)).await,
+        "etcd.join-restored" => act(limit, etcd_v2::join(asked)).await,
         other => Answer::Failed(format!("there is no action `{other}` in this program")),
+    }
+}
+
+/// A proof changes nothing: one that did not end has proved nothing.
+async fn proof(limit: Duration, work: impl Future<Output = Result<String, String>>) -> Said {
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(proof)) => Answer::Done(proof),
+        Ok(Err(because)) => Answer::Failed(because),
+        Err(_) => Answer::Failed(format!("the proof did not end within {} s", limit.as_secs())),
+    }
+}
+
+/// Nobody knows how far an act came that did not end.
+async fn act(limit: Duration, work: impl Future<Output = Result<String, String>>) -> Said {
+    match tokio::time::timeout(limit, work).await {
+        Ok(Ok(said)) => Answer::Done(said),
+        Ok(Err(because)) => Answer::Failed(because),
+        Err(_) => Answer::Unknown(format!("it did not end within {} s", limit.as_secs())),
     }
 }
 
 /// Stops what an earlier try of an action has left running in a member's place.
 pub(crate) async fn end_earlier(hands: &LiveHands, node: &NodeName) -> Result<(), String> {
     etcd_v2::end_earlier(hands, node).await
-}
-
-/// An argument as text.
-pub(crate) fn arg<'a>(args: &'a Facts, name: &str) -> Result<&'a str, String> {
-    args.get(name)
-        .and_then(|value| value.as_str())
-        .ok_or_else(|| format!("the pack gives no `{name}` to its action"))
 }
 
 #[cfg(test)]
