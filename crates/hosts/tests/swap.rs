@@ -112,6 +112,21 @@ async fn a_release_is_staged_beside_made_live_and_the_old_one_kept() {
 }
 
 #[tokio::test]
+async fn a_release_may_be_staged_by_several_at_once() {
+    for _ in 0..10 {
+        let bench = Bench::new();
+        let all = futures::future::join_all((0..6).map(|_| bench.stage(NEW))).await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        assert!(bench.is_staged(NEW).await);
+        let names = fs::read_dir(bench.live().parent().unwrap()).unwrap();
+        let left = names.filter(|name| {
+            name.as_ref().unwrap().file_name().to_string_lossy().contains("quorate-new")
+        });
+        assert_eq!(left.count(), 0, "nothing is left over");
+    }
+}
+
+#[tokio::test]
 async fn the_way_back_is_the_same_way() {
     let bench = Bench::new();
     bench.stage(NEW).await.unwrap();

@@ -5,7 +5,7 @@ use crate::{
     args::{Artifacts, Carry, Demo, Global, Output, ReportForm},
     print, site,
 };
-use quorate_model::{Release, RunId};
+use quorate_model::{Outcome, Release, RunId};
 use quorate_packs::Packs;
 use quorate_planner::explain;
 use quorate_runner::{
@@ -117,7 +117,12 @@ async fn upgrade(
         return Err(Problem::new(BUG, "a fresh 3.3 cluster needs no upgrade to 3.5?"));
     };
     print::say(&explain::summary(&plan));
-    prepare(&setup, &plan, |step, _| print::say(&format!("staged: {}", step.title))).await?;
+    prepare(&setup, &plan, |step, outcome| {
+        if matches!(outcome, Outcome::Succeeded { .. }) {
+            print::say(&format!("staged: {}", step.title));
+        }
+    })
+    .await?;
     let carry = Carry { yes: true, ..Carry::default() };
     let carried = begin(&setup, *plan, &carry::options(&carry)).await?;
     let run = carried.run.clone();

@@ -5,4 +5,6 @@ file=$1 name=$2
 new="$name.quorate-new.$$"
 rm -f -- "$new"
 ln -- "$file" "$new" 2>/dev/null || cp -p -- "$file" "$new"
-if [ "$new" -ef "$name" ]; then rm -f -- "$new"; else mv -f -- "$new" "$name"; fi
+# `mv` refuses two names of one file: another stage may have given it this name a moment ago.
+[ "$new" -ef "$name" ] || mv -f -- "$new" "$name" 2>/dev/null || [ "$new" -ef "$name" ] || mv -f -- "$new" "$name"
+rm -f -- "$new"

@@ -76,6 +76,10 @@ impl LiveHands {
         if let Err(because) = self.files_known(node).await {
             return Outcome::Failed { because };
         }
+        let _alone = match self.staging.get(node) {
+            Some(staging) => Some(staging.lock().await),
+            None => None,
+        };
         // The tools of the running release are needed for its backups and for the way back.
         if let Some(running) = self
             .parts
@@ -283,6 +287,10 @@ impl LiveHands {
     ) -> Result<(), String> {
         let (Some(paths), Some(transport)) = (self.paths(node, 0), self.transport(node)) else {
             return Err(format!("{node} has no service, so its host has no place for tools"));
+        };
+        let _alone = match self.staging.get(node) {
+            Some(staging) => Some(staging.lock().await),
+            None => None,
         };
         swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache)
             .await

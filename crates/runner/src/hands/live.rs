@@ -55,6 +55,8 @@ pub struct LiveParts {
 /// The hands.
 pub struct LiveHands {
     pub(crate) parts: LiveParts,
+    /// Held while files are put on a node's host: two hops share a release, and its files are put there once.
+    pub(super) staging: BTreeMap<NodeName, tokio::sync::Mutex<()>>,
     /// Copies that were found whole.
     pub(super) found_whole: FoundWhole,
     memory: Mutex<Memory>,
@@ -80,7 +82,9 @@ type Told = (bool, Option<Release>, quorate_model::Role, Option<bool>, bool);
 impl LiveHands {
     /// Makes the hands.
     pub fn new(parts: LiveParts) -> Self {
-        Self { parts, found_whole: FoundWhole::default(), memory: Mutex::default() }
+        let names = parts.cluster.nodes.iter().map(|node| node.name.clone());
+        let staging = names.map(|name| (name, tokio::sync::Mutex::default())).collect();
+        Self { parts, staging, found_whole: FoundWhole::default(), memory: Mutex::default() }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
