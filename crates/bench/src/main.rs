@@ -68,6 +68,8 @@ fn wish(mut words: impl Iterator<Item = String>) -> Result<Wish, String> {
 }
 
 fn main() -> ExitCode {
+    // As the program that is measured does.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     if std::env::args().nth(1).as_deref() == Some(fleet::CHILD) {
         return fleet::child();
     }

@@ -34,6 +34,10 @@ const COSTLY: Duration = Duration::from_millis(150);
 /// come a quarter of the time apart that has passed.
 const EFFECT_FIRST: Duration = Duration::from_millis(2);
 
+/// A member that does not answer is looked for among the processes from so long after its stop on: most starts are over by
+/// then, and are not kept waiting by it.
+const ENDED_AFTER: Duration = Duration::from_secs(2);
+
 fn after(at: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(at)
 }
@@ -141,19 +145,23 @@ impl LiveHands {
             news.extend(self.news(&seen));
         }
         if matches!(verdict, Verdict::NotYet(_) | Verdict::Unseen(_)) {
-            verdict = self.ended(step, &seen).await.map_or(verdict, Verdict::Ended);
+            verdict = self.ended(step, &seen, now).await.map_or(verdict, Verdict::Ended);
         }
         Seen { verdict, news }
     }
 
     /// Why a member that a gate waits for will not come: it does not answer, and its process is gone.
-    async fn ended(&self, step: &Step, seen: &Observation) -> Option<String> {
+    async fn ended(&self, step: &Step, seen: &Observation, now: Timestamp) -> Option<String> {
         let node = step.node.as_ref()?;
         if !matches!(step.role, StepRole::Rejoin | StepRole::Soak) {
             return None;
         }
         let member = seen.nodes.iter().find(|seen| seen.name == *node)?;
         if matches!(member.reach, Reach::Reachable) {
+            return None;
+        }
+        let stopped = self.stopped_at(node);
+        if stopped.is_some_and(|at| now < after(at, ENDED_AFTER)) {
             return None;
         }
         let (at, _) = self.hop_of(step)?;
