@@ -10,8 +10,14 @@ const SIM_SEEDS_CI: &str = "2000";
 
 /// Debian packages that the tests need and a bare machine may lack: apt's own tools are always there.
 /// `curl` is what a run book asks with.
-const PACKAGES: [(&str, &str); 4] =
-    [("setsid", "util-linux"), ("dpkg-deb", "dpkg"), ("cc", "gcc"), ("curl", "curl")];
+/// `mount` makes the small disks that tests fill.
+const PACKAGES: [(&str, &str); 5] = [
+    ("setsid", "util-linux"),
+    ("dpkg-deb", "dpkg"),
+    ("cc", "gcc"),
+    ("curl", "curl"),
+    ("mount", "mount"),
+];
 
 pub(crate) fn check() -> Result<(), String> {
     cargo(["fmt", "--all", "--check"]).run()?;

@@ -5,7 +5,8 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    // Huge pages would make a controller that waits hold several times the memory that it uses.
+    // Huge pages would make a controller that waits hold twice the memory that it uses. A kernel that refuses changes no more
+    // than that.
     let _ = nix::sys::prctl::set_thp_disable(true);
     quorate_cli::main_with(std::env::args_os())
 }

@@ -154,7 +154,7 @@ fn note(text: String) -> RunEvent {
     RunEvent::Note { by: "quorate".into(), text }
 }
 
-/// Remains of this run's clients, oldest first.
+/// Remains of this run's clients, in the same order every time.
 fn files(setup: &Setup, run: &RunId) -> Vec<PathBuf> {
     let head = format!("{run}.");
     let own = |path: &PathBuf| {
