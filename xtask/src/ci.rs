@@ -11,12 +11,15 @@ const SIM_SEEDS_CI: &str = "2000";
 /// Debian packages that the tests need and a bare machine may lack: apt's own tools are always there.
 /// `curl` is what a run book asks with.
 /// `mount` makes the small disks that tests fill.
-const PACKAGES: [(&str, &str); 5] = [
+/// `sshd` and `ssh-keygen` make the hosts of the tests of SSH.
+const PACKAGES: [(&str, &str); 7] = [
     ("setsid", "util-linux"),
     ("dpkg-deb", "dpkg"),
     ("cc", "gcc"),
     ("curl", "curl"),
     ("mount", "mount"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
 ];
 
 pub(crate) fn check() -> Result<(), String> {

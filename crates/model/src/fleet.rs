@@ -14,6 +14,35 @@ pub struct Fleet {
     pub artifacts: Vec<PathBuf>,
     /// The clusters, in the order of the file.
     pub clusters: Vec<Cluster>,
+    /// How hosts are reached over SSH.
+    #[serde(default)]
+    pub ssh: SshSpec,
+}
+
+/// How hosts are reached over SSH: what the whole fleet has in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SshSpec {
+    /// The client configuration; `~/.ssh/config` and the machine's own when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<PathBuf>,
+    /// What is done with a host key that is not known; `strict` when left out.
+    #[serde(default)]
+    pub host_keys: HostKeys,
+    /// The password that sudo asks for, where it asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo_password: Option<Secret>,
+}
+
+/// What is done with a host key that is not known. A key that changed is refused by either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKeys {
+    /// It is refused.
+    #[default]
+    Strict,
+    /// It is believed once and written down.
+    AcceptNew,
 }
 
 /// Nodes that replicate together.
@@ -53,11 +82,38 @@ pub struct Node {
 }
 
 /// Where a node's commands run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Host {
     /// This machine.
     Local,
+    /// A host that is reached over SSH.
+    Ssh(SshHost),
+}
+
+/// A host that is reached over SSH.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SshHost {
+    /// Its name as `ssh` takes it: an alias of the client configuration, `db-1`, `anna@db-1`, `db-1:2222`.
+    pub name: String,
+    /// Whether commands run as root, through sudo.
+    #[serde(default = "yes")]
+    pub sudo: bool,
+    /// Whether products on it are asked through the connection, also at addresses that this machine could reach by itself.
+    #[serde(default)]
+    pub tunnel: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl SshHost {
+    /// A host by its name, with what most have: sudo, and tunnels only to loopback addresses.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), sudo: true, tunnel: false }
+    }
 }
 
 /// How a service is stopped and started.
@@ -127,7 +183,7 @@ pub struct AuthSpec {
 }
 
 /// A reference to a secret: read when needed, never stored, printed or journaled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Secret {
     /// The first line of a file.

@@ -23,7 +23,9 @@ pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
 pub use client::{ClientFigures, ClientGap, ClientSample};
 pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
-pub use fleet::{AuthSpec, Cluster, Fleet, Host, Node, Secret, ServiceSpec, TlsSpec};
+pub use fleet::{
+    AuthSpec, Cluster, Fleet, Host, HostKeys, Node, Secret, ServiceSpec, SshHost, SshSpec, TlsSpec,
+};
 pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };

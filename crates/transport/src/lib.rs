@@ -10,11 +10,13 @@ pub mod http;
 pub mod local;
 pub mod redact;
 pub mod secret;
+pub mod ssh;
 
 pub use answer::Answer;
 pub use command::{Command, Output};
 pub use fake::{Asked, FakeTransport};
 pub use local::LocalTransport;
+pub use ssh::{SshHosts, SshTransport};
 
 use async_trait::async_trait;
 use std::{
@@ -41,6 +43,11 @@ pub trait Transport: Send + Sync {
     async fn write(&self, path: &Path, content: &[u8], mode: u32) -> Answer<()>;
     /// Copies a local file to the host, in the same safe way.
     async fn put(&self, local: &Path, remote: &Path, mode: u32) -> Answer<()>;
-    /// For people: `this machine`, `anna@db-1`.
+    /// A socket on this machine that leads to an address as the host sees it, `127.0.0.1:2379`; none when this machine
+    /// reaches the address by itself. The error is a sentence.
+    async fn tunnel(&self, _address: &str) -> Result<Option<PathBuf>, String> {
+        Ok(None)
+    }
+    /// For people: `this machine`, `db-1 (10.0.0.7)`.
     fn name(&self) -> String;
 }
