@@ -11,7 +11,7 @@ use crate::{
 };
 use quorate_model::{
     ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeObservation,
-    Observation, Policy, Reach, Release, Role, ServiceSpec, Setting, SettingSource,
+    Observation, Policy, ProcessSpec, Reach, Release, Role, ServiceSpec, Setting, SettingSource,
 };
 use quorate_packs::{Pack, Packs};
 use quorate_planner::{Measured as StepTimes, PlanRequest, Planned, plan};
@@ -235,14 +235,14 @@ fn node(name: &str, member: usize, argv: Vec<String>) -> Node {
         host: Host::Local,
         endpoints: BTreeMap::from([("client".into(), client)]),
         data_dir: Some(format!("/var/lib/{name}-{member}").into()),
-        service: Some(ServiceSpec::Process {
+        service: Some(ServiceSpec::Process(ProcessSpec {
             argv,
             env: BTreeMap::new(),
             pid_file: format!("/run/{name}-{member}.pid").into(),
             log_file: format!("/var/log/{name}-{member}.log").into(),
             work_dir: None,
             grace: Duration::from_secs(30),
-        }),
+        })),
     }
 }
 

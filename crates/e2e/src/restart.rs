@@ -3,7 +3,7 @@
 
 use crate::Bed;
 use quorate_hosts::service;
-use quorate_model::{Fleet, ServiceSpec};
+use quorate_model::{Fleet, ProcessSpec, ServiceSpec};
 use quorate_packs::Packs;
 use quorate_transport::LocalTransport;
 use std::{
@@ -75,7 +75,9 @@ impl Bed {
             services.filter_map(|node| Some((node.name.clone(), node.service.as_mut()?)))
         {
             let before = spec.clone();
-            let ServiceSpec::Process { argv, env, .. } = spec;
+            let ServiceSpec::Process(ProcessSpec { argv, env, .. }) = spec else {
+                panic!("a lab runs plain processes");
+            };
             change(name.as_str(), argv, env);
             runtime.block_on(async {
                 service::stop(&LocalTransport, &before).await.into_result().expect("it stops");

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use quorate_hosts::service::{self, How, ServiceState, Signal, Stopped};
-use quorate_model::ServiceSpec;
+use quorate_model::{ProcessSpec, ServiceSpec};
 use quorate_transport::{Answer, LocalTransport};
 use std::{
     collections::BTreeMap,
@@ -35,14 +35,14 @@ impl Bench {
         path.to_str().unwrap().to_owned()
     }
     fn spec(&self, argv: &[&str]) -> ServiceSpec {
-        ServiceSpec::Process {
+        ServiceSpec::Process(ProcessSpec {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             env: BTreeMap::from([("QUORATE_TEST".to_owned(), "a 'b' $c".to_owned())]),
             pid_file: self.path("run/service.pid"),
             log_file: self.path("log/service.log"),
             work_dir: Some(self.path("")),
             grace: Duration::from_secs(10),
-        }
+        })
     }
     fn log(&self) -> String {
         fs::read_to_string(self.path("log/service.log")).unwrap_or_default()
@@ -125,7 +125,7 @@ async fn it_belongs_to_nobody_and_has_a_session_of_its_own() {
 async fn one_that_ignores_the_polite_signal_is_killed_after_its_grace() {
     let bench = Bench::new();
     let mut spec = bench.spec(&[&bench.script("server", &format!("trap '' TERM\n{LOOP}"))]);
-    let ServiceSpec::Process { grace, .. } = &mut spec;
+    let ServiceSpec::Process(ProcessSpec { grace, .. }) = &mut spec else { panic!("a process") };
     *grace = Duration::from_millis(100);
     started(&spec).await;
     bench.ready().await;
@@ -172,7 +172,7 @@ async fn the_service_gets_its_own_path_and_the_script_keeps_the_hosts() {
         bench
             .spec(&[&bench
                 .script("server", &format!("echo \"path $PATH\"\nPATH=/usr/bin:/bin\n{LOOP}"))]);
-    let ServiceSpec::Process { env, .. } = &mut spec;
+    let ServiceSpec::Process(ProcessSpec { env, .. }) = &mut spec else { panic!("a process") };
     env.insert("PATH".to_owned(), "/only/here".to_owned());
     started(&spec).await;
     bench.ready().await;
@@ -313,7 +313,7 @@ async fn a_twin_with_another_pid_file_is_not_started_beside_it() {
     let bench = Bench::new();
     let one = bench.spec(&[&bench.script("server", LOOP)]);
     let mut twin = one.clone();
-    let ServiceSpec::Process { pid_file, .. } = &mut twin;
+    let ServiceSpec::Process(ProcessSpec { pid_file, .. }) = &mut twin else { panic!("a process") };
     *pid_file = bench.path("other/service.pid");
     let own = started(&one).await;
     let said = failure(service::start(&LocalTransport::new(), &twin).await);
@@ -364,7 +364,7 @@ async fn what_cannot_be_started_is_told() {
     fn argv(words: &[&str]) -> impl Fn(&mut ServiceSpec) + use<> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         move |spec| {
-            let ServiceSpec::Process { argv, .. } = spec;
+            let ServiceSpec::Process(ProcessSpec { argv, .. }) = spec else { panic!("a process") };
             argv.clone_from(&words);
         }
     }
@@ -374,28 +374,36 @@ async fn what_cannot_be_started_is_told() {
         (change(&argv(&["/nowhere/server"])), "is missing or not executable"),
         (
             change(&|spec| {
-                let ServiceSpec::Process { env, .. } = spec;
+                let ServiceSpec::Process(ProcessSpec { env, .. }) = spec else {
+                    panic!("a process")
+                };
                 env.insert("node.name".to_owned(), String::new());
             }),
             "is no name for an environment variable",
         ),
         (
             change(&|spec| {
-                let ServiceSpec::Process { pid_file, .. } = spec;
+                let ServiceSpec::Process(ProcessSpec { pid_file, .. }) = spec else {
+                    panic!("a process")
+                };
                 *pid_file = "service.pid".into();
             }),
             "must be absolute",
         ),
         (
             change(&|spec| {
-                let ServiceSpec::Process { work_dir, .. } = spec;
+                let ServiceSpec::Process(ProcessSpec { work_dir, .. }) = spec else {
+                    panic!("a process")
+                };
                 *work_dir = Some("/nowhere".into());
             }),
             "cannot be entered",
         ),
         (
             change(&|spec| {
-                let ServiceSpec::Process { log_file, .. } = spec;
+                let ServiceSpec::Process(ProcessSpec { log_file, .. }) = spec else {
+                    panic!("a process")
+                };
                 *log_file = "/proc/nowhere/log".into();
             }),
             "cannot be written",

@@ -2,7 +2,9 @@
 //!
 //! Invariant: unknown keys are refused: a mistyped limit must never be a limit that silently is not there.
 
-use quorate_model::{AuthSpec, ClusterName, GroupName, Host, NodeName, PackName, Policy, TlsSpec};
+use quorate_model::{
+    AuthSpec, ClusterName, GroupName, NodeName, PackName, Policy, SshSpec, TlsSpec,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -24,6 +26,9 @@ pub struct FleetFile {
     /// What clusters have when they do not say otherwise; a policy is joined key by key.
     #[serde(default)]
     pub defaults: Option<ClusterDefaults>,
+    /// How hosts are reached over SSH.
+    #[serde(default)]
+    pub ssh: SshSpec,
     /// The clusters.
     pub clusters: Vec<ClusterFile>,
 }
@@ -82,7 +87,17 @@ pub struct NodeDefaults {
     pub group: Option<GroupName>,
     /// As in a node.
     #[serde(default)]
-    pub host: Option<Host>,
+    pub host: Option<HostFile>,
+    /// Whether commands on hosts of SSH run as root, through sudo; true when left out.
+    #[serde(default)]
+    pub sudo: Option<bool>,
+    /// Whether products are asked through the SSH connection, also at addresses that this machine could reach by itself;
+    /// false when left out: loopback addresses are, others are not.
+    #[serde(default)]
+    pub tunnel: Option<bool>,
+    /// As in a node.
+    #[serde(default)]
+    pub service: Option<UnitFile>,
     /// Environment variables that every service gets; a node's own win.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -101,9 +116,9 @@ pub struct NodeFile {
     /// Its duty; `server` when left out.
     #[serde(default)]
     pub group: Option<GroupName>,
-    /// Where its commands run; `local` when left out.
+    /// Where its commands run: `local`, or a host of SSH as `{ssh: NAME}`; `local` when left out.
     #[serde(default)]
-    pub host: Option<Host>,
+    pub host: Option<HostFile>,
     /// Addresses by purpose, as the pack names them: `client: http://127.0.0.1:2379`.
     pub endpoints: BTreeMap<String, String>,
     /// Folder of its data; relative to this file.
@@ -114,25 +129,58 @@ pub struct NodeFile {
     pub service: Option<ServiceFile>,
 }
 
+/// Where commands run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostFile {
+    /// This machine.
+    Local,
+    /// A host of SSH, by its name as `ssh` takes it: an alias of the client configuration, `db-1`, `anna@db-1:2222`.
+    Ssh(String),
+}
+
+/// A unit of systemd that every node of a cluster has.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnitFile {
+    /// The unit: `etcd.service`.
+    pub unit: String,
+    /// The file that the unit runs, whole; the swap replaces it.
+    pub binary: PathBuf,
+    /// Seconds that a stop may take before systemd kills the process, its `TimeoutStopSec`; 90 when left out.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub grace_secs: Option<f64>,
+}
+
 /// How a service is stopped and started.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceFile {
-    /// `process`: a plain process that Quorate starts itself.
+    /// `process`: a plain process that Quorate starts itself. `systemd`: a unit.
     pub kind: ServiceKind,
-    /// The live binary, as a path, and its arguments.
+    /// Of a unit: its name, `etcd.service`.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Of a unit: the file that it runs, whole; the swap replaces it.
+    #[serde(default)]
+    pub binary: Option<PathBuf>,
+    /// Of a process: the live binary, as a path, and its arguments.
+    #[serde(default)]
     pub argv: Vec<String>,
     /// Environment variables.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// File that holds the process id; relative to this file.
-    pub pid_file: PathBuf,
-    /// File that its output is appended to; relative to this file.
-    pub log_file: PathBuf,
+    /// Of a process: file that holds the process id; relative to this file.
+    #[serde(default)]
+    pub pid_file: Option<PathBuf>,
+    /// Of a process: file that its output is appended to; relative to this file.
+    #[serde(default)]
+    pub log_file: Option<PathBuf>,
     /// Working folder; `/` when left out.
     #[serde(default)]
     pub work_dir: Option<PathBuf>,
-    /// Seconds between the polite signal and the kill; 30 when left out.
+    /// Seconds between the polite signal and the kill; 30 when left out, 90 for a unit.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub grace_secs: Option<f64>,
@@ -144,4 +192,6 @@ pub struct ServiceFile {
 pub enum ServiceKind {
     /// A plain process.
     Process,
+    /// A unit of systemd.
+    Systemd,
 }

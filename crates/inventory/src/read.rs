@@ -3,12 +3,14 @@
 use crate::{
     check::check,
     file::{
-        ClusterFile, FLEET_SCHEMA, FleetFile, NodeDefaults, NodeFile, ServiceFile, ServiceKind,
+        ClusterFile, FLEET_SCHEMA, FleetFile, HostFile, NodeDefaults, NodeFile, ServiceFile,
+        ServiceKind, UnitFile,
     },
 };
 use quorate_model::{
-    AuthSpec, Cluster, Fleet, GroupName, Host, Node, Secret, ServiceSpec, TlsSpec,
-    fleet::GRACE_DEFAULT,
+    AuthSpec, Cluster, Fleet, GroupName, Host, Node, ProcessSpec, Secret, ServiceSpec, SshHost,
+    SshSpec, SystemdSpec, TlsSpec,
+    fleet::{GRACE_DEFAULT, UNIT_GRACE_DEFAULT},
 };
 use quorate_packs::Packs;
 use quorate_syntax::{Content, Diagnostic, Entry, SECRET_IN_FILE, Tree, parse, read_tree};
@@ -104,11 +106,23 @@ fn add_missing(tree: &mut Tree, more: &[Entry]) {
 }
 
 fn resolve(file: FleetFile, folder: &Path) -> Fleet {
-    let FleetFile { schema: _, fleet, artifacts, defaults: _, clusters } = file;
+    let FleetFile { schema: _, fleet, artifacts, defaults: _, ssh, clusters } = file;
     Fleet {
         name: fleet,
         artifacts: artifacts.into_iter().map(|dir| below(folder, &dir)).collect(),
         clusters: clusters.into_iter().map(|cluster| resolve_cluster(cluster, folder)).collect(),
+        ssh: SshSpec {
+            config: ssh.config.map(|path| below(folder, &path)),
+            host_keys: ssh.host_keys,
+            sudo_password: ssh.sudo_password.map(|secret| resolve_secret(secret, folder)),
+        },
+    }
+}
+
+fn resolve_secret(secret: Secret, folder: &Path) -> Secret {
+    match secret {
+        Secret::File(path) => Secret::File(below(folder, &path)),
+        Secret::Env(name) => Secret::Env(name),
     }
 }
 
@@ -132,10 +146,7 @@ fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
         }),
         auth: auth.map(|AuthSpec { user, password }| AuthSpec {
             user,
-            password: match password {
-                Secret::File(path) => Secret::File(below(folder, &path)),
-                Secret::Env(name) => Secret::Env(name),
-            },
+            password: resolve_secret(password, folder),
         }),
         policy,
     }
@@ -147,30 +158,69 @@ fn resolve_node(file: NodeFile, defaults: &NodeDefaults, folder: &Path) -> Node 
     Node {
         name,
         group: group.or_else(|| defaults.group.clone()).unwrap_or_else(|| GroupName::new("server")),
-        host: host.or_else(|| defaults.host.clone()).unwrap_or(Host::Local),
+        host: resolve_host(host.or_else(|| defaults.host.clone()), defaults),
         endpoints: endpoints.into_iter().map(|(purpose, url)| (purpose, endpoint(url))).collect(),
         data_dir: data_dir.map(|path| below(folder, &path)),
-        service: service.map(|service| resolve_service(service, defaults, folder)),
+        service: match (service, &defaults.service) {
+            (Some(service), _) => resolve_service(service, defaults, folder),
+            (None, Some(unit)) => Some(resolve_unit(unit, folder)),
+            (None, None) => None,
+        },
     }
 }
 
-fn resolve_service(file: ServiceFile, defaults: &NodeDefaults, folder: &Path) -> ServiceSpec {
-    let ServiceFile { kind, mut argv, env: own, pid_file, log_file, work_dir, grace_secs } = file;
-    if let Some(binary) = argv.first_mut() {
-        *binary = below(folder, Path::new(binary.as_str())).display().to_string();
+fn resolve_host(file: Option<HostFile>, defaults: &NodeDefaults) -> Host {
+    match file {
+        None | Some(HostFile::Local) => Host::Local,
+        Some(HostFile::Ssh(name)) => Host::Ssh(SshHost {
+            sudo: defaults.sudo.unwrap_or(true),
+            tunnel: defaults.tunnel.unwrap_or(false),
+            name,
+        }),
     }
-    let mut env = defaults.env.clone();
-    env.extend(own);
-    let grace =
-        grace_secs.or(defaults.grace_secs).and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+}
+
+fn resolve_unit(unit: &UnitFile, folder: &Path) -> ServiceSpec {
+    ServiceSpec::Systemd(SystemdSpec {
+        unit: unit.unit.clone(),
+        binary: below(folder, &unit.binary),
+        grace: grace(unit.grace_secs).unwrap_or(UNIT_GRACE_DEFAULT),
+    })
+}
+
+fn grace(secs: Option<f64>) -> Option<Duration> {
+    secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+}
+
+/// A service that lacks what it needs was refused by the check, so nothing is left out here.
+fn resolve_service(
+    file: ServiceFile,
+    defaults: &NodeDefaults,
+    folder: &Path,
+) -> Option<ServiceSpec> {
+    let ServiceFile {
+        kind, unit, binary, mut argv, env: own, pid_file, log_file, work_dir, ..
+    } = file;
+    let secs = file.grace_secs.or(defaults.grace_secs);
     match kind {
-        ServiceKind::Process => ServiceSpec::Process {
-            argv,
-            env,
-            pid_file: below(folder, &pid_file),
-            log_file: below(folder, &log_file),
-            work_dir: work_dir.map(|path| below(folder, &path)),
-            grace: grace.unwrap_or(GRACE_DEFAULT),
-        },
+        ServiceKind::Systemd => {
+            let unit = UnitFile { unit: unit?, binary: binary?, grace_secs: secs };
+            Some(resolve_unit(&unit, folder))
+        }
+        ServiceKind::Process => {
+            if let Some(binary) = argv.first_mut() {
+                *binary = below(folder, Path::new(binary.as_str())).display().to_string();
+            }
+            let mut env = defaults.env.clone();
+            env.extend(own);
+            Some(ServiceSpec::Process(ProcessSpec {
+                argv,
+                env,
+                pid_file: below(folder, &pid_file?),
+                log_file: below(folder, &log_file?),
+                work_dir: work_dir.map(|path| below(folder, &path)),
+                grace: grace(secs).unwrap_or(GRACE_DEFAULT),
+            }))
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use quorate_model::{Cluster, Fleet};
 use quorate_syntax::nearest;
+use wildmatch::WildMatch;
 
 /// A selector that selects nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,33 +52,9 @@ fn nothing(fleet: &Fleet, selector: &str) -> SelectError {
     SelectError { fleet: fleet.name.clone(), selector: selector.to_owned(), hint }
 }
 
-/// Whether a pattern matches a whole name. Linear in both but for the stars, which never go back more than one.
+/// Whether a pattern with `*` and `?` fits a whole name.
 fn matches(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = name.chars().collect();
-    let (mut p, mut n) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match &mut star {
-                Some((at, from)) => {
-                    *from += 1;
-                    p = *at + 1;
-                    n = *from;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
+    WildMatch::new(pattern).matches(name)
 }
 
 #[cfg(test)]
@@ -98,6 +75,7 @@ mod tests {
         Fleet {
             name: "home".into(),
             artifacts: Vec::new(),
+            ssh: quorate_model::SshSpec::default(),
             clusters: names.iter().map(cluster).collect(),
         }
     }

@@ -2,7 +2,10 @@
 //!
 //! Invariant: reading what was written gives the same fleet.
 
-use quorate_model::{Approve, Cluster, Fleet, Host, Node, OnFailure, Policy, Secret, ServiceSpec};
+use quorate_model::{
+    Approve, Cluster, Fleet, Host, HostKeys, Node, OnFailure, Policy, ProcessSpec, Secret,
+    ServiceSpec, SshHost, SshSpec,
+};
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// Writes a fleet file.
@@ -24,6 +27,7 @@ pub fn write_fleet(fleet: &Fleet) -> String {
             out.line(1, &format!("- {}", quote(&path(dir))));
         }
     }
+    write_ssh(&mut out, &fleet.ssh);
     out.blank();
     if fleet.clusters.is_empty() {
         out.line(0, "clusters: []");
@@ -37,6 +41,34 @@ pub fn write_fleet(fleet: &Fleet) -> String {
         write_cluster(&mut out, cluster, i == 0);
     }
     out.0
+}
+
+fn write_ssh(out: &mut Out, ssh: &SshSpec) {
+    if *ssh == SshSpec::default() {
+        return;
+    }
+    let SshSpec { config, host_keys, sudo_password } = ssh;
+    out.blank();
+    out.line(0, "# How hosts are reached over SSH.");
+    out.line(0, "ssh:");
+    if let Some(config) = config {
+        out.key(1, "config", &path(config));
+    }
+    match host_keys {
+        HostKeys::Strict => out.line(1, "host_keys: strict"),
+        HostKeys::AcceptNew => out.line(1, "host_keys: accept-new"),
+    }
+    if let Some(secret) = sudo_password {
+        out.line(1, "sudo_password:");
+        write_secret(out, 2, secret);
+    }
+}
+
+fn write_secret(out: &mut Out, depth: usize, secret: &Secret) {
+    match secret {
+        Secret::File(file) => out.key(depth, "file", &path(file)),
+        Secret::Env(name) => out.key(depth, "env", name),
+    }
 }
 
 #[derive(Default)]
@@ -132,18 +164,33 @@ fn write_cluster(out: &mut Out, cluster: &Cluster, first: bool) {
         out.line(2, "auth:");
         out.key(3, "user", &auth.user);
         out.line(3, "password:");
-        match &auth.password {
-            Secret::File(file) => out.key(4, "file", &path(file)),
-            Secret::Env(name) => out.key(4, "env", name),
-        }
+        write_secret(out, 4, &auth.password);
     }
     write_policy(out, policy, first);
+    write_defaults(out, nodes);
     if nodes.is_empty() {
         return out.line(2, "nodes: []");
     }
     out.line(2, "nodes:");
     for node in nodes {
         write_node(out, node);
+    }
+}
+
+/// How hosts of SSH are worked on, where that is not as usual; a file says it once a cluster.
+fn write_defaults(out: &mut Out, nodes: &[Node]) {
+    let mut hosts = nodes.iter().filter_map(|node| match &node.host {
+        Host::Ssh(host) => Some(host),
+        Host::Local => None,
+    });
+    let Some(SshHost { sudo, tunnel, .. }) = hosts.next() else { return };
+    let unusual = [("sudo", *sudo, true), ("tunnel", *tunnel, false)];
+    if unusual.iter().all(|(_, value, usual)| value == usual) {
+        return;
+    }
+    out.line(2, "defaults:");
+    for (key, value, _) in unusual.iter().filter(|(_, value, usual)| value != usual) {
+        out.line(3, &format!("{key}: {value}"));
     }
 }
 
@@ -259,6 +306,7 @@ fn write_node(out: &mut Out, node: &Node) {
     }
     match host {
         Host::Local => out.line(4, "host: local"),
+        Host::Ssh(host) => out.line(4, &format!("host: {{ssh: {}}}", quote(&host.name))),
     }
     if endpoints.is_empty() {
         out.line(4, "endpoints: {}");
@@ -276,8 +324,17 @@ fn write_node(out: &mut Out, node: &Node) {
 }
 
 fn write_service(out: &mut Out, service: &ServiceSpec) {
-    let ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace } = service;
     out.line(4, "service:");
+    let ProcessSpec { argv, env, pid_file, log_file, work_dir, grace } = match service {
+        ServiceSpec::Process(process) => process,
+        ServiceSpec::Systemd(unit) => {
+            out.line(5, "kind: systemd");
+            out.key(5, "unit", &unit.unit);
+            out.key(5, "binary", &path(&unit.binary));
+            out.line(5, &format!("grace_secs: {}", secs(unit.grace)));
+            return;
+        }
+    };
     out.line(5, "kind: process");
     out.line(5, "argv:");
     for word in argv {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quorate_inventory::{fleet_schema, read_fleet, select, write_fleet};
 use quorate_model::{
-    Approve, AuthSpec, Cluster, Fleet, Host, Node, OnFailure, Override, Policy, Secret,
-    ServiceSpec, TlsSpec,
+    Approve, AuthSpec, Cluster, Fleet, Host, Node, OnFailure, Override, Policy, ProcessSpec,
+    Secret, ServiceSpec, SshSpec, TlsSpec,
 };
 use quorate_packs::Packs;
 use quorate_syntax::{Diagnostic, render};
@@ -86,7 +86,8 @@ fn a_fleet_is_resolved() {
     assert_eq!(a.endpoints["client"], "http://127.0.0.1:1001");
     assert_eq!(a.data_dir.as_deref(), Some(Path::new("/srv/home/a/data")));
     assert_eq!((a.group.as_str(), b.group.as_str()), ("server", "client"));
-    let Some(ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace }) = &a.service
+    let Some(ServiceSpec::Process(ProcessSpec { argv, env, pid_file, log_file, work_dir, grace })) =
+        &a.service
     else {
         panic!()
     };
@@ -246,7 +247,12 @@ fn ten_thousand_clusters_are_read_in_time() {
         nodes: (1..=3).map(|n| node(c, n)).collect(),
         ..bare_cluster(&format!("c{c}"))
     });
-    let fleet = Fleet { name: "big".into(), artifacts: Vec::new(), clusters: clusters.collect() };
+    let fleet = Fleet {
+        name: "big".into(),
+        artifacts: Vec::new(),
+        clusters: clusters.collect(),
+        ssh: SshSpec::default(),
+    };
     let text = write_fleet(&fleet);
     let begin = std::time::Instant::now();
     assert_eq!(read(&text).unwrap(), fleet);
@@ -287,14 +293,14 @@ fn cluster(texts: &[String], number: u32) -> Cluster {
         format!("http://h-{number}.example:{}", number % 65_000 + 1),
     )]);
     node.data_dir = Some(path(0));
-    node.service = Some(ServiceSpec::Process {
+    node.service = Some(ServiceSpec::Process(ProcessSpec {
         argv: vec![format!("/bin/{number}"), text(1), text(2)],
         env: BTreeMap::from([("A".to_owned(), text(3)), (format!("B{number}"), text(4))]),
         pid_file: "/x-pid".into(),
         log_file: path(5),
         work_dir: Some(path(6)),
         grace: Duration::from_millis(u64::from(number % 3_600_000)),
-    });
+    }));
     let policy = Policy {
         good_looks: number % 100 + 1,
         soak: Duration::from_millis(u64::from(number)),
@@ -328,7 +334,7 @@ proptest! {
         texts in proptest::collection::vec("\\PC{0,12}|[\"'\\\\\n\t\r:#{}\\[\\],&*!|>%@` -]{0,8}|null|yes|~|1.5|\u{85}|\u{feff}|\u{7f}", 1..7),
         number in 0u32..600_000_000,
     ) {
-        let fleet = Fleet { name: "home".into(), artifacts: vec!["/a b".into()], clusters: vec![cluster(&texts, number)] };
+        let fleet = Fleet { name: "home".into(), artifacts: vec!["/a b".into()], clusters: vec![cluster(&texts, number)], ssh: SshSpec::default() };
         let text = write_fleet(&fleet);
         let again = read(&text).map_err(|found| TestCaseError::fail(render(&found, &text)))?;
         prop_assert_eq!(again, fleet);

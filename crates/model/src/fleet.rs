@@ -82,7 +82,9 @@ pub struct Node {
 }
 
 /// Where a node's commands run.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Host {
     /// This machine.
@@ -92,7 +94,9 @@ pub enum Host {
 }
 
 /// A host that is reached over SSH.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct SshHost {
     /// Its name as `ssh` takes it: an alias of the client configuration, `db-1`, `anna@db-1`, `db-1:2222`.
@@ -118,42 +122,85 @@ impl SshHost {
 
 /// How a service is stopped and started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum ServiceSpec {
     /// A plain process that Quorate starts itself: no root and no systemd needed.
-    Process {
-        /// The live binary and its arguments. The swap replaces the file that the first word names.
-        argv: Vec<String>,
-        /// Environment variables added to an otherwise almost empty environment.
-        #[serde(default)]
-        env: BTreeMap<String, String>,
-        /// File that holds the process id.
-        pid_file: PathBuf,
-        /// File that standard output and error are appended to.
-        log_file: PathBuf,
-        /// Working folder; `/` when left out.
-        #[serde(default)]
-        work_dir: Option<PathBuf>,
-        /// Time between the polite signal and the kill, in seconds.
-        #[serde(default = "default_grace", with = "secs", rename = "grace_secs")]
-        #[schemars(with = "f64")]
-        grace: Duration,
-    },
+    Process(ProcessSpec),
+    /// A unit of systemd.
+    Systemd(SystemdSpec),
+}
+
+/// A plain process that Quorate starts itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessSpec {
+    /// The live binary and its arguments. The swap replaces the file that the first word names.
+    pub argv: Vec<String>,
+    /// Environment variables added to an otherwise almost empty environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// File that holds the process id.
+    pub pid_file: PathBuf,
+    /// File that standard output and error are appended to.
+    pub log_file: PathBuf,
+    /// Working folder; `/` when left out.
+    #[serde(default)]
+    pub work_dir: Option<PathBuf>,
+    /// Time between the polite signal and the kill, in seconds.
+    #[serde(default = "default_grace", with = "secs", rename = "grace_secs")]
+    #[schemars(with = "f64")]
+    pub grace: Duration,
+}
+
+/// A unit of systemd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SystemdSpec {
+    /// The unit: `etcd.service`.
+    pub unit: String,
+    /// The file that the unit runs; the swap replaces it.
+    pub binary: PathBuf,
+    /// The longest that a stop takes before systemd kills the process, in seconds: the unit's `TimeoutStopSec`.
+    #[serde(default = "default_unit_grace", with = "secs", rename = "grace_secs")]
+    #[schemars(with = "f64")]
+    pub grace: Duration,
 }
 
 /// Thirty seconds: a store that flushes on stop needs a few, and systemd's own default is 90;
 /// past this the member is stuck and a kill is the smaller harm.
 pub const GRACE_DEFAULT: Duration = Duration::from_secs(30);
 
+/// Ninety seconds: what systemd waits when a unit says nothing.
+pub const UNIT_GRACE_DEFAULT: Duration = Duration::from_secs(90);
+
 fn default_grace() -> Duration {
     GRACE_DEFAULT
+}
+
+fn default_unit_grace() -> Duration {
+    UNIT_GRACE_DEFAULT
 }
 
 impl ServiceSpec {
     /// The live binary: what a swap replaces.
     pub fn binary(&self) -> Option<PathBuf> {
         match self {
-            Self::Process { argv, .. } => argv.first().map(PathBuf::from),
+            Self::Process(process) => process.argv.first().map(PathBuf::from),
+            Self::Systemd(unit) => Some(unit.binary.clone()),
+        }
+    }
+    /// Time between the polite signal and the kill.
+    pub fn grace(&self) -> Duration {
+        match self {
+            Self::Process(process) => process.grace,
+            Self::Systemd(unit) => unit.grace,
+        }
+    }
+    /// The plain process, when it is one: its words and variables are declared, a unit's are read on its host.
+    pub fn process(&self) -> Option<&ProcessSpec> {
+        match self {
+            Self::Process(process) => Some(process),
+            Self::Systemd(_) => None,
         }
     }
 }

@@ -24,7 +24,8 @@ pub use client::{ClientFigures, ClientGap, ClientSample};
 pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
 pub use fleet::{
-    AuthSpec, Cluster, Fleet, Host, HostKeys, Node, Secret, ServiceSpec, SshHost, SshSpec, TlsSpec,
+    AuthSpec, Cluster, Fleet, Host, HostKeys, Node, ProcessSpec, Secret, ServiceSpec, SshHost,
+    SshSpec, SystemdSpec, TlsSpec,
 };
 pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,

@@ -42,6 +42,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => None,
     };
     let transports: Transports = Arc::new(|host| match host {
+        Host::Ssh(host) => {
+            panic!("{} is on another machine: this example looks at this one", host.name)
+        }
         Host::Local => Arc::new(LocalTransport::new()) as Arc<dyn Transport>,
     });
     let options = AdoptOptions {

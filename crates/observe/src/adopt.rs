@@ -17,8 +17,8 @@ use crate::{
 use jiff::Timestamp;
 use quorate_model::fleet::GRACE_DEFAULT;
 use quorate_model::{
-    AuthSpec, Cluster, ClusterName, Host, Node, NodeName, Observation, Policy, Reach, ServiceSpec,
-    TlsSpec,
+    AuthSpec, Cluster, ClusterName, Host, Node, NodeName, Observation, Policy, ProcessSpec, Reach,
+    ServiceSpec, TlsSpec,
 };
 use quorate_packs::{Detect, Pack, ProcessForm};
 use quorate_transport::http::TlsError;
@@ -254,14 +254,14 @@ fn service(found: &Found, form: &ProcessForm, pid_file: PathBuf, log_file: PathB
     }
     let prefix = form.env_prefix.as_deref().unwrap_or("\0");
     let env = found.env.iter().filter(|(key, _)| key.starts_with(prefix));
-    ServiceSpec::Process {
+    ServiceSpec::Process(ProcessSpec {
         argv,
         env: env.map(|(key, value)| (key.clone(), value.clone())).collect(),
         pid_file,
         log_file,
         work_dir: found.work_dir.clone().filter(|folder| folder != Path::new("/")),
         grace: GRACE_DEFAULT,
-    }
+    })
 }
 
 /// Variables that steer a Go or Java process without bearing the product's name.

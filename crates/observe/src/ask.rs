@@ -3,7 +3,7 @@
 use quorate_packs::{CallTemplate, Pack, TemplateValue};
 use quorate_transport::{
     Answer, Command, Transport,
-    http::{GrpcCall, HttpClient, HttpRequest},
+    http::{GrpcCall, HttpClient, HttpRequest, authority},
     secret::SecretText,
 };
 use serde_json::Value;
@@ -66,6 +66,7 @@ impl Asking<'_> {
         match call {
             CallTemplate::Http { method, url, body, form, expect_status } => {
                 let mut request = HttpRequest::new(method.as_str(), fill(url)?).reads_only();
+                request.via = self.tunnel(&request.url).await?;
                 if let Some(body) = body {
                     let body = fill(body)?;
                     request = if *form { request.form(body) } else { request.json(body) };
@@ -74,8 +75,10 @@ impl Asking<'_> {
             }
             CallTemplate::Grpc { url, method, request, answer } => {
                 let numbers = request.iter().map(|value| fill(value).and_then(whole_number));
+                let url = fill(url)?;
                 let call = GrpcCall {
-                    url: fill(url)?,
+                    via: self.tunnel(&url).await?,
+                    url,
                     method: method.clone(),
                     request: numbers.collect::<Result<_, _>>()?,
                     answer: answer
@@ -102,6 +105,12 @@ impl Asking<'_> {
                 Err(NoAnswer::NotAsked(format!("`{action}` is an action, it cannot be asked")))
             }
         }
+    }
+
+    /// The tunnel to an address, where this machine does not reach it by itself.
+    async fn tunnel(&self, url: &str) -> Result<Option<PathBuf>, NoAnswer> {
+        let Some(address) = authority(url) else { return Ok(None) };
+        self.transport.tunnel(&address).await.map_err(NoAnswer::Silent)
     }
 
     fn with_folder(&self, word: &str) -> Result<String, NoAnswer> {

@@ -9,7 +9,7 @@ pub(crate) async fn operating_system(transport: &dyn Transport) -> Option<String
     named(&String::from_utf8_lossy(&content))
 }
 
-fn named(text: &str) -> Option<String> {
+pub(crate) fn named(text: &str) -> Option<String> {
     let value = |key: &str| {
         text.lines().find_map(|line| {
             let value = line.strip_prefix(key)?.strip_prefix('=')?.trim();

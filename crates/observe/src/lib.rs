@@ -20,6 +20,7 @@ mod node;
 mod observer;
 pub mod process;
 mod shared;
+mod sight;
 mod tools;
 
 pub use adopt::{AdoptError, AdoptOptions, Adopted, adopt};

@@ -5,28 +5,26 @@ use crate::process::find::Found;
 use quorate_model::{Facts, NodeName, Place, Release, Setting};
 use std::{
     collections::BTreeMap,
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 /// The identity of a file's content, as far as it can be told without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     pub(crate) path: PathBuf,
-    pub(crate) modified: Option<SystemTime>,
-    pub(crate) size: u64,
+    /// Device, inode, size and time of change.
+    pub(crate) print: String,
 }
 
 impl FileStamp {
     /// The stamp of a file on this machine.
     pub(crate) fn of(path: &std::path::Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self {
-            path: path.to_owned(),
-            modified: metadata.modified().ok(),
-            size: metadata.len(),
-        })
+        let file = std::fs::metadata(path).ok()?;
+        let changed = (file.mtime(), file.mtime_nsec());
+        let print = format!("{}:{} {} {changed:?}", file.dev(), file.ino(), file.size());
+        Some(Self { path: path.to_owned(), print })
     }
 }
 

@@ -8,18 +8,16 @@ use crate::{
     ask::{Answered, Asking, NoAnswer},
     certificates, config_file,
     depth::{Depth, speaks_of},
-    fields, host,
+    fields,
     memory::{FileStamp, NodeMemory},
-    process::{
-        find::{self, Found},
-        settings,
-    },
+    process::{find::Found, settings},
+    sight::Looking,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
 use quorate_model::{
-    Cluster, Facts, Finding, Host, Node, NodeObservation, Place, Reach, Release, ServiceSpec,
-    Setting, SettingSource, Severity,
+    Cluster, Facts, Finding, Node, NodeObservation, Place, ProcessSpec, Reach, Release,
+    ServiceSpec, Setting, SettingSource, Severity,
 };
 use quorate_packs::{CallTemplate, Detect, Pack, Probe, ProcessForm, eval::Scope, template_value};
 use quorate_transport::{
@@ -38,6 +36,8 @@ const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
 /// Code of findings that say which question had no answer.
 pub(crate) const UNANSWERED: &str = "unanswered";
+/// Code of the finding that says that a node's host shows nothing.
+pub(crate) const HOST_DARK: &str = "host-unreachable";
 
 /// All that a look at one node needs.
 pub(crate) struct NodeLook<'a> {
@@ -65,9 +65,8 @@ impl<'a> Start<'a> {
     fn of(found: &'a Found) -> Self {
         Self { argv: &found.argv, env: &found.env, work_dir: found.work_dir.as_deref() }
     }
-    fn declared(service: &'a ServiceSpec) -> Self {
-        let ServiceSpec::Process { argv, env, work_dir, .. } = service;
-        Self { argv, env, work_dir: work_dir.as_deref() }
+    fn declared(service: &'a ProcessSpec) -> Self {
+        Self { argv: &service.argv, env: &service.env, work_dir: service.work_dir.as_deref() }
     }
     /// What its command line and its environment set.
     fn settings(&self, form: &ProcessForm) -> Vec<Setting> {
@@ -138,17 +137,24 @@ impl NodeLook<'_> {
     }
 
     async fn look_at_host(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
-        if memory.os.is_none() {
-            memory.os = host::operating_system(self.transport).await;
+        let form = &self.detect.process;
+        let (node, transport, full) = (self.node, self.transport, self.depth.is_full());
+        let looking = Looking { node, transport, form, full };
+        let sight = looking.look(memory, |found| self.is_own(found)).await;
+        if let Some(because) = &sight.dark {
+            seen.findings.push(crate::finding(
+                Severity::Warning,
+                HOST_DARK,
+                format!("nothing could be seen on the host of {}: {because}", self.node.name),
+                Some("without its host a member can be looked at, not stopped and started".into()),
+            ));
+        }
+        if sight.os.is_some() {
+            memory.os = sight.os;
         }
         seen.os.clone_from(&memory.os);
-        let form = &self.detect.process;
-        let known = memory.process.take().filter(Found::still_runs);
-        let fresh = known.is_none();
-        memory.process = match known {
-            Some(found) => Some(found),
-            None => self.find_process().await,
-        };
+        let fresh = sight.fresh;
+        memory.process = sight.process;
         if let Some(found) = &memory.process {
             if fresh || self.depth.is_full() {
                 let read = self.settings(&Start::of(found), seen).await;
@@ -156,7 +162,8 @@ impl NodeLook<'_> {
                 memory.settings = read.settings;
             }
             let live = found.live_binary(self.declared_binary().as_deref());
-            seen.process = Some(found.seen(&live, settings::masked_argv(&found.argv, form)));
+            let argv = settings::masked_argv(&found.argv, form);
+            seen.process = Some(found.seen(&live, sight.replaced, argv));
             seen.settings.clone_from(&memory.settings);
             seen.config_digest = Some(settings::digest(&seen.settings, form));
             settings::mask(&mut seen.settings, form);
@@ -165,8 +172,8 @@ impl NodeLook<'_> {
             // Only a look that a plan is made from: a member that a run has stopped is not read anew at every gate.
             if self.depth.is_full() {
                 memory.place = None;
-                if let Some(service) = &self.node.service {
-                    let read = self.settings(&Start::declared(service), seen).await;
+                if let Some(process) = self.node.service.as_ref().and_then(ServiceSpec::process) {
+                    let read = self.settings(&Start::declared(process), seen).await;
                     memory.place = read.whole.then(|| read.place(form));
                     // A member that is down runs with nothing; its file says what it would be started with.
                     let in_file = |setting: &Setting| setting.source == SettingSource::File;
@@ -178,8 +185,9 @@ impl NodeLook<'_> {
         }
         seen.place.clone_from(&memory.place);
         let live = seen.process.as_ref().map(|process| process.binary.clone());
-        if let Some(binary) = live.or_else(|| self.declared_binary()) {
-            seen.disk_release = self.disk_release(&binary, memory).await;
+        if let (Some(binary), Some(stamp)) = (live.or_else(|| self.declared_binary()), sight.stamp)
+        {
+            seen.disk_release = self.disk_release(&binary, stamp, memory).await;
         }
         if self.depth.is_full() {
             let found = certificates::of_settings(
@@ -194,27 +202,6 @@ impl NodeLook<'_> {
 
     fn declared_binary(&self) -> Option<PathBuf> {
         self.node.service.as_ref().and_then(ServiceSpec::binary)
-    }
-
-    /// By the pid file when one is declared; in a full look, or without one, by what runs on this machine.
-    async fn find_process(&self) -> Option<Found> {
-        let form = &self.detect.process;
-        let pid_file = self.node.service.as_ref().map(|service| match service {
-            ServiceSpec::Process { pid_file, .. } => pid_file,
-        });
-        if let Some(path) = pid_file {
-            let content = self.transport.read(path).await.done().unwrap_or_default();
-            if let Some(found) = find::by_pid_file(&String::from_utf8_lossy(&content), form) {
-                return Some(found);
-            }
-            // A member that was stopped has no process: looking through all of them at every gate would find nothing.
-            if !self.depth.is_full() {
-                return None;
-            }
-        }
-        match self.node.host {
-            Host::Local => find::scan(form).into_iter().find(|found| self.is_own(found)),
-        }
     }
 
     /// Whether a process that was found by its name is this node's: by its data folder, else by its member name.
@@ -243,9 +230,9 @@ impl NodeLook<'_> {
 
     /// What the declared service would start the member with, its configuration file aside.
     fn declared_settings(&self) -> Vec<Setting> {
-        let service = self.node.service.as_ref();
-        service
-            .map(|service| Start::declared(service).settings(&self.detect.process))
+        let process = self.node.service.as_ref().and_then(ServiceSpec::process);
+        process
+            .map(|process| Start::declared(process).settings(&self.detect.process))
             .unwrap_or_default()
     }
 
@@ -253,9 +240,8 @@ impl NodeLook<'_> {
     async fn settings(&self, start: &Start<'_>, seen: &mut NodeObservation) -> Read {
         let form = &self.detect.process;
         let mut all = start.settings(form);
-        let declared = self.node.service.as_ref().and_then(|service| match service {
-            ServiceSpec::Process { work_dir, .. } => work_dir.as_deref(),
-        });
+        let process = self.node.service.as_ref().and_then(ServiceSpec::process);
+        let declared = process.and_then(|process| process.work_dir.as_deref());
         let folder = start.work_dir.or(declared).unwrap_or(Path::new("/")).to_owned();
         let name = form.file_setting.as_deref();
         let Some(file) = name.and_then(|name| settings::value_of(&all, name, form)) else {
@@ -277,8 +263,12 @@ impl NodeLook<'_> {
         Read { settings: all, folder, whole }
     }
 
-    async fn disk_release(&self, binary: &Path, memory: &mut NodeMemory) -> Option<Release> {
-        let stamp = FileStamp::of(binary)?;
+    async fn disk_release(
+        &self,
+        binary: &Path,
+        stamp: FileStamp,
+        memory: &mut NodeMemory,
+    ) -> Option<Release> {
         if let Some((known, release)) = &memory.disk
             && *known == stamp
         {

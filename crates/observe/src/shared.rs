@@ -15,20 +15,25 @@ pub(crate) const BINARY_SHARED: &str = "binary-shared";
 
 /// A finding for each binary that several members of one host are started from.
 pub(crate) fn binaries(cluster: &Cluster) -> Vec<Finding> {
-    let mut owners: BTreeMap<PathBuf, Vec<&NodeName>> = BTreeMap::new();
+    let mut owners: BTreeMap<(&Host, PathBuf), Vec<&NodeName>> = BTreeMap::new();
     for node in &cluster.nodes {
-        let Host::Local = node.host;
         let binary = node.service.as_ref().and_then(ServiceSpec::binary);
         if let Some(binary) = binary.filter(|binary| binary.is_absolute()) {
-            owners.entry(real_name(&binary)).or_default().push(&node.name);
+            owners
+                .entry((&node.host, real_name(&node.host, &binary)))
+                .or_default()
+                .push(&node.name);
         }
     }
     let shared = owners.into_iter().filter(|(_, nodes)| nodes.len() > 1);
-    shared.map(|(binary, nodes)| told(&binary, &nodes)).collect()
+    shared.map(|((_, binary), nodes)| told(&binary, &nodes)).collect()
 }
 
-/// The file's own name in its real folder; as declared when the folder cannot be looked at.
-fn real_name(binary: &Path) -> PathBuf {
+/// The file's own name in its real folder; as declared when the folder cannot be looked at, as on another host.
+fn real_name(host: &Host, binary: &Path) -> PathBuf {
+    if *host != Host::Local {
+        return binary.to_owned();
+    }
     let real = binary.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
     real.zip(binary.file_name())
         .map_or_else(|| binary.to_owned(), |(folder, name)| folder.join(name))
@@ -67,14 +72,14 @@ mod tests {
     use std::time::Duration;
 
     fn node(name: &str, binary: &Path) -> Node {
-        let service = ServiceSpec::Process {
+        let service = ServiceSpec::Process(quorate_model::ProcessSpec {
             argv: vec![binary.display().to_string(), format!("--name={name}")],
             env: BTreeMap::new(),
             pid_file: format!("/run/{name}.pid").into(),
             log_file: format!("/run/{name}.log").into(),
             work_dir: None,
             grace: Duration::from_secs(1),
-        };
+        });
         Node {
             name: name.into(),
             group: "server".into(),

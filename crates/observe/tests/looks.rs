@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail loudly, as the test itself does")]
 
 use quorate_model::{
-    Cluster, Host, Node, NodeObservation, Observation, Policy, Reach, Role, ServiceSpec,
+    Cluster, Host, Node, NodeObservation, Observation, Policy, ProcessSpec, Reach, Role,
+    ServiceSpec,
 };
 use quorate_observe::{
     AdoptError, AdoptOptions, Clients, Depth, Observer, Tools, Transports, adopt,
@@ -314,7 +315,8 @@ async fn a_cluster_is_adopted_from_one_endpoint() {
     assert_eq!(names, ["n1", "n2", "n3"]);
     assert!(adopted.observation.nodes.iter().all(|node| node.is_healthy()));
     // The members of this test live in its own process, so that is the process behind their ports.
-    let Some(ServiceSpec::Process { argv, pid_file, .. }) = &adopted.cluster.nodes[0].service
+    let Some(ServiceSpec::Process(ProcessSpec { argv, pid_file, .. })) =
+        &adopted.cluster.nodes[0].service
     else {
         panic!("no process was found: {:?}", adopted.notes)
     };

@@ -274,10 +274,7 @@ fn may_stop(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Vec<Condition> {
 }
 
 fn grace(member: &Member<'_>) -> Duration {
-    match &member.node.service {
-        Some(ServiceSpec::Process { grace, .. }) => *grace,
-        None => Duration::ZERO,
-    }
+    member.node.service.as_ref().map_or(Duration::ZERO, ServiceSpec::grace)
 }
 
 pub(crate) fn rejoin(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {

@@ -11,7 +11,7 @@ use quorate_checker::{
 };
 use quorate_model::{
     Action, CallKind, Digest, Ejected, Ejection, Facts, MemberChange, NodeName, Plan, PlanKind,
-    Reach, Role, ServiceSpec, Step, StepRole,
+    ProcessSpec, Reach, Role, ServiceSpec, Step, StepRole,
 };
 use quorate_packs::{Pack, Packs};
 use quorate_planner::{
@@ -43,7 +43,9 @@ fn cluster(size: usize, at: &str) -> World {
     world.seen.facts.insert("members".into(), members.into());
     world.artifacts = ["3.3.25", "3.4.23", "3.5.16"].map(of_etcd).to_vec();
     for node in &mut world.cluster.nodes {
-        let Some(ServiceSpec::Process { argv, .. }) = &mut node.service else { continue };
+        let Some(ServiceSpec::Process(ProcessSpec { argv, .. })) = &mut node.service else {
+            continue;
+        };
         argv.push("--initial-cluster-state=new".into());
     }
     world
@@ -254,7 +256,7 @@ fn it_comes_back_empty_on_the_lowest_release_and_as_a_learner_where_that_is_safe
         Action::Swap { config, .. } => config.clone(),
         _ => None,
     });
-    let Some(ServiceSpec::Process { argv, .. }) = swap.unwrap().service else {
+    let Some(ServiceSpec::Process(ProcessSpec { argv, .. })) = swap.unwrap().service else {
         panic!("no service")
     };
     assert_eq!(

@@ -5,7 +5,7 @@
 mod support;
 
 use quorate_model::{
-    Action, Blocked, ConfigChange, NotNow, Plan, ServiceSpec, Setting, SettingSource,
+    Action, Blocked, ConfigChange, NotNow, Plan, ProcessSpec, ServiceSpec, Setting, SettingSource,
 };
 use quorate_packs::Packs;
 use quorate_planner::{PlanRequest, Planned, plan};
@@ -105,7 +105,9 @@ fn met_by_the_plan_where_it_may_rewrite_and_looked_at_when_all_have_moved() {
 fn added_where_the_member_takes_its_settings_from() {
     let mut world = loose(true);
     for node in &mut world.cluster.nodes {
-        let Some(ServiceSpec::Process { argv, env, .. }) = &mut node.service else { panic!() };
+        let Some(ServiceSpec::Process(ProcessSpec { argv, env, .. })) = &mut node.service else {
+            panic!()
+        };
         argv.truncate(1);
         env.insert("KEEPER_NAME".into(), node.name.to_string());
     }

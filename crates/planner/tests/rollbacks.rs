@@ -5,8 +5,8 @@
 mod support;
 
 use quorate_model::{
-    Action, BACKUP_WHOLE, Blocked, CallKind, Digest, NotNow, Place, Plan, PlanKind, Role,
-    ServiceSpec, Step, StepRole,
+    Action, BACKUP_WHOLE, Blocked, CallKind, Digest, NotNow, Place, Plan, PlanKind, ProcessSpec,
+    Role, ServiceSpec, Step, StepRole,
 };
 use quorate_packs::Packs;
 use quorate_planner::{Planned, RollbackRequest, rollback, rollback::BackupAtHand};
@@ -211,7 +211,9 @@ fn settings_go_back_with_the_binaries() {
         _ => None,
     });
     let config = config.next_back().unwrap();
-    let Some(ServiceSpec::Process { argv, .. }) = config.service else { panic!("no service") };
+    let Some(ServiceSpec::Process(ProcessSpec { argv, .. })) = config.service else {
+        panic!("no service")
+    };
     assert_eq!(argv.last().map(String::as_str), Some("--verbose"));
     assert_eq!(config.diff, ["+ --verbose"]);
 }

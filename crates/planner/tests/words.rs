@@ -5,8 +5,8 @@
 mod support;
 
 use quorate_model::{
-    Action, ConfigChange, ConfigFileSeen, ConfigSpan, FileRewrite, Plan, ServiceSpec, Setting,
-    SettingSource,
+    Action, ConfigChange, ConfigFileSeen, ConfigSpan, FileRewrite, Plan, ProcessSpec, ServiceSpec,
+    Setting, SettingSource,
 };
 use quorate_packs::config_text::{self, FileState};
 use quorate_planner::{PathRequest, Planned, digest, draw, path};
@@ -64,7 +64,9 @@ fn a_flag_with_its_value_apart_is_renamed() {
     world.add_args("b", &["--journal", "/var/k", "--port", "1"]);
     world.cluster.policy.rewrite_config = true;
     let change = change(&planned(&world, "1.2.3"), "b", "1.2.3").unwrap();
-    let Some(ServiceSpec::Process { argv, .. }) = change.service else { panic!("no service") };
+    let Some(ServiceSpec::Process(ProcessSpec { argv, .. })) = change.service else {
+        panic!("no service")
+    };
     assert_eq!(argv, ["/opt/b/keeper", "--name", "b", "--port", "1", "--log=/var/k"]);
     assert_eq!(change.diff, ["- --journal /var/k", "+ --log=/var/k"]);
 }
@@ -72,14 +74,17 @@ fn a_flag_with_its_value_apart_is_renamed() {
 #[test]
 fn a_variable_is_renamed_in_the_environment() {
     let mut world = world(3, "1.1.9");
-    let Some(ServiceSpec::Process { env, .. }) = &mut world.cluster.nodes[0].service else {
+    let Some(ServiceSpec::Process(ProcessSpec { env, .. })) = &mut world.cluster.nodes[0].service
+    else {
         panic!("no service")
     };
     env.insert("KEEPER_JOURNAL".into(), "/var/j".into());
     env.insert("JOURNAL".into(), "of another program".into());
     world.cluster.policy.rewrite_config = true;
     let change = change(&planned(&world, "1.2.3"), "a", "1.2.3").unwrap();
-    let Some(ServiceSpec::Process { env, .. }) = change.service else { panic!("no service") };
+    let Some(ServiceSpec::Process(ProcessSpec { env, .. })) = change.service else {
+        panic!("no service")
+    };
     assert_eq!(
         env.into_iter().collect::<Vec<_>>(),
         [
@@ -205,7 +210,8 @@ fn a_rewrite_of_one_hop_is_where_the_next_one_starts() {
     world.add_args("a", &["--verbose", "--journal=/var/j"]);
     world.cluster.policy.rewrite_config = true;
     let plan = planned(&world, "1.2.3");
-    let Some(ServiceSpec::Process { argv, .. }) = change(&plan, "a", "1.2.3").unwrap().service
+    let Some(ServiceSpec::Process(ProcessSpec { argv, .. })) =
+        change(&plan, "a", "1.2.3").unwrap().service
     else {
         panic!()
     };

@@ -1,6 +1,7 @@
 //! Says what a client says, in the words of the pack, and understands the answer.
 
-use quorate_model::{Cluster, Release};
+use crate::options::Tunnels;
+use quorate_model::{Cluster, NodeName, Release};
 use quorate_packs::{
     CallTemplate, ClientView, ClientWay, Login, Pack, TemplateValue, eval::Scope, template_value,
 };
@@ -32,6 +33,31 @@ pub(crate) struct Way {
     login: Option<Login>,
     vars: BTreeMap<String, String>,
     http: HttpClient,
+    tunnels: Tunnels,
+}
+
+/// What stands before the name of a node in an address that leads through its tunnel: the loopback addresses of many hosts
+/// are one text otherwise.
+const THROUGH: &str = "quorate-tunnel-";
+
+/// An address that leads through a node's tunnel.
+pub(crate) fn through(node: &NodeName, url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{THROUGH}{node}@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+/// An address without the tunnel that it leads through, and that tunnel's node.
+fn parted(url: String) -> (String, Option<NodeName>) {
+    let parts = url.split_once(&format!("://{THROUGH}")).and_then(|(scheme, rest)| {
+        let (node, rest) = rest.split_once('@')?;
+        Some((format!("{scheme}://{rest}"), NodeName::new(node)))
+    });
+    match parts {
+        Some((url, node)) => (url, Some(node)),
+        None => (url, None),
+    }
 }
 
 /// What the templates of one request know.
@@ -59,6 +85,7 @@ impl Way {
         view: &ClientView,
         cluster: &Cluster,
         release: &Release,
+        tunnels: &Tunnels,
     ) -> Option<Result<Self, TlsError>> {
         let way = view.ways.iter().find(|way| way.releases.contains(release))?.clone();
         let logins = pack.detect.as_ref().map(|detect| detect.auth.as_slice()).unwrap_or_default();
@@ -73,7 +100,8 @@ impl Way {
             });
         let vars = pack.vars_for(release);
         let http = HttpClient::new(cluster.tls.as_ref(), credentials);
-        Some(http.map(|http| Self { pack: pack.clone(), way, login, vars, http }))
+        let tunnels = tunnels.clone();
+        Some(http.map(|http| Self { pack: pack.clone(), way, login, vars, http, tunnels }))
     }
 
     /// Whether two ways say the same, so that connections and tokens may stay.
@@ -207,7 +235,9 @@ impl Way {
             return Err("a client speaks HTTP only".into());
         };
         let context = self.context(words);
-        let mut request = HttpRequest::new(method.as_str(), self.pack.render(url, &context)?);
+        let (url, node) = parted(self.pack.render(url, &context)?);
+        let tunnel = node.and_then(|node| self.tunnels.get(&node)).cloned();
+        let mut request = HttpRequest::new(method.as_str(), url).via(tunnel);
         if let Some(body) = body {
             let body = self.pack.render(body, &context)?;
             request = if *form { request.form(body) } else { request.json(body) };
@@ -286,6 +316,15 @@ fn said(answer: &HttpResponse) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_carries_its_tunnel_and_gives_it_back() {
+        let url = through(&"m1".into(), "http://127.0.0.1:2379");
+        assert_eq!(url, "http://quorate-tunnel-m1@127.0.0.1:2379");
+        let (plain, node) = parted(format!("{url}/v3/kv/put"));
+        assert_eq!((plain.as_str(), node), ("http://127.0.0.1:2379/v3/kv/put", Some("m1".into())));
+        assert_eq!(parted("http://a:1/x@y".into()), ("http://a:1/x@y".into(), None));
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_after_all_its_keys() {

@@ -25,6 +25,6 @@ mod writer;
 
 pub use account::ClientAccount;
 pub use ledger::LostWrite;
-pub use options::ProbeOptions;
+pub use options::{ProbeOptions, Tunnels};
 pub use probe::{Baseline, ClientEvent, ClientProbe, ProbeError};
 pub use remains::Remains;

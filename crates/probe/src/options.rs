@@ -1,8 +1,8 @@
 //! How often the probe asks, and how long it waits. Each default has its reason beside it.
 
 use crate::ledger;
-use quorate_model::Release;
-use std::{path::PathBuf, time::Duration};
+use quorate_model::{NodeName, Release};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// How a probe behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,12 @@ pub struct ProbeOptions {
     pub registers: usize,
     /// Where it is kept, once a second, what must be there if this process dies.
     pub remains: Option<PathBuf>,
+    /// Sockets of tunnels that lead to members which this machine does not reach by itself.
+    pub tunnels: Tunnels,
 }
+
+/// Sockets of tunnels, by the node that each leads to.
+pub type Tunnels = BTreeMap<NodeName, PathBuf>;
 
 impl ProbeOptions {
     /// The defaults, for members of which `release` is the lowest.
@@ -48,6 +53,7 @@ impl ProbeOptions {
             read_back_limit: Duration::from_secs(5),
             registers: ledger::REGISTERS,
             remains: None,
+            tunnels: Tunnels::new(),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use crate::{
     account::{self, ClientAccount},
-    calls::{Way, speaks_http},
+    calls::{Way, speaks_http, through},
     endpoints::{Endpoint, Endpoints},
-    options::ProbeOptions,
+    options::{ProbeOptions, Tunnels},
     reader,
     shared::Shared,
     watcher, writer,
@@ -123,8 +123,8 @@ impl ClientProbe {
         cluster: &Cluster,
         options: ProbeOptions,
     ) -> Result<Self, ProbeError> {
-        let (view, way) = way_of(&pack, cluster, &options.release)?;
-        let all = endpoints_of(cluster, &view)?;
+        let (view, way) = way_of(&pack, cluster, &options.release, &options.tunnels)?;
+        let all = endpoints_of(cluster, &view, &options.tunnels)?;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let prefix = format!("{}{}/", view.key_prefix, unique());
         let shared = Shared::new(options, prefix, way, Endpoints::new(all), events.clone());
@@ -188,7 +188,8 @@ impl ClientProbe {
 
     /// Tells the lowest release that members run now: it chooses how to speak to them.
     pub fn set_release(&self, release: &Release) -> Result<(), ProbeError> {
-        let way = Way::new(&self.pack, &self.view, &self.cluster, release);
+        let tunnels = &self.shared.options.tunnels;
+        let way = Way::new(&self.pack, &self.view, &self.cluster, release, tunnels);
         let way = way.ok_or_else(|| ProbeError::NoWay {
             pack: self.pack.pack.to_string(),
             release: release.clone(),
@@ -219,6 +220,7 @@ pub(crate) fn way_of(
     pack: &Arc<Pack>,
     cluster: &Cluster,
     release: &Release,
+    tunnels: &Tunnels,
 ) -> Result<(ClientView, Way), ProbeError> {
     let name = pack.pack.to_string();
     let view = pack.client.clone().ok_or_else(|| ProbeError::NoView { pack: name.clone() })?;
@@ -227,7 +229,7 @@ pub(crate) fn way_of(
     if chosen.is_some_and(|way| !speaks_http(way)) {
         return Err(ProbeError::NotHttp { pack: name, release });
     }
-    let way = Way::new(pack, &view, cluster, &release);
+    let way = Way::new(pack, &view, cluster, &release, tunnels);
     let way = way.ok_or(ProbeError::NoWay { pack: name, release })?;
     let way = way.map_err(|cause| ProbeError::Tls { cluster: cluster.name.to_string(), cause })?;
     Ok((view, way))
@@ -237,8 +239,10 @@ pub(crate) fn way_of(
 pub(crate) fn endpoints_of(
     cluster: &Cluster,
     view: &ClientView,
+    tunnels: &Tunnels,
 ) -> Result<Vec<Endpoint>, ProbeError> {
-    let all: Vec<Endpoint> = cluster.nodes.iter().filter_map(|node| endpoint(node, view)).collect();
+    let one = |node| endpoint(node, view, tunnels);
+    let all: Vec<Endpoint> = cluster.nodes.iter().filter_map(one).collect();
     if all.is_empty() {
         let (cluster, endpoint) = (cluster.name.to_string(), view.endpoint.clone());
         return Err(ProbeError::NoEndpoint { cluster, endpoint });
@@ -246,8 +250,12 @@ pub(crate) fn endpoints_of(
     Ok(all)
 }
 
-fn endpoint(node: &quorate_model::Node, view: &ClientView) -> Option<Endpoint> {
-    let url = node.endpoints.get(&view.endpoint)?.trim_end_matches('/').to_owned();
+fn endpoint(node: &quorate_model::Node, view: &ClientView, tunnels: &Tunnels) -> Option<Endpoint> {
+    let url = node.endpoints.get(&view.endpoint)?.trim_end_matches('/');
+    let url = match tunnels.contains_key(&node.name) {
+        true => through(&node.name, url),
+        false => url.to_owned(),
+    };
     Some(Endpoint { name: node.name.to_string(), url })
 }
 

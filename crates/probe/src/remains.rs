@@ -7,7 +7,7 @@ use crate::{
     account::list_at,
     calls::{Way, Words},
     ledger::{Hold, missing},
-    options::ProbeOptions,
+    options::{ProbeOptions, Tunnels},
     probe::{ProbeError, endpoints_of, way_of},
 };
 use quorate_model::{ClientFigures, Cluster, Release};
@@ -56,11 +56,12 @@ impl Remains {
         pack: &Arc<Pack>,
         cluster: &Cluster,
         speaking: &Release,
+        tunnels: &Tunnels,
     ) -> Result<ClientFigures, ProbeError> {
-        let (view, way) = way_of(pack, cluster, speaking)?;
+        let (view, way) = way_of(pack, cluster, speaking, tunnels)?;
         let limit = ProbeOptions::new(speaking.clone()).read_back_limit;
         let (mut lost, mut shown) = (BTreeSet::new(), None);
-        for endpoint in endpoints_of(cluster, &view)? {
+        for endpoint in endpoints_of(cluster, &view, tunnels)? {
             let url = endpoint.url;
             if let Ok(pairs) = list_at(&way, &self.prefix, &url, limit).await {
                 lost.extend(missing(&self.holds, &pairs));

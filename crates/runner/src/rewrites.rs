@@ -4,7 +4,7 @@
 //! changes the node in the fleet file has the last word.
 
 use crate::problem::{BAD_STATE, Problem};
-use quorate_model::{Cluster, ClusterName, Digest, Fleet, NodeName, ServiceSpec};
+use quorate_model::{Cluster, ClusterName, Digest, Fleet, NodeName, ProcessSpec, ServiceSpec};
 use quorate_transport::beside;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -163,7 +163,8 @@ fn write(path: &Path, rewrite: &Rewrite) -> io::Result<()> {
 /// Words that went and came, as a person would change them.
 fn difference(declared: &ServiceSpec, service: &ServiceSpec) -> String {
     let words = |service: &ServiceSpec| -> Vec<String> {
-        let ServiceSpec::Process { argv, env, .. } = service;
+        // What a unit starts with stands on its host, not in the fleet file.
+        let Some(ProcessSpec { argv, env, .. }) = service.process() else { return Vec::new() };
         argv.iter()
             .skip(1)
             .cloned()
@@ -183,7 +184,7 @@ mod tests {
     use std::time::Duration;
 
     fn service(flags: &[&str]) -> ServiceSpec {
-        ServiceSpec::Process {
+        ServiceSpec::Process(ProcessSpec {
             argv: std::iter::once("/bin/etcd")
                 .chain(flags.iter().copied())
                 .map(str::to_owned)
@@ -193,7 +194,7 @@ mod tests {
             log_file: "/l".into(),
             work_dir: None,
             grace: Duration::from_secs(1),
-        }
+        })
     }
 
     fn fleet(flags: &[&str]) -> Fleet {
@@ -214,7 +215,12 @@ mod tests {
             auth: None,
             policy: Policy::default(),
         };
-        Fleet { name: "f".into(), artifacts: Vec::new(), clusters: vec![cluster] }
+        Fleet {
+            name: "f".into(),
+            artifacts: Vec::new(),
+            clusters: vec![cluster],
+            ssh: quorate_model::SshSpec::default(),
+        }
     }
 
     fn keep(rewrites: &Rewrites, plan: &str, service: &ServiceSpec) {

@@ -3,7 +3,7 @@
 use crate::{
     problem::{
         BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem,
-        STALE_PLAN,
+        STALE_PLAN, UNSEEN,
     },
     rewrites::Rewrites,
 };
@@ -13,8 +13,9 @@ use quorate_model::{
 };
 use quorate_observe::{Clients, Observer, Tools, Transports};
 use quorate_packs::{Pack, Packs};
+use quorate_probe::Tunnels;
 use quorate_store::{SqliteStore, Store};
-use quorate_transport::{LocalTransport, Transport};
+use quorate_transport::{LocalTransport, SshHosts, Transport, http::authority};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -60,6 +61,8 @@ pub struct Setup {
     pub cache: Cache,
     /// Releases in folders.
     pub catalog: Catalog,
+    /// Hosts over SSH.
+    pub ssh: SshHosts,
 }
 
 /// Packs: the built-in ones, and those in `packs/` beside the fleet file.
@@ -151,6 +154,10 @@ impl Setup {
         let dirs: Vec<PathBuf> =
             options.artifacts.iter().chain(&declared.artifacts).cloned().collect();
         let catalog = Catalog::scan(&dirs);
+        let ssh = SshHosts::new(&declared.ssh).map_err(|error| {
+            Problem::new(BAD_FLEET, error.to_string())
+                .hint("name another one with `ssh: {config: FILE}` in the fleet file")
+        })?;
         Ok(Self {
             fleet_file,
             fleet,
@@ -164,6 +171,7 @@ impl Setup {
             store: Arc::new(store),
             cache,
             catalog,
+            ssh,
         })
     }
 
@@ -216,20 +224,11 @@ impl Setup {
         self.declared.clusters.iter().find(|cluster| cluster.name.as_str() == name)
     }
 
-    /// Clusters, with nodes that were taken out, whose names fit any of these patterns (`*` for any text); all without patterns. Nothing that fits is an error.
+    /// Clusters, with nodes that were taken out, whose names fit any of these patterns; all without patterns. A pattern that
+    /// fits nothing is an error.
     pub fn select(&self, patterns: &[String]) -> Result<Vec<&Cluster>, Problem> {
-        let fits = |cluster: &&Cluster| {
-            patterns.is_empty()
-                || patterns.iter().any(|pattern| glob(pattern, cluster.name.as_str()))
-        };
-        let found: Vec<&Cluster> = self.whole.clusters.iter().filter(fits).collect();
-        if found.is_empty() {
-            return Err(Problem::new(
-                NO_CLUSTER,
-                format!("no cluster fits {}", patterns.join(" ")),
-            ));
-        }
-        Ok(found)
+        quorate_inventory::select(&self.whole, patterns)
+            .map_err(|error| Problem::new(NO_CLUSTER, error.to_string()).hint(error.hint))
     }
 
     /// The pack of a cluster.
@@ -269,14 +268,42 @@ impl Setup {
             .hint(hint)
         })?;
         let observer =
-            Observer::new(pack, cluster, transports(), clients.clone(), self.tools(cluster))
+            Observer::new(pack, cluster, self.transports(), clients.clone(), self.tools(cluster))
                 .map_err(|error| Problem::new(BAD_FLEET, error.to_string()).hint(error.hint()))?;
         Ok((observer, clients))
     }
 
+    /// Ways to hosts.
+    pub fn transports(&self) -> Transports {
+        let ssh = self.ssh.clone();
+        Arc::new(move |host: &Host| -> Arc<dyn Transport> {
+            match host {
+                Host::Local => Arc::new(LocalTransport),
+                Host::Ssh(host) => ssh.host(host),
+            }
+        })
+    }
+
+    /// Tunnels for clients: to members whose address only their own host reaches.
+    pub async fn tunnels(&self, cluster: &Cluster) -> Result<Tunnels, Problem> {
+        let view = self.pack(cluster)?.client.clone();
+        let purpose = view.map(|view| view.endpoint).unwrap_or_default();
+        let transports = self.transports();
+        let mut tunnels = Tunnels::new();
+        for node in &cluster.nodes {
+            let address = node.endpoints.get(&purpose).and_then(|url| authority(url));
+            let Some(address) = address else { continue };
+            let socket = transports(&node.host).tunnel(&address).await.map_err(|because| {
+                Problem::new(UNSEEN, format!("clients cannot reach {}", node.name)).because(because)
+            })?;
+            tunnels.extend(socket.map(|socket| (node.name.clone(), socket)));
+        }
+        Ok(tunnels)
+    }
+
     /// Ways to every host of a cluster.
     pub fn ways(&self, cluster: &Cluster) -> BTreeMap<NodeName, Arc<dyn Transport>> {
-        let transports = transports();
+        let transports = self.transports();
         cluster.nodes.iter().map(|node| (node.name.clone(), transports(&node.host))).collect()
     }
 
@@ -353,25 +380,4 @@ pub fn no_artifact(pack: &PackName, release: &Release, tried: &[String]) -> Prob
         problem = problem.because(one.clone());
     }
     problem
-}
-
-/// Ways to hosts.
-pub fn transports() -> Transports {
-    Arc::new(|host: &Host| -> Arc<dyn Transport> {
-        match host {
-            Host::Local => Arc::new(LocalTransport),
-        }
-    })
-}
-
-/// `*` stands for any text.
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len())
-                .filter(|at| rest.is_char_boundary(*at))
-                .any(|at| glob(tail, &rest[at..]))
-        }),
-    }
 }

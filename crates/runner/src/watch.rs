@@ -21,14 +21,15 @@ pub struct ClientWatch {
 
 impl ClientWatch {
     /// Starts to write and read through every endpoint. What must be there if this process dies is kept in `remains`.
-    pub fn start(
+    pub async fn start(
         setup: &Setup,
         cluster: &Cluster,
         lowest: &Release,
         remains: Option<PathBuf>,
     ) -> Result<Self, Problem> {
         let pack = setup.pack(cluster)?;
-        let options = ProbeOptions { remains, ..ProbeOptions::new(lowest.clone()) };
+        let tunnels = setup.tunnels(cluster).await?;
+        let options = ProbeOptions { remains, tunnels, ..ProbeOptions::new(lowest.clone()) };
         let probe = ClientProbe::start(pack, cluster, options).map_err(problem)?;
         Ok(Self { probe: Arc::new(probe), pumps: Vec::new() })
     }

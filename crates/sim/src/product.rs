@@ -2,7 +2,7 @@
 
 use quorate_model::{
     ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeName, PackName,
-    Policy, Release, ServiceSpec,
+    Policy, ProcessSpec, Release, ServiceSpec,
 };
 use quorate_packs::{Pack, Packs};
 use std::{
@@ -82,14 +82,14 @@ pub fn declared(names: &[NodeName], policy: Policy) -> Cluster {
         host: Host::Local,
         endpoints: BTreeMap::new(),
         data_dir: None,
-        service: Some(ServiceSpec::Process {
+        service: Some(ServiceSpec::Process(ProcessSpec {
             argv: vec![PACK.into()],
             env: BTreeMap::new(),
             pid_file: "pid".into(),
             log_file: "log".into(),
             work_dir: None,
             grace: Duration::from_secs(1),
-        }),
+        })),
     };
     Cluster {
         name: "sim".into(),

@@ -101,7 +101,7 @@ const ROOMS: [Room; 18] = [
 ];
 
 /// Crates that a pure room may use: they compute, and touch neither clock, file, network nor randomness by themselves.
-const PURE_CRATES: [&str; 19] = [
+const PURE_CRATES: [&str; 20] = [
     "serde",
     "serde_json",
     "schemars",
@@ -121,6 +121,7 @@ const PURE_CRATES: [&str; 19] = [
     "url",
     "indexmap",
     "semver",
+    "wildmatch",
 ];
 
 pub(crate) fn check(metadata: &Metadata) -> Vec<String> {

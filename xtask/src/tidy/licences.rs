@@ -4,7 +4,7 @@ use crate::shell;
 use std::process::Command;
 
 /// Licences that may be linked into an Apache-2.0 binary without further duties.
-const ALLOWED: [&str; 14] = [
+const ALLOWED: [&str; 15] = [
     "MIT",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -19,6 +19,8 @@ const ALLOWED: [&str; 14] = [
     "BSL-1.0",
     "MIT-0",
     "CDLA-Permissive-2.0",
+    // Asks for the source of its own files alone, and those are published.
+    "MPL-2.0",
 ];
 
 /// Asks `cargo tree`, which leaves out what stands in the lock file only for features that nobody turns on.

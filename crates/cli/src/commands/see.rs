@@ -187,7 +187,7 @@ pub(crate) async fn probe(global: &Global, args: Probe) -> Result<u8, Problem> {
             format!("{} is no number of seconds", args.secs),
         )
     })?;
-    let mut watch = ClientWatch::start(&setup, cluster, lowest, None)?;
+    let mut watch = ClientWatch::start(&setup, cluster, lowest, None).await?;
     let mut events = watch.events();
     let until = tokio::time::sleep(secs);
     tokio::pin!(until);

@@ -15,17 +15,11 @@ use crate::{
 };
 use futures::future::try_join_all;
 use quorate_model::{
-    AuthSpec, Cluster, ClusterName, Fleet, GroupName, Host, Node, NodeName, Policy, Secret,
-    ServiceSpec, fleet::GRACE_DEFAULT,
+    AuthSpec, Cluster, ClusterName, Fleet, GroupName, Host, Node, NodeName, Policy, ProcessSpec,
+    Secret, ServiceSpec, SshSpec, fleet::GRACE_DEFAULT,
 };
 use quorate_transport::{Answer, Transport, http::HttpClient};
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Read,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, io::Read, path::Path, time::Duration};
 use tokio::time::Instant;
 
 /// A new cluster elects a leader within a few seconds; a loaded machine gets ten times that.
@@ -164,7 +158,8 @@ fn lay_out(registry: &Registry, spec: &LabSpec, dir: &Path) -> Result<LabState, 
         auth,
         policy: Policy::default(),
     };
-    let fleet = Fleet { name: spec.name.clone(), artifacts: Vec::new(), clusters: vec![cluster] };
+    let (name, ssh) = (spec.name.clone(), SshSpec::default());
+    let fleet = Fleet { name, artifacts: Vec::new(), clusters: vec![cluster], ssh };
     let mut state = LabState::new(&spec.name, &spec.artifact.pack, &spec.artifact.release, fleet);
     state.ports = ports;
     Ok(state)
@@ -181,14 +176,14 @@ fn node(
     let data_dir = own.join("data");
     let mut argv = vec![own.join("bin").join("etcd").to_string_lossy().into_owned()];
     argv.extend(etcd::args(spec, member, all, &data_dir, certs));
-    let service = ServiceSpec::Process {
+    let service = ServiceSpec::Process(ProcessSpec {
         argv,
         env: BTreeMap::new(),
         pid_file: own.join("etcd.pid"),
         log_file: own.join("etcd.log"),
         work_dir: Some(own),
         grace: GRACE_DEFAULT,
-    };
+    });
     let endpoints = [("client", &member.client_url), ("peer", &member.peer_url)];
     Node {
         name: NodeName::new(&*member.name),
@@ -323,9 +318,8 @@ async fn serve(transport: &dyn Transport, http: &HttpClient, node: &Node) -> Res
 }
 
 fn last_lines(service: &ServiceSpec) -> String {
-    let ServiceSpec::Process { log_file, .. } = service;
-    let path: &PathBuf = log_file;
-    let text = fs::read(path)
+    let Some(process) = service.process() else { return String::new() };
+    let text = fs::read(&process.log_file)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -344,7 +338,7 @@ mod tests {
             source: ArtifactSource::Folder("/nowhere".into()),
             files: Vec::new(),
         };
-        let (name, dir) = ("demo".to_owned(), PathBuf::from("/nowhere"));
+        let (name, dir) = ("demo".to_owned(), std::path::PathBuf::from("/nowhere"));
         let mut spec = LabSpec {
             name,
             dir,

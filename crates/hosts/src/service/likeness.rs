@@ -5,7 +5,7 @@
 //! Read next: `proof.rs`, which decides from the likeness of every process.
 
 use super::seen::{Process, Seen};
-use quorate_model::ServiceSpec;
+use quorate_model::ProcessSpec;
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
@@ -50,8 +50,8 @@ struct Places {
 
 impl<'a> Declared<'a> {
     /// Prepares a declaration; none without a program.
-    pub(super) fn of(seen: &'a Seen, spec: &'a ServiceSpec) -> Option<Self> {
-        let ServiceSpec::Process { argv, env, work_dir, .. } = spec;
+    pub(super) fn of(seen: &'a Seen, spec: &'a ProcessSpec) -> Option<Self> {
+        let ProcessSpec { argv, env, work_dir, .. } = spec;
         let (binary, words) = argv.split_first()?;
         let folder = if work_dir.is_some() { seen.folder.as_str() } else { "/" };
         Some(Self {
@@ -214,8 +214,8 @@ impl Places {
 }
 
 /// Words that only the service's own process is likely to have been started with: the host is asked who was.
-pub(super) fn telling_words(spec: &ServiceSpec) -> Vec<String> {
-    let ServiceSpec::Process { argv, env, .. } = spec;
+pub(super) fn telling_words(spec: &ProcessSpec) -> Vec<String> {
+    let ProcessSpec { argv, env, .. } = spec;
     let mut words: Vec<String> = env
         .iter()
         .filter(|(_, value)| is_place(value))

@@ -10,7 +10,7 @@ use super::{
     seen::{Process, Seen},
 };
 use jiff::Timestamp;
-use quorate_model::ServiceSpec;
+use quorate_model::ProcessSpec;
 
 /// A process that is proved to be the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) enum Verdict {
 }
 
 /// Decides whether the declared service runs.
-pub(super) fn verdict(seen: &Seen, spec: &ServiceSpec) -> Verdict {
+pub(super) fn verdict(seen: &Seen, spec: &ProcessSpec) -> Verdict {
     let live = || seen.processes.iter().filter(|process| process.lives());
     let recorded = seen.record.as_ref().filter(|record| record.boot == seen.boot);
     let noted = live()
@@ -104,8 +104,8 @@ mod tests {
     const SIBLING: [&str; 4] =
         [LIVE, "--data-dir=/x/b/data", "--listen-client-urls=http://127.0.0.1:2", "--ca=/x/ca.pem"];
 
-    fn spec(argv: &[&str]) -> ServiceSpec {
-        ServiceSpec::Process {
+    fn spec(argv: &[&str]) -> ProcessSpec {
+        ProcessSpec {
             argv: argv.iter().map(|w| (*w).to_owned()).collect(),
             env: BTreeMap::from([("MEMBER".to_owned(), "one".to_owned())]),
             pid_file: PathBuf::from("/x/pid"),
@@ -115,10 +115,10 @@ mod tests {
         }
     }
 
-    fn placed(argv: &[&str], work_dir: Option<&str>) -> ServiceSpec {
-        let ServiceSpec::Process { argv, pid_file, log_file, grace, .. } = spec(argv);
+    fn placed(argv: &[&str], work_dir: Option<&str>) -> ProcessSpec {
+        let ProcessSpec { argv, pid_file, log_file, grace, .. } = spec(argv);
         let work_dir = work_dir.map(PathBuf::from);
-        ServiceSpec::Process { argv, env: BTreeMap::new(), pid_file, log_file, work_dir, grace }
+        ProcessSpec { argv, env: BTreeMap::new(), pid_file, log_file, work_dir, grace }
     }
 
     /// One process, described from what is usual.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(spec: &ServiceSpec, pid_file: &str, processes: &[One<'_>], expected: &str) {
+    fn check(spec: &ProcessSpec, pid_file: &str, processes: &[One<'_>], expected: &str) {
         let got = verdict(&look(pid_file, "", ELF, processes), spec);
         assert_eq!(said(&got), expected, "{got:?}");
     }

@@ -1,10 +1,10 @@
 //! Nodes: names, groups, addresses, files, services.
 
 use super::{Check, url};
-use crate::file::{ClusterFile, NodeFile, ServiceFile};
+use crate::file::{ClusterFile, HostFile, NodeFile, ServiceFile, ServiceKind};
 use quorate_packs::Packs;
 use quorate_syntax::{SECRET_IN_FILE, Step, nearest};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 /// Longest grace: an hour. A run that waits longer for one stop has left a member half dead.
 const GRACE_MAX_SECS: f64 = 3600.0;
@@ -47,15 +47,61 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile, pack
             check.name(&at("group"), "group", group.as_str());
         }
         let who = format!("{}/{}", cluster.name, node.name);
-        endpoints(check, &at("endpoints"), &who, node, needed(cluster, packs));
+        let defaults = cluster.defaults.as_ref();
+        let own = node.host.as_ref().or_else(|| defaults.and_then(|d| d.host.as_ref()));
+        let host = match own {
+            Some(HostFile::Ssh(name)) => Some(name.as_str()),
+            Some(HostFile::Local) | None => None,
+        };
+        if let Some(name) = host.filter(|name| {
+            name.is_empty() || name.starts_with('-') || name.contains(char::is_whitespace)
+        }) {
+            let message = format!("`{name}` cannot be the name of a host");
+            let hint = "write it as for `ssh`: `{ssh: db-1}`, `{ssh: anna@db-1}`";
+            check.error(&at("host"), "bad-host", message, Some(hint.into()));
+        }
+        let whose = Whose { who: &who, host };
+        endpoints(check, &at("endpoints"), &whose, node, needed(cluster, packs));
         if let Some(dir) = &node.data_dir {
-            let dir = check.resolved(dir);
+            let dir = whose.path(check, &at("data_dir"), dir);
             check.alone(&at("data_dir"), "the data folder", dir, &who);
         }
         if let Some(one) = &node.service {
-            service(check, &at("service"), &who, one);
+            service(check, &at("service"), &whose, one);
         }
     }
+}
+
+/// A node, and the host of SSH that its files lie on.
+struct Whose<'a> {
+    who: &'a str,
+    host: Option<&'a str>,
+}
+
+impl Whose<'_> {
+    /// What is the same on two hosts is not shared by them.
+    fn there(&self, value: String) -> String {
+        match self.host {
+            Some(host) => format!("{value} on {host}"),
+            None => value,
+        }
+    }
+    /// A path as the fleet will have it. On another host it must be whole: this file does not lie there.
+    fn path(&self, check: &mut Check<'_>, at: &[Step<'_>], path: &Path) -> String {
+        if self.host.is_some() && !path.is_absolute() {
+            let message = format!("`{}` is no whole path on a host of SSH", path.display());
+            let hint =
+                "begin it with `/`: only on this machine paths are relative to the fleet file";
+            check.error(at, "relative-path", message, Some(hint.into()));
+        }
+        self.there(check.resolved(path))
+    }
+}
+
+/// Whether an address means the host that says it.
+fn is_loopback(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    ["127.", "localhost", "[::1]"].iter().any(|own| rest.starts_with(own))
 }
 
 /// The endpoint that the pack's detection goes to.
@@ -66,10 +112,11 @@ fn needed<'p>(cluster: &ClusterFile, packs: &'p Packs) -> Option<&'p str> {
 fn endpoints(
     check: &mut Check<'_>,
     path: &[Step<'_>],
-    who: &str,
+    whose: &Whose<'_>,
     node: &NodeFile,
     needed: Option<&str>,
 ) {
+    let who = whose.who;
     for (purpose, address) in &node.endpoints {
         let at: Vec<_> = path.iter().copied().chain([Step::Key(purpose)]).collect();
         match url::wrong_with(address) {
@@ -92,6 +139,10 @@ fn endpoints(
             }
             None => {
                 let address = address.trim_end_matches('/').to_lowercase();
+                let address = match is_loopback(&address) {
+                    true => whose.there(address),
+                    false => address,
+                };
                 check.alone(&at, "the address", address, who);
             }
         }
@@ -106,7 +157,59 @@ fn endpoints(
     check.error(path, "no-endpoint", format!("the node `{who}` has no endpoint `{needed}`"), hint);
 }
 
-fn service(check: &mut Check<'_>, path: &[Step<'_>], who: &str, service: &ServiceFile) {
+fn service(check: &mut Check<'_>, path: &[Step<'_>], whose: &Whose<'_>, service: &ServiceFile) {
+    let at = |key| path.iter().copied().chain([Step::Key(key)]).collect::<Vec<_>>();
+    grace(check, &at("grace_secs"), service.grace_secs);
+    match service.kind {
+        ServiceKind::Systemd => unit(check, path, service),
+        ServiceKind::Process => process(check, path, whose, service),
+    }
+}
+
+fn unit(check: &mut Check<'_>, path: &[Step<'_>], service: &ServiceFile) {
+    let at = |key| path.iter().copied().chain([Step::Key(key)]).collect::<Vec<_>>();
+    match &service.unit {
+        None => check.error(
+            path,
+            "service",
+            "the service has no `unit`",
+            Some("name it: `unit: etcd.service`".into()),
+        ),
+        Some(unit)
+            if unit.starts_with('-')
+                || unit.contains(|c: char| c.is_whitespace() || c == '/')
+                || unit.is_empty() =>
+        {
+            check.error(
+                &at("unit"),
+                "service",
+                format!("`{unit}` cannot be the name of a unit"),
+                None,
+            );
+        }
+        Some(_) => {}
+    }
+    match &service.binary {
+        Some(binary) if binary.is_absolute() => {}
+        _ => {
+            let hint = "name the file that the unit runs, whole, because the swap replaces it: `binary: /usr/bin/etcd`";
+            check.error(path, "service", "the service has no `binary`", Some(hint.into()));
+        }
+    }
+    let others = [
+        ("argv", !service.argv.is_empty()),
+        ("env", !service.env.is_empty()),
+        ("pid_file", service.pid_file.is_some()),
+        ("log_file", service.log_file.is_some()),
+        ("work_dir", service.work_dir.is_some()),
+    ];
+    for (key, _) in others.into_iter().filter(|(_, said)| *said) {
+        let message = format!("a unit has no `{key}` here: its own files say that");
+        check.error(&at(key), "service", message, None);
+    }
+}
+
+fn process(check: &mut Check<'_>, path: &[Step<'_>], whose: &Whose<'_>, service: &ServiceFile) {
     let at = |key| path.iter().copied().chain([Step::Key(key)]).collect::<Vec<_>>();
     match service.argv.first() {
         None => check.error(&at("argv"), "service", "the service has no command", None),
@@ -115,11 +218,29 @@ fn service(check: &mut Check<'_>, path: &[Step<'_>], who: &str, service: &Servic
             let hint = "the swap replaces this file, so it must be named whole: `bin/etcd`, `/opt/etcd/etcd`";
             check.error(&at("argv"), "service", message, Some(hint.into()));
         }
-        Some(_) => {}
+        Some(binary) => {
+            whose.path(check, &at("argv"), Path::new(binary));
+        }
     }
-    let pid_file = check.resolved(&service.pid_file);
-    check.alone(&at("pid_file"), "the pid file", pid_file, who);
-    grace(check, &at("grace_secs"), service.grace_secs);
+    for (key, file) in [("pid_file", &service.pid_file), ("log_file", &service.log_file)] {
+        match file {
+            None => check.error(path, "service", format!("the service has no `{key}`"), None),
+            Some(file) => {
+                let file = whose.path(check, &at(key), file);
+                if key == "pid_file" {
+                    check.alone(&at(key), "the pid file", file, whose.who);
+                }
+            }
+        }
+    }
+    for (key, _) in [("unit", service.unit.is_some()), ("binary", service.binary.is_some())]
+        .into_iter()
+        .filter(|(_, said)| *said)
+    {
+        let message = format!("a plain process has no `{key}`");
+        let hint = "is it `kind: systemd`?";
+        check.error(&at(key), "service", message, Some(hint.into()));
+    }
     for name in service.env.keys() {
         if name.is_empty() || name.contains(['=', '\0']) {
             let message = format!("`{name}` cannot be the name of an environment variable");

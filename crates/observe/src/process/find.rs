@@ -77,19 +77,19 @@ impl Found {
         declared.map(Path::to_owned).or(first).unwrap_or_else(|| self.exe.clone())
     }
 
-    /// As a look shows it. `live` is the file that a restart would execute.
-    pub fn seen(&self, live: &Path, argv: Vec<String>) -> ProcessSeen {
+    /// As a look shows it. `live` is the file that a restart would execute; whether another one runs was seen on the host.
+    pub fn seen(&self, live: &Path, replaced: bool, argv: Vec<String>) -> ProcessSeen {
         ProcessSeen {
             pid: self.pid,
             started_at: self.started_at,
             argv,
             binary: live.to_owned(),
-            binary_replaced: self.replaced(live),
+            binary_replaced: replaced,
         }
     }
 
     /// True when the file that runs is not the one that a restart would execute.
-    fn replaced(&self, live: &Path) -> bool {
+    pub(crate) fn replaced(&self, live: &Path) -> bool {
         let identity = |path: &Path| std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
         let running = identity(Path::new(&format!("/proc/{}/exe", self.pid)));
         match (running, identity(live)) {
@@ -140,7 +140,7 @@ fn short_name_fits(comm: &str, name: &str) -> bool {
     comm.starts_with(name.get(..15).unwrap_or(name))
 }
 
-fn is_product(found: &Found, form: &ProcessForm) -> bool {
+pub(crate) fn is_product(found: &Found, form: &ProcessForm) -> bool {
     let named = |path: &Path| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         name.is_some_and(|name| form.names.iter().any(|known| is_binary_name(&name, known)))

@@ -5,7 +5,7 @@ use super::{
     file::Wanted,
     settings::{NodeSettings, Place, value_after},
 };
-use quorate_model::{ConfigChange, ServiceSpec, SettingSource};
+use quorate_model::{ConfigChange, ProcessSpec, ServiceSpec, SettingSource};
 use std::collections::BTreeMap;
 
 /// One setting to take away and settings to add in the same place.
@@ -70,6 +70,11 @@ pub(super) fn shown(hit: &Hit<'_>) -> String {
     set.iter().map(|set| format!("{}={}", set.key, set.value)).collect::<Vec<_>>().join(" ")
 }
 
+/// Words and variables of a unit stand in files of its host, and which of them says one is for a person to see.
+fn said_by_unit(unit: &str) -> String {
+    format!("it is said by the unit {unit}: change it where `systemctl cat {unit}` shows it")
+}
+
 impl NodeSettings {
     /// The configuration after these edits. Nothing is changed until it is accepted.
     pub(super) fn rewritten(&self, edits: impl Iterator<Item = Edit>) -> Rewritten {
@@ -78,6 +83,10 @@ impl NodeSettings {
         let diff = &mut result.change.diff;
         for edit in edits {
             match edit.place.as_ref().map_or_else(|| self.home(), |place| place.setting.source) {
+                SettingSource::Flag | SettingSource::Env if after.unit().is_some() => {
+                    let because = after.unit().map(said_by_unit);
+                    result.file_stays = result.file_stays.or(because);
+                }
                 SettingSource::Flag => after.edit_argv(&edit, diff),
                 SettingSource::Env => after.edit_env(&edit, diff),
                 SettingSource::File => {
@@ -105,6 +114,13 @@ impl NodeSettings {
         }))
     }
 
+    fn unit(&self) -> Option<&str> {
+        match &self.service {
+            Some(ServiceSpec::Systemd(unit)) => Some(&unit.unit),
+            Some(ServiceSpec::Process(_)) | None => None,
+        }
+    }
+
     /// Takes the rewrite for given: later hops start from it.
     pub(super) fn accept(&mut self, rewritten: Rewritten) {
         if let Some(after) = rewritten.after {
@@ -128,7 +144,9 @@ impl NodeSettings {
 
     fn edit_argv(&mut self, edit: &Edit, diff: &mut Vec<String>) {
         let by_file = self.file.is_some();
-        let Some(ServiceSpec::Process { argv, .. }) = &mut self.service else { return };
+        let Some(ServiceSpec::Process(ProcessSpec { argv, .. })) = &mut self.service else {
+            return;
+        };
         if edit.remove {
             remove_flag(argv, &edit.key, diff);
         }
@@ -146,7 +164,7 @@ impl NodeSettings {
         let old = self.variable(&edit.key);
         let new: Vec<_> =
             edit.set.iter().map(|set| (self.variable(&set.key), &set.value)).collect();
-        let Some(ServiceSpec::Process { env, .. }) = &mut self.service else { return };
+        let Some(ServiceSpec::Process(ProcessSpec { env, .. })) = &mut self.service else { return };
         if edit.remove
             && let Some(value) = env.remove(&old)
         {

@@ -2,7 +2,7 @@
 
 use super::file::ConfigText;
 use crate::members::Member;
-use quorate_model::{ServiceSpec, Setting, SettingSource};
+use quorate_model::{ProcessSpec, ServiceSpec, Setting, SettingSource};
 use quorate_packs::Pack;
 use std::path::Path;
 
@@ -114,8 +114,9 @@ impl NodeSettings {
     /// What the member will run with once it is started again.
     pub(super) fn once_started(&self) -> Vec<Setting> {
         let by_service = match &self.service {
-            Some(_) => self.declared(),
-            None => self.running.clone(),
+            Some(ServiceSpec::Process(_)) => self.declared(),
+            // A unit is started with what stands on its host; what it runs with is the best that is known of that.
+            Some(ServiceSpec::Systemd(_)) | None => self.running.clone(),
         };
         let mut settings: Vec<Setting> =
             by_service.into_iter().filter(|s| s.source != SettingSource::File).collect();
@@ -131,7 +132,11 @@ impl NodeSettings {
 
     /// What the service would start the member with.
     pub(super) fn declared(&self) -> Vec<Setting> {
-        let Some(ServiceSpec::Process { argv, env, .. }) = &self.service else { return Vec::new() };
+        let Some(service) = &self.service else { return Vec::new() };
+        let Some(ProcessSpec { argv, env, .. }) = service.process() else {
+            let by_unit = |s: &&Setting| s.source != SettingSource::File;
+            return self.running.iter().filter(by_unit).cloned().collect();
+        };
         let mut settings = flags(argv);
         settings.extend(env.iter().map(|(key, value)| Setting {
             source: SettingSource::Env,

@@ -9,8 +9,8 @@ use crate::{
     template::{Extra, Known, Words},
 };
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Condition, Hop, Node, NodeName, Release,
-    ServiceSpec, Step,
+    ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Condition, Hop, Node, NodeName,
+    ProcessSpec, Release, ServiceSpec, Step,
 };
 use std::path::{Path, PathBuf};
 
@@ -231,7 +231,7 @@ impl<'a> Hands<'a> {
 
     fn stop(&self, node: &NodeName) -> Vec<String> {
         match self.node(node).and_then(|node| node.service.as_ref()) {
-            Some(spec @ ServiceSpec::Process { pid_file, grace, .. }) => {
+            Some(spec @ ServiceSpec::Process(ProcessSpec { pid_file, grace, .. })) => {
                 let binary = spec.binary().unwrap_or_default();
                 let secs = grace.as_secs().max(1);
                 vec![format!(
@@ -239,6 +239,9 @@ impl<'a> Hands<'a> {
                     quoted_path(pid_file),
                     quoted_path(&binary)
                 )]
+            }
+            Some(ServiceSpec::Systemd(unit)) => {
+                vec![format!("systemctl stop {}", shell::word(&unit.unit))]
             }
             None => vec![format!("# stop the service of {node}, politely first")],
         }
@@ -260,10 +263,12 @@ impl<'a> Hands<'a> {
     }
 
     fn start(&self, node: &NodeName) -> Vec<String> {
-        let Some(ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, .. }) =
-            self.service(node)
-        else {
-            return vec![format!("# start the service of {node}")];
+        let ProcessSpec { argv, env, pid_file, log_file, work_dir, .. } = match self.service(node) {
+            Some(ServiceSpec::Process(process)) => process,
+            Some(ServiceSpec::Systemd(unit)) => {
+                return vec![format!("systemctl start {}", shell::word(&unit.unit))];
+            }
+            None => return vec![format!("# start the service of {node}")],
         };
         let own: Vec<String> = env.iter().map(|(key, value)| format!("{key}={value}")).collect();
         // As a run starts it: nothing of this shell's own variables reaches the service, but its way to programs.

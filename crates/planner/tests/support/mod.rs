@@ -4,7 +4,7 @@
 
 use quorate_model::{
     ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeObservation,
-    Observation, Plan, Policy, Reach, Release, Role, ServiceSpec,
+    Observation, Plan, Policy, ProcessSpec, Reach, Release, Role, ServiceSpec,
 };
 use quorate_packs::{Pack, Packs};
 use quorate_planner::{
@@ -81,14 +81,14 @@ fn node(name: &str) -> Node {
         host: Host::Local,
         endpoints: BTreeMap::from([("client".into(), format!("http://{name}:1"))]),
         data_dir: Some(format!("/data/{name}").into()),
-        service: Some(ServiceSpec::Process {
+        service: Some(ServiceSpec::Process(ProcessSpec {
             argv: vec![format!("/opt/{name}/keeper"), "--name".into(), name.into()],
             env: BTreeMap::new(),
             pid_file: format!("/run/{name}.pid").into(),
             log_file: format!("/log/{name}").into(),
             work_dir: None,
             grace: Duration::from_secs(30),
-        }),
+        })),
     }
 }
 
@@ -144,7 +144,7 @@ impl World {
     /// Adds arguments to a member's service.
     pub(crate) fn add_args(&mut self, name: &str, args: &[&str]) {
         let node = self.cluster.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap();
-        let Some(ServiceSpec::Process { argv, .. }) = &mut node.service else {
+        let Some(ServiceSpec::Process(ProcessSpec { argv, .. })) = &mut node.service else {
             panic!("{name} has no service")
         };
         argv.extend(args.iter().map(|arg| (*arg).to_owned()));

@@ -8,7 +8,7 @@ use quorate_hosts::{
     swap::{self, asks_version},
 };
 use quorate_model::{
-    Action, ArtifactRef, ConfigChange, Hop, NodeName, Outcome, Release, Step, StepRole,
+    Action, ArtifactRef, ConfigChange, Hop, NodeName, Outcome, ProcessSpec, Release, Step, StepRole,
 };
 use quorate_transport::{Answer, Command};
 use std::{path::Path, time::Duration};
@@ -157,7 +157,10 @@ impl LiveHands {
             return Ok(());
         };
         let quorate_packs::CallTemplate::Command { argv, env } = question else { return Ok(()) };
-        let quorate_model::ServiceSpec::Process { argv: own, env: own_env, .. } = &spec;
+        // Words and variables of a unit are read on its host; the product itself says at its start what it does not take.
+        let Some(ProcessSpec { argv: own, env: own_env, .. }) = spec.process() else {
+            return Ok(());
+        };
         let mut words = Vec::new();
         for word in argv {
             match word.as_str() {

@@ -3,7 +3,10 @@
 use super::{live::LiveHands, natives};
 use quorate_hosts::swap::paths::artifact_dir;
 use quorate_model::{Call, CallKind, NodeName, Outcome, Release};
-use quorate_transport::{Answer, Command, Output, http::HttpRequest};
+use quorate_transport::{
+    Answer, Command, Output,
+    http::{HttpRequest, authority},
+};
 use std::{path::PathBuf, time::Duration};
 
 /// Time between two tries of what was refused and clears by itself: products look at their members every second or so.
@@ -30,7 +33,11 @@ impl LiveHands {
     async fn say_once(&self, call: &Call, releases: &[&Release], limit: Duration) -> Said {
         match &call.call {
             CallKind::Http { method, url, body, expect_status } => {
-                let mut request = HttpRequest::new(method.clone(), url.clone());
+                let via = match self.tunnel(&call.node, url).await {
+                    Ok(via) => via,
+                    Err(because) => return Answer::Failed(because),
+                };
+                let mut request = HttpRequest::new(method.clone(), url.clone()).via(via);
                 if let Some(body) = body {
                     request = request.json(body.clone());
                 }
@@ -76,6 +83,18 @@ impl LiveHands {
             CallKind::Native { action, args } => {
                 natives::run(self, action, args, &call.node, releases, limit).await
             }
+        }
+    }
+
+    /// The tunnel to an address of a node, where this machine does not reach it by itself.
+    pub(crate) async fn tunnel(
+        &self,
+        node: &NodeName,
+        url: &str,
+    ) -> Result<Option<PathBuf>, String> {
+        match (self.transport(node), authority(url)) {
+            (Some(transport), Some(address)) => transport.tunnel(&address).await,
+            _ => Ok(None),
         }
     }
 

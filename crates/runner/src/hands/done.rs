@@ -136,9 +136,9 @@ impl LiveHands {
         let seen = self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await?;
         let planned = self.plan().observed.nodes.iter().find(|own| own.name == *node);
         answers_as_itself(&seen, planned).then(|| {
-            let pid_file = self.node(node).and_then(|node| node.service.as_ref()).map(|service| {
-                let ServiceSpec::Process { pid_file, .. } = service;
-                format!("; write the pid of its process into {}", pid_file.display())
+            let service = self.node(node).and_then(|node| node.service.as_ref());
+            let pid_file = service.and_then(ServiceSpec::process).map(|process| {
+                format!("; write the pid of its process into {}", process.pid_file.display())
             });
             format!(
                 "{node} answers at its own address with its own id, so it runs, though no process on its host is found to be its service{}, or stop it the way it was started",

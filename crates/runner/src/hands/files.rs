@@ -4,7 +4,9 @@
 //! Invariant: the new file has owner and mode of the old one, and nobody else can read it before it has.
 
 use super::live::LiveHands;
-use quorate_model::{Action, ArtifactRef, ConfigChange, FileRewrite, NodeName, ServiceSpec};
+use quorate_model::{
+    Action, ArtifactRef, ConfigChange, FileRewrite, NodeName, ProcessSpec, ServiceSpec,
+};
 use quorate_observe::process::settings;
 use quorate_packs::{
     AcceptsFile, Pack,
@@ -71,7 +73,8 @@ impl LiveHands {
         artifact: &ArtifactRef,
     ) -> Result<(), String> {
         let spec = self.service_at(node, at);
-        let path = spec.as_ref().and_then(|spec| config_path(&self.parts.pack, spec));
+        let path = spec.as_ref().and_then(ServiceSpec::process);
+        let path = path.and_then(|spec| config_path(&self.parts.pack, spec));
         let (Some(asking), Some(path), Some(transport)) =
             (&self.parts.pack.recipes.accepts_file, path, self.transport(node))
         else {
@@ -186,9 +189,9 @@ impl LiveHands {
 }
 
 /// The configuration file that a service starts its member with.
-pub(super) fn config_path(pack: &Pack, spec: &ServiceSpec) -> Option<PathBuf> {
+pub(super) fn config_path(pack: &Pack, spec: &ProcessSpec) -> Option<PathBuf> {
     let form = &pack.detect.as_ref()?.process;
-    let ServiceSpec::Process { argv, env, work_dir, .. } = spec;
+    let ProcessSpec { argv, env, work_dir, .. } = spec;
     let mut said = settings::from_argv(argv);
     said.extend(settings::from_env(env, form));
     let file = settings::value_of(&said, form.file_setting.as_deref()?, form)?;

@@ -2,13 +2,14 @@
 
 use crate::{
     problem::{NO_ADOPTION, Problem},
-    setup::{transports, unknown_pack},
+    setup::unknown_pack,
 };
 use jiff::Timestamp;
-use quorate_model::{AuthSpec, Fleet, TlsSpec};
-use quorate_observe::{AdoptOptions, adopt};
+use quorate_model::{AuthSpec, Fleet, SshSpec, TlsSpec};
+use quorate_observe::{AdoptOptions, Transports, adopt};
 use quorate_packs::Packs;
-use std::path::Path;
+use quorate_transport::LocalTransport;
+use std::{path::Path, sync::Arc};
 
 /// What a person said of the cluster.
 #[derive(Debug, Clone)]
@@ -43,14 +44,15 @@ pub async fn cluster(
         auth: request.auth.clone(),
         state_dir,
     };
-    let adopted =
-        adopt(&pack, &transports(), &options, Timestamp::now()).await.map_err(|error| {
-            let hint = error.hint();
-            let mut problem = Problem::new(NO_ADOPTION, error.to_string());
-            problem.hints.push(hint);
-            problem
-        })?;
+    let here: Transports = Arc::new(|_| Arc::new(LocalTransport));
+    let adopted = adopt(&pack, &here, &options, Timestamp::now()).await.map_err(|error| {
+        let hint = error.hint();
+        let mut problem = Problem::new(NO_ADOPTION, error.to_string());
+        problem.hints.push(hint);
+        problem
+    })?;
     let fleet = Fleet {
+        ssh: SshSpec::default(),
         name: request.name.clone(),
         artifacts: Vec::new(),
         clusters: vec![adopted.cluster],

@@ -182,7 +182,9 @@ async fn settled(
     };
     let Some(remains) = Remains::read(file).map_err(unreadable)? else { return Ok(None) };
     let pack = setup.pack(cluster)?;
-    remains.settle(file, &pack, cluster, speaking).await.map(Some).map_err(problem)
+    let tunnels = setup.tunnels(cluster).await?;
+    let settled = remains.settle(file, &pack, cluster, speaking, &tunnels).await;
+    settled.map(Some).map_err(problem)
 }
 
 /// The cluster as clients have it: a member that is to be taken out because it is down, or that is on its way back, is not in

@@ -225,7 +225,7 @@ async fn carry(
         let (clients, speaking) =
             (client::clients(cluster, &plan), client::speaking(&plan, &before));
         let remains = client::remains_file(setup, &run, generation);
-        Some(ClientWatch::start(setup, &clients, speaking, Some(remains))?)
+        Some(ClientWatch::start(setup, &clients, speaking, Some(remains)).await?)
     };
     let store = setup.store.clone();
     let given = plan.clone();

@@ -20,8 +20,9 @@ use reqwest::{
     redirect,
 };
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     convert::Infallible,
+    path::PathBuf,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -70,6 +71,9 @@ pub(crate) enum Auth {
 /// The HTTP library, set up.
 pub(crate) struct Exchange {
     http: Client,
+    /// Makes another client like it: one for each tunnel, since a client has one way to the network.
+    make: Box<dyn Fn() -> ClientBuilder + Send + Sync>,
+    tunnelled: Mutex<HashMap<PathBuf, Client>>,
     own: Option<OwnCert>,
     /// Servers that have answered over plain HTTP, so that a hint at TLS would mislead.
     plain: Mutex<HashSet<String>>,
@@ -84,7 +88,7 @@ impl Exchange {
     /// Straight to the server, over HTTP/2 without asking first: gRPC servers speak nothing else.
     pub(crate) fn http2(tls: TlsClient) -> Result<Self, TlsError> {
         let shape = |builder: ClientBuilder| builder.no_proxy().redirect(redirect::Policy::none());
-        Self::build(tls, |builder| shape(builder).http2_prior_knowledge())
+        Self::build(tls, move |builder| shape(builder).http2_prior_knowledge())
     }
 
     /// Through the machine's proxies, redirections followed.
@@ -94,18 +98,35 @@ impl Exchange {
 
     fn build(
         tls: TlsClient,
-        shape: impl FnOnce(ClientBuilder) -> ClientBuilder,
+        shape: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, TlsError> {
-        let builder = Client::builder()
-            .tls_backend_preconfigured(tls.config)
-            .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_LIMIT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_LIMIT);
-        let http = shape(builder)
-            .build()
-            .map_err(|cause| TlsError::Setup { because: cause.to_string() })?;
-        Ok(Self { http, own: tls.own, plain: Mutex::default() })
+        let TlsClient { config, own } = tls;
+        let make = move || {
+            let builder = Client::builder()
+                .tls_backend_preconfigured(config.clone())
+                .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_LIMIT)
+                .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+                .pool_idle_timeout(IDLE_LIMIT);
+            shape(builder)
+        };
+        let http =
+            make().build().map_err(|cause| TlsError::Setup { because: cause.to_string() })?;
+        let (make, tunnelled) = (Box::new(make), Mutex::default());
+        Ok(Self { http, make, tunnelled, own, plain: Mutex::default() })
+    }
+
+    /// The client for a request: its tunnel's, or the one that goes straight.
+    fn client(&self, request: &HttpRequest) -> Result<Client, String> {
+        let Some(socket) = &request.via else { return Ok(self.http.clone()) };
+        let mut tunnelled = self.tunnelled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = tunnelled.get(socket) {
+            return Ok(client.clone());
+        }
+        let made = (self.make)().unix_socket(socket.as_path()).build();
+        let client = made.map_err(|cause| format!("cannot set up the tunnel: {cause}"))?;
+        tunnelled.insert(socket.clone(), client.clone());
+        Ok(client)
     }
 
     /// Asks and reads the whole answer.
@@ -129,12 +150,13 @@ impl Exchange {
         limit: Duration,
     ) -> Result<Response, Lost> {
         let sent = Arc::new(AtomicBool::new(request.body.is_none()));
-        let built = self.built(request, auth, &sent).map_err(Lost::NeverSent)?;
+        let http = self.client(request).map_err(Lost::NeverSent)?;
+        let built = self.built(&http, request, auth, &sent).map_err(Lost::NeverSent)?;
         let lost = |fault: Fault| {
             let never = fault.before_sending || !sent.load(Ordering::SeqCst);
             if never { Lost::NeverSent(fault.text) } else { Lost::Unclear(fault.text) }
         };
-        match timeout_at(deadline, self.http.execute(built)).await {
+        match timeout_at(deadline, http.execute(built)).await {
             Ok(Ok(head)) => {
                 self.note_plain(&request.url);
                 Ok(head)
@@ -224,6 +246,7 @@ impl Exchange {
 
     fn built(
         &self,
+        http: &Client,
         request: &HttpRequest,
         auth: &Auth,
         sent: &Arc<AtomicBool>,
@@ -231,7 +254,7 @@ impl Exchange {
         let shown = redact::url(&request.url);
         let method = Method::from_bytes(request.method.as_bytes())
             .map_err(|_| format!("`{}` is no HTTP method", request.method))?;
-        let mut builder = self.http.request(method, &request.url);
+        let mut builder = http.request(method, &request.url);
         if let Some(body) = &request.body {
             let (kind, bytes) = match body {
                 Body::Json(text) => ("application/json", text.clone().into_bytes()),

@@ -16,7 +16,7 @@ use prost::{
         DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
     },
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use tokio::time::Instant;
 
 /// One question.
@@ -30,6 +30,8 @@ pub struct GrpcCall {
     pub request: Vec<u64>,
     /// Numbers of the answer: the name that each gets, and its field numbers from the outside in.
     pub answer: BTreeMap<String, Vec<u32>>,
+    /// The socket of a tunnel that leads to the server; none when this machine reaches it by itself.
+    pub via: Option<PathBuf>,
 }
 
 /// Five bytes go before each message: whether it is compressed, and its length.
@@ -56,11 +58,14 @@ impl HttpClient {
         let address = format!("{}/{}", call.url.trim_end_matches('/'), call.method);
         let request = HttpRequest {
             body: Some(Body::Grpc(framed(&call.request))),
-            ..HttpRequest::new("POST", &address).header("te", "trailers").reads_only()
+            ..HttpRequest::new("POST", &address)
+                .header("te", "trailers")
+                .reads_only()
+                .via(call.via.clone())
         };
         let mut retried = false;
         loop {
-            let proof = self.proof(&address, deadline, limit).await?;
+            let proof = self.proof(&address, call.via.as_deref(), deadline, limit).await?;
             let auth = self.auth(&proof);
             let head =
                 exchange.head(&request, &auth, deadline, limit).await.map_err(Lost::into_text)?;

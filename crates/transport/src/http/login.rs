@@ -7,6 +7,7 @@ use crate::{redact, secret, secret::SecretText};
 use quorate_model::Secret;
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -83,16 +84,23 @@ impl TokenPlace {
     }
 }
 
+/// Where one logs in: the address, and the tunnel that leads there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Address {
+    pub(crate) url: String,
+    pub(crate) via: Option<PathBuf>,
+}
+
 /// Tokens by login address.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    places: Mutex<HashMap<String, Place>>,
+    places: Mutex<HashMap<Address, Place>>,
 }
 
 impl Tokens {
-    pub(crate) fn place(&self, address: &str) -> Place {
+    pub(crate) fn place(&self, address: &Address) -> Place {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.entry(address.to_owned()).or_default().clone()
+        places.entry(address.clone()).or_default().clone()
     }
 }
 

@@ -24,9 +24,10 @@ use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use login::{Token, Tokens};
+use login::{Address, Token, Tokens};
 use quorate_model::TlsSpec;
 use std::{
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -52,7 +53,7 @@ struct Inner {
 enum Proof {
     Nobody,
     Basic { password: SecretText },
-    Token { address: String, token: Token },
+    Token { address: Address, token: Token },
 }
 
 /// What an answer means for the exchange.
@@ -60,6 +61,12 @@ enum Verdict {
     Answered,
     Again,
     Refused(String),
+}
+
+/// Host and port of an address, as a tunnel wants them: `127.0.0.1:2379`, `db-1:443`.
+pub fn authority(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 /// A body piece by piece.
@@ -86,10 +93,11 @@ impl HttpClient {
         let deadline = Instant::now() + limit;
         let mut retried = false;
         loop {
-            let proof = match self.proof(&request.url, deadline, limit).await {
-                Ok(proof) => proof,
-                Err(because) => return Answer::Failed(because),
-            };
+            let proof =
+                match self.proof(&request.url, request.via.as_deref(), deadline, limit).await {
+                    Ok(proof) => proof,
+                    Err(because) => return Answer::Failed(because),
+                };
             let auth = self.auth(&proof);
             let answer = match self.inner.exchange.whole(request, &auth, deadline, limit).await {
                 Ok(answer) => answer,
@@ -117,7 +125,7 @@ impl HttpClient {
         let mut retried = false;
         loop {
             let deadline = Instant::now() + idle;
-            let proof = self.proof(&request.url, deadline, idle).await?;
+            let proof = self.proof(&request.url, request.via.as_deref(), deadline, idle).await?;
             let opened = exchange.head(request, &self.auth(&proof), deadline, idle).await;
             let head = opened.map_err(Lost::into_text)?;
             if head.status().is_success() {
@@ -178,7 +186,13 @@ impl HttpClient {
         }
     }
 
-    async fn proof(&self, url: &str, deadline: Instant, limit: Duration) -> Result<Proof, String> {
+    async fn proof(
+        &self,
+        url: &str,
+        via: Option<&Path>,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Proof, String> {
         let Some(credentials) = &self.inner.credentials else { return Ok(Proof::Nobody) };
         if credentials.is_basic(url) {
             return Ok(Proof::Basic { password: credentials.read_password()? });
@@ -186,7 +200,9 @@ impl HttpClient {
         let Some(login) = &credentials.login else { return Ok(Proof::Nobody) };
         let origin = failure::origin(url);
         let address = login.address(&origin);
-        let place = self.inner.tokens.place(&address);
+        // The loopback address of one host is not that of another.
+        let address_by = Address { url: address.clone(), via: via.map(Path::to_owned) };
+        let place = self.inner.tokens.place(&address_by);
         let Ok(mut held) = tokio::time::timeout_at(deadline, place.lock()).await else {
             return Err(format!(
                 "the login at {} did not end within {limit:?}",
@@ -194,10 +210,11 @@ impl HttpClient {
             ));
         };
         if let Some(token) = held.token() {
-            return Ok(Proof::Token { address, token });
+            return Ok(Proof::Token { address: address_by, token });
         }
         let password = credentials.read_password()?;
         let request = login.request(&address, &credentials.user, &password);
+        let request = request.via(address_by.via.clone());
         let exchange = &self.inner.exchange;
         let asked = exchange.whole(&request, &exchange::Auth::None, deadline, limit).await;
         let answer = asked.map_err(|lost| {
@@ -214,6 +231,6 @@ impl HttpClient {
             ));
         };
         let token = held.keep(text);
-        Ok(Proof::Token { address, token })
+        Ok(Proof::Token { address: address_by, token })
     }
 }

@@ -1,7 +1,7 @@
 //! What is asked over HTTP and what comes back.
 
 use crate::redact;
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 /// A request.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// True when asking changes nothing, whatever the method: a lost answer is then Failed, not Unknown.
     pub read_only: bool,
+    /// The socket of a tunnel that leads to the address; none when this machine reaches it by itself.
+    pub via: Option<PathBuf>,
 }
 
 /// What is sent.
@@ -34,7 +36,7 @@ impl HttpRequest {
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         let method = method.into().to_ascii_uppercase();
         let read_only = matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS");
-        Self { method, url: url.into(), body: None, headers: Vec::new(), read_only }
+        Self { method, url: url.into(), body: None, headers: Vec::new(), read_only, via: None }
     }
     /// Asks for a document.
     pub fn get(url: impl Into<String>) -> Self {
@@ -62,6 +64,12 @@ impl HttpRequest {
         self.headers.push((name.into(), value.into()));
         self
     }
+    /// Goes through a tunnel.
+    #[must_use]
+    pub fn via(mut self, socket: Option<PathBuf>) -> Self {
+        self.via = socket;
+        self
+    }
     /// Says that asking changes nothing although the method could: products read with `POST`, too.
     #[must_use]
     pub fn reads_only(mut self) -> Self {
@@ -73,13 +81,14 @@ impl HttpRequest {
 /// Values of headers and the body may hold secrets, so they are never shown.
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, url, body, headers, read_only } = self;
+        let Self { method, url, body, headers, read_only, via } = self;
         f.debug_struct("HttpRequest")
             .field("method", method)
             .field("url", &redact::url(url))
             .field("body", body)
             .field("headers", &headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("read_only", read_only)
+            .field("via", via)
             .finish()
     }
 }

@@ -19,6 +19,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
+use wildmatch::WildMatch;
 
 /// Files of known host keys, each read once.
 #[derive(Clone, Default)]
@@ -213,28 +214,12 @@ fn fits(patterns: &HostPatterns, names: &[String]) -> bool {
                 .is_ok_and(|mac| mac.chain_update(name.as_bytes()).verify_slice(hash).is_ok())
         }),
         HostPatterns::Patterns(patterns) => {
-            let matched = |pattern: &str| names.iter().any(|name| glob(pattern, name));
+            let matched = |pattern: &str| {
+                names.iter().any(|name| WildMatch::new_case_insensitive(pattern).matches(name))
+            };
             let no = patterns.iter().filter_map(|p| p.strip_prefix('!')).any(matched);
             !no && patterns.iter().filter(|p| !p.starts_with('!')).any(|p| matched(p))
         }
-    }
-}
-
-/// Whether a pattern with `*` and `?` fits a whole name.
-fn glob(pattern: &str, name: &str) -> bool {
-    match pattern.chars().next() {
-        None => name.is_empty(),
-        Some('*') => {
-            let rest = pattern.trim_start_matches('*');
-            name.char_indices()
-                .map(|(at, _)| at)
-                .chain([name.len()])
-                .any(|at| glob(rest, &name[at..]))
-        }
-        Some(first) => name.chars().next().is_some_and(|own| {
-            (first == '?' || first.eq_ignore_ascii_case(&own))
-                && glob(&pattern[first.len_utf8()..], &name[own.len_utf8()..])
-        }),
     }
 }
 

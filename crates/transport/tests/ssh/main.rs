@@ -2,6 +2,8 @@
 //!
 //! They log in as the user who runs them, so nobody is made. sudo needs users: those tests run on whole machines.
 
+#![expect(clippy::unwrap_used, reason = "a check that cannot go on has failed")]
+
 mod commands;
 mod files;
 mod identity;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::hands::call::first_line;
 use quorate_hosts::service;
-use quorate_model::{NodeName, ServiceSpec};
+use quorate_model::{NodeName, ProcessSpec, ServiceSpec};
 use quorate_transport::{
     Answer, Command, LocalTransport,
     http::{HttpClient, HttpRequest},
@@ -297,14 +297,14 @@ async fn start(
         "--initial-cluster-token".into(),
         format!("scratch-{client}"),
     ];
-    let spec = ServiceSpec::Process {
+    let spec = ServiceSpec::Process(ProcessSpec {
         argv: words.into_iter().chain(more.iter().map(|word| (*word).to_owned())).collect(),
         env: BTreeMap::new(),
         pid_file: folder.path().join("pid"),
         log_file: folder.path().join("log"),
         work_dir: None,
         grace: Duration::from_secs(5),
-    };
+    });
     let local = LocalTransport;
     service::start(&local, &spec).await.into_result()?;
     let scratch = Scratch { spec, client_url, folder };

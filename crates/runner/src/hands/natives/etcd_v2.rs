@@ -8,7 +8,7 @@
 use super::{super::live::LiveHands, Asked};
 use crate::hands::{call::first_line, files::config_path};
 use quorate_hosts::service;
-use quorate_model::{NodeName, ServiceSpec};
+use quorate_model::{NodeName, ProcessSpec, ServiceSpec};
 use quorate_packs::config_text;
 use quorate_transport::{
     Answer, Command, Transport, beside,
@@ -237,21 +237,27 @@ struct Started<'a> {
 }
 
 /// Log and process id of such a start stand beside the member's own.
-fn restoring(spec: ServiceSpec) -> ServiceSpec {
-    let ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace } = spec;
-    let log_file = beside(&log_file, ".restoring.log");
-    let pid_file = beside(&pid_file, ".restoring.pid");
-    ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace }
+fn restoring(spec: &ProcessSpec) -> ServiceSpec {
+    ServiceSpec::Process(ProcessSpec {
+        log_file: beside(&spec.log_file, ".restoring.log"),
+        pid_file: beside(&spec.pid_file, ".restoring.pid"),
+        ..spec.clone()
+    })
+}
+
+/// Only a plain process can be started with other settings than its own.
+fn process(hands: &LiveHands, node: &NodeName) -> Result<ProcessSpec, String> {
+    let spec = hands.service_at(node, 0).ok_or_else(|| format!("{node} has no service"))?;
+    spec.process().cloned().ok_or_else(|| {
+        format!("{node} is a unit of systemd, which is not started with other settings than its own: restore its v2 data by hand")
+    })
 }
 
 /// Stops what an earlier try of this step has left running.
 pub(super) async fn end_earlier(hands: &LiveHands, node: &NodeName) -> Result<(), String> {
-    match (hands.service_at(node, 0), hands.transport(node)) {
-        (Some(spec), Some(transport)) => {
-            service::stop(transport.as_ref(), &restoring(spec)).await.into_result().map(drop)
-        }
-        _ => Err(format!("{node} has no service")),
-    }
+    let spec = process(hands, node)?;
+    let transport = hands.transport(node).ok_or_else(|| format!("there is no way to {node}"))?;
+    service::stop(transport.as_ref(), &restoring(&spec)).await.into_result().map(drop)
 }
 
 impl<'a> Started<'a> {
@@ -260,12 +266,11 @@ impl<'a> Started<'a> {
         node: &NodeName,
         more: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let spec = hands.service_at(node, 0).ok_or_else(|| format!("{node} has no service"))?;
+        let mut spec = process(hands, node)?;
         let transport =
             hands.transport(node).ok_or_else(|| format!("there is no way to {node}"))?;
         let transport = transport.as_ref();
         let named = config_path(&hands.parts.pack, &spec);
-        let ServiceSpec::Process { mut argv, env, pid_file, log_file, work_dir, grace } = spec;
         let mut file = None;
         if let Some(path) = named {
             let copy = beside(&path, ".restoring");
@@ -275,14 +280,13 @@ impl<'a> Started<'a> {
             let text = config_text::with(&text, more)
                 .ok_or_else(|| format!("{} cannot be edited by lines", path.display()))?;
             transport.write(&copy, text.as_bytes(), 0o600).await.into_result()?;
-            argv.push(format!("--config-file={}", copy.display()));
+            spec.argv.push(format!("--config-file={}", copy.display()));
             file = Some(copy);
         } else {
             // The last word on a command line wins, also over the environment.
-            argv.extend(more.iter().map(|(key, value)| format!("--{key}={value}")));
+            spec.argv.extend(more.iter().map(|(key, value)| format!("--{key}={value}")));
         }
-        let spec =
-            restoring(ServiceSpec::Process { argv, env, pid_file, log_file, work_dir, grace });
+        let spec = restoring(&spec);
         service::start(transport, &spec).await.into_result()?;
         Ok(Self { transport, spec, file })
     }
