@@ -573,6 +573,12 @@ pub(crate) struct LabFault {
     /// How many packets are dropped
     #[arg(long, value_name = "PERCENT")]
     pub(crate) share: Option<f64>,
+    /// Program whose clock is changed
+    #[arg(long, value_name = "NAME")]
+    pub(crate) program: Option<String>,
+    /// By how much the clock is off
+    #[arg(long, value_name = "SECS", allow_hyphen_values = true)]
+    pub(crate) by: Option<i64>,
 }
 
 /// What to break
@@ -605,6 +611,10 @@ pub(crate) enum Fault {
     HangSsh,
     /// Let sshd go on
     MendSsh,
+    /// Jump the wall clock (`--by`) of a program (`--program`)
+    JumpClock,
+    /// Put the wall clock of a program right
+    MendClock,
 }
 
 #[derive(Debug, Subcommand)]

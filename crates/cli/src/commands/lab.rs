@@ -172,6 +172,15 @@ async fn fault(args: LabFault) -> Result<u8, Problem> {
         FaultWord::Heal => Fault::Heal,
         FaultWord::HangSsh => Fault::HangSsh,
         FaultWord::MendSsh => Fault::MendSsh,
+        FaultWord::JumpClock | FaultWord::MendClock => {
+            let mend = args.fault == FaultWord::MendClock;
+            let (Some(program), Some(by_secs)) = (args.program, args.by.or(mend.then_some(0)))
+            else {
+                return Err(Problem::new(LAB, "whose clock, and by how much, was not said")
+                    .hint("add `--program NAME --by SECS`; `mend-clock` needs the name alone"));
+            };
+            Fault::JumpClock { program, by_secs: if mend { 0 } else { by_secs } }
+        }
     };
     print::say(&lab::fault(&args.name, &args.node, &fault).await?);
     Ok(0)

@@ -57,6 +57,13 @@ pub enum Fault {
     HangSsh,
     /// sshd goes on.
     MendSsh,
+    /// The wall clock of a program is off.
+    JumpClock {
+        /// The program.
+        program: String,
+        /// By how much; by nothing puts it right.
+        by_secs: i64,
+    },
 }
 
 /// A way to damage a file.
@@ -132,9 +139,14 @@ pub async fn fault(
                 .await
                 .map(|()| format!("{} is damaged", path.display()))
         }
-        Fault::Cut { .. } | Fault::Drop { .. } | Fault::Heal | Fault::HangSsh | Fault::MendSsh => {
+        Fault::Cut { .. }
+        | Fault::Drop { .. }
+        | Fault::Heal
+        | Fault::HangSsh
+        | Fault::MendSsh
+        | Fault::JumpClock { .. } => {
             return Err(LabError::Input(format!(
-                "the lab `{}` has plain processes: only machines have a network and an sshd of their own",
+                "the lab `{}` has plain processes: only machines can be broken that way",
                 state.name
             )));
         }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Fault, LabError},
-    Machine, boot, disk, needs, net,
+    Machine, boot, clock, disk, needs, net,
     net::{ALL, CONTROLLER, Rule},
     place::{self, State},
     up,
@@ -75,6 +75,15 @@ async fn one(
             format!("its volume, {}, has room again", machine.data.display())
         }
         Fault::HangSsh => sshd(&group, name, Signal::SIGSTOP, "accept and never answer")?,
+        Fault::JumpClock { program, by_secs } => {
+            let count = clock::jump(&group, program, *by_secs).await?;
+            let off = if *by_secs == 0 {
+                "is right again".to_owned()
+            } else {
+                format!("is off by {by_secs} s")
+            };
+            format!("the clock of {program} ({count} processes) {off}")
+        }
         Fault::MendSsh => sshd(&group, name, Signal::SIGCONT, "go on")?,
         Fault::Cut { .. } | Fault::Drop { .. } | Fault::Heal | Fault::DamageArtifact { .. } => {
             return Err(LabError::Input(format!("this cannot be done to the machine {name}")));

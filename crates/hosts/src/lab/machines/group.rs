@@ -35,6 +35,11 @@ impl Group {
         self.event("populated")
     }
 
+    /// Whether it is frozen.
+    pub(super) fn frozen(&self) -> bool {
+        self.event("frozen")
+    }
+
     fn event(&self, key: &str) -> bool {
         let text = fs::read_to_string(self.0.join("cgroup.events")).unwrap_or_default();
         text.lines().any(|line| line.strip_prefix(key).is_some_and(|value| value.trim() == "1"))

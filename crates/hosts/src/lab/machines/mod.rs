@@ -8,6 +8,7 @@
 
 mod base;
 mod boot;
+mod clock;
 mod disk;
 mod down;
 mod fault;
