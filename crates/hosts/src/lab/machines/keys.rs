@@ -1,7 +1,7 @@
 //! Makes the keys of a lab beforehand, so that clients can check every machine strictly from the first connection on.
 
 use super::{super::place::write, LOCAL_LIMIT, LabError, Machine, place, run};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use quorate_transport::Command;
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -11,11 +11,13 @@ const AT_ONCE: usize = 4;
 /// Makes the lab's key and each machine's.
 pub(super) async fn make(dir: &Path, machines: &[Machine]) -> Result<(), LabError> {
     pair(&dir.join("id_ed25519"), "quorate-lab").await?;
-    let each = machines.iter().map(|machine| async move {
+    let mut each = Vec::new();
+    for machine in machines {
         let home = place::home(dir, &machine.name);
         fs::create_dir_all(&home).map_err(LabError::disk("make", &home))?;
-        pair(&home.join("ssh_host_ed25519_key"), &machine.name).await
-    });
+        let path = home.join("ssh_host_ed25519_key");
+        each.push(async move { pair(&path, &machine.name).await }.boxed());
+    }
     stream::iter(each).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
 }
 

@@ -33,12 +33,14 @@ pub(super) fn path() -> String {
 /// Refuses when something is missing, before anything is made.
 pub(super) fn check() -> Result<(), LabError> {
     root()?;
-    let path = path();
+    let missing = missing(&path());
+    if missing.is_empty() { groups().map(drop) } else { Err(LabError::Programs(missing)) }
+}
+
+fn missing(path: &str) -> Vec<(&'static str, &'static str)> {
     let has =
         |program: &str| path.split(':').any(|folder| Path::new(folder).join(program).is_file());
-    let missing: Vec<(&str, &str)> =
-        PROGRAMS.into_iter().filter(|(program, _)| !has(program)).collect();
-    if missing.is_empty() { groups().map(drop) } else { Err(LabError::Programs(missing)) }
+    PROGRAMS.into_iter().filter(|(program, _)| !has(program)).collect()
 }
 
 /// Refuses everybody but root.
@@ -66,6 +68,17 @@ fn cgroup2(mountinfo: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_program_is_told_with_its_package() {
+        let folder = tempfile::tempdir().unwrap();
+        for (program, _) in PROGRAMS.iter().filter(|(program, _)| *program != "nft") {
+            fs::write(folder.path().join(program), "").unwrap();
+        }
+        let error = LabError::Programs(missing(&folder.path().to_string_lossy()));
+        assert_eq!(error.to_string(), "nft is missing");
+        assert!(error.hint().unwrap().contains("apt-get install nftables"));
+    }
 
     #[test]
     fn finds_control_groups_beside_those_of_the_first_kind() {

@@ -12,7 +12,7 @@ use crate::{
         up::{claim, plainly_named, secret},
     },
 };
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use std::{net::Ipv4Addr, path::Path};
 
 /// The addresses of one subnet, less those that are set aside.
@@ -84,18 +84,27 @@ async fn set_up(
     state.publish(dir)?;
     progress(Progress::step(format!("booting {} machines", spec.count)));
     let state: &State = state;
-    let each = state.machines.iter().map(|machine| {
-        let base = &base;
-        async move {
-            disk::mount(dir, base, &machine.name, spec.data_mb).await?;
-            let root = place::home(dir, &machine.name).join("root");
-            seed::plant(dir, &root, machine, &state.machines, &spec.seed).await?;
-            net::join(state, &machine.name, machine.address).await?;
-            boot::start(dir, state, &machine.name).await?;
-            ready::wait(dir, state, machine).await
-        }
-    });
+    let mut each = Vec::new();
+    for machine in &state.machines {
+        each.push(first_time(dir, &base, spec, state, machine).boxed());
+    }
     stream::iter(each).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
+}
+
+/// Makes one machine and brings it up.
+async fn first_time(
+    dir: &Path,
+    base: &Path,
+    spec: &MachinesSpec,
+    state: &State,
+    machine: &Machine,
+) -> Result<(), LabError> {
+    disk::mount(dir, base, &machine.name, spec.data_mb).await?;
+    let root = place::home(dir, &machine.name).join("root");
+    seed::plant(dir, &root, machine, &state.machines, &spec.seed).await?;
+    net::join(state, &machine.name, machine.address).await?;
+    boot::start(dir, state, &machine.name).await?;
+    ready::wait(dir, state, machine).await
 }
 
 /// Brings one machine up again, on the same disks. Also after this machine was restarted, which ends all but the disks.
