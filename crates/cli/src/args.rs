@@ -490,9 +490,9 @@ pub(crate) struct Probe {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
-    /// Make a cluster of plain processes; prints the fleet file it wrote
+    /// Make a cluster of plain processes, or whole Debian machines; prints the file that says how to reach it
     Up(LabUp),
-    /// Remove a cluster that `lab up` made
+    /// Remove what `lab up` made
     Down {
         /// Name
         name: String,
@@ -500,7 +500,7 @@ pub(crate) enum LabCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// List clusters that `lab up` made
+    /// List what `lab up` made
     List,
     /// Break something on purpose
     Fault(LabFault),
@@ -508,15 +508,15 @@ pub(crate) enum LabCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct LabUp {
-    /// Product
+    /// Product, or `machines`
     pub(crate) pack: String,
-    /// Release
+    /// Release; of Debian for machines: `bookworm`, `bullseye`, `trixie`
     #[arg(long)]
     pub(crate) release: String,
-    /// Members
-    #[arg(long, default_value_t = 3)]
+    /// Members, or machines
+    #[arg(long, visible_alias = "count", value_name = "N", default_value_t = 3)]
     pub(crate) members: u32,
-    /// Name of the cluster
+    /// Name of the lab
     #[arg(long, default_value = "demo")]
     pub(crate) name: String,
     /// Folder to make; `lab-NAME` here when left out
@@ -536,34 +536,64 @@ pub(crate) struct LabUp {
     pub(crate) flag: Vec<String>,
     #[command(flatten)]
     pub(crate) artifacts: Artifacts,
+    #[command(flatten)]
+    pub(crate) machines: LabMachines,
+}
+
+/// What only machines have.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Machines only")]
+pub(crate) struct LabMachines {
+    /// Size of each machine's data volume
+    #[arg(long, value_name = "MB")]
+    pub(crate) data_mb: Option<u32>,
+    /// With a second user, `asks`, whose sudo asks for a password
+    #[arg(long)]
+    pub(crate) asks: bool,
+    /// A Debian package to have beside the usual ones; may be repeated
+    #[arg(long = "with", value_name = "PACKAGE")]
+    pub(crate) packages: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LabFault {
-    /// Name of the cluster
+    /// Name of the lab
     pub(crate) name: String,
     /// What to break
     #[arg(value_enum)]
     pub(crate) fault: Fault,
-    /// Node
+    /// Node, or machine; for the network a set of machines, `m1,m2`, also `controller` (this machine) or `all`
     pub(crate) node: String,
     /// Release whose staged binary is damaged
     #[arg(long)]
     pub(crate) release: Option<String>,
+    /// The other side of a cut or a loss; everybody else when left out
+    #[arg(long, value_name = "SET")]
+    pub(crate) from: Option<String>,
+    /// How many packets are dropped
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) share: Option<f64>,
+    /// Program whose clock is changed
+    #[arg(long, value_name = "NAME")]
+    pub(crate) program: Option<String>,
+    /// By how much the clock is off
+    #[arg(long, value_name = "SECS", allow_hyphen_values = true)]
+    pub(crate) by: Option<i64>,
 }
 
 /// What to break
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Fault {
-    /// SIGKILL
+    /// SIGKILL; a machine loses its power
+    #[value(alias = "power-off")]
     Kill,
-    /// SIGSTOP
+    /// SIGSTOP; a machine stops as a whole
     Freeze,
     /// SIGCONT
     Thaw,
-    /// Stop politely
+    /// Stop politely; a machine shuts down
     Stop,
-    /// Start
+    /// Start; a machine boots with the disks it had
     Start,
     /// Fill the disk that holds the data
     FillDisk,
@@ -571,6 +601,20 @@ pub(crate) enum Fault {
     FreeDisk,
     /// Damage the staged binary
     DamageArtifact,
+    /// Cut the network between machines and others (`--from`)
+    Cut,
+    /// Drop a share of the packets (`--share`) between machines and others (`--from`)
+    Drop,
+    /// Mend the network of these machines
+    Heal,
+    /// Let sshd accept and never answer
+    HangSsh,
+    /// Let sshd go on
+    MendSsh,
+    /// Jump the wall clock (`--by`) of a program (`--program`)
+    JumpClock,
+    /// Put the wall clock of a program right
+    MendClock,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,13 +1,13 @@
-//! `quorate lab`: clusters on this machine to try things on.
+//! `quorate lab`: clusters and machines on this machine to try things on.
 
 use crate::{
-    args::{Fault as FaultWord, Global, LabCommand, LabFault, LabUp, Output},
+    args::{Fault as FaultWord, Global, LabCommand, LabFault, LabMachines, LabUp, Output},
     commands::apply::agreed_to,
     print,
 };
 use quorate_runner::{
     ops::{
-        lab::{self, Damage, Fault, LabRequest},
+        lab::{self, DATA_MB_DEFAULT, Damage, Fault, LabRequest, MachinesRequest},
         release::release,
     },
     problem::{LAB, Problem},
@@ -43,6 +43,17 @@ pub(crate) async fn run(global: &Global, command: LabCommand) -> Result<u8, Prob
 }
 
 async fn up(global: &Global, args: LabUp) -> Result<u8, Problem> {
+    if args.pack == "machines" {
+        return up_machines(global, args).await;
+    }
+    let LabMachines { data_mb, asks, packages } = &args.machines;
+    if data_mb.is_some() || *asks || !packages.is_empty() {
+        return Err(Problem::new(
+            LAB,
+            format!("a lab of {} has plain processes, not machines of its own", args.pack),
+        )
+        .hint("`--data-mb`, `--asks` and `--with` are for `lab up machines`"));
+    }
     let request = LabRequest {
         pack: args.pack.as_str().into(),
         release: release(&args.release)?,
@@ -66,6 +77,44 @@ async fn up(global: &Global, args: LabUp) -> Result<u8, Problem> {
     Ok(0)
 }
 
+async fn up_machines(global: &Global, args: LabUp) -> Result<u8, Problem> {
+    if args.tls || args.auth || args.v2_keys > 0 || !args.flag.is_empty() {
+        return Err(Problem::new(LAB, "machines have no product of their own yet")
+            .hint("`--tls`, `--auth`, `--v2-keys` and `--flag` are for `lab up etcd`"));
+    }
+    let request = MachinesRequest {
+        release: args.release,
+        count: args.members,
+        dir: args.dir.unwrap_or_else(|| PathBuf::from(format!("lab-{}", args.name))),
+        name: args.name,
+        data_mb: args.machines.data_mb.unwrap_or(DATA_MB_DEFAULT),
+        asks: args.machines.asks,
+        packages: args.machines.packages,
+    };
+    let lab = lab::up_machines(&request, &print::progress).await?;
+    let list = lab.dir.join("machines.json");
+    if global.output == Output::Json {
+        print::json(&json!({
+            "schema": 1, "lab": lab.name, "dir": lab.dir, "ssh_config": lab.ssh_config, "known_hosts": lab.known_hosts,
+            "key": lab.key, "list": list, "machines": lab.machines,
+        }));
+        return Ok(0);
+    }
+    print::data(&lab.ssh_config.display().to_string());
+    let rows: Vec<Vec<String>> = lab
+        .machines
+        .iter()
+        .map(|machine| {
+            let data = machine.data.display().to_string();
+            vec![machine.name.clone(), machine.address.to_string(), machine.user.clone(), data]
+        })
+        .collect();
+    print::say(print::table(&["MACHINE", "ADDRESS", "USER", "DATA"], &rows).trim_end());
+    print::say(&format!("the same for programs: {}", list.display()));
+    print::say(&format!("log in with `ssh -F {} m1`", lab.ssh_config.display()));
+    Ok(0)
+}
+
 async fn list(global: &Global) -> Result<u8, Problem> {
     let (labs, problems) = lab::list().await;
     if global.output == Output::Json {
@@ -83,7 +132,7 @@ async fn list(global: &Global) -> Result<u8, Problem> {
             vec![
                 lab.name.clone(),
                 lab.pack.to_string(),
-                lab.release.to_string(),
+                lab.release.clone(),
                 format!("{running}/{}", lab.members.len()),
                 lab.dir.display().to_string(),
             ]
@@ -111,6 +160,26 @@ async fn fault(args: LabFault) -> Result<u8, Problem> {
                     .hint("add `--release RELEASE`")
             })?;
             Fault::DamageArtifact { release: release(text)?, damage: Damage::Truncate }
+        }
+        FaultWord::Cut => Fault::Cut { from: args.from },
+        FaultWord::Drop => {
+            let percent = args.share.ok_or_else(|| {
+                Problem::new(LAB, "how many packets shall be dropped was not said")
+                    .hint("add `--share PERCENT`")
+            })?;
+            Fault::Drop { from: args.from, percent }
+        }
+        FaultWord::Heal => Fault::Heal,
+        FaultWord::HangSsh => Fault::HangSsh,
+        FaultWord::MendSsh => Fault::MendSsh,
+        FaultWord::JumpClock | FaultWord::MendClock => {
+            let mend = args.fault == FaultWord::MendClock;
+            let (Some(program), Some(by_secs)) = (args.program, args.by.or(mend.then_some(0)))
+            else {
+                return Err(Problem::new(LAB, "whose clock, and by how much, was not said")
+                    .hint("add `--program NAME --by SECS`; `mend-clock` needs the name alone"));
+            };
+            Fault::JumpClock { program, by_secs: if mend { 0 } else { by_secs } }
         }
     };
     print::say(&lab::fault(&args.name, &args.node, &fault).await?);

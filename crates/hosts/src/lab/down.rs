@@ -3,11 +3,11 @@
 use super::{
     LabError, LabState, Registry,
     fault::{self, Disk},
-    place,
+    machines, place,
 };
 use crate::service::{self, How, ServiceState, Signal};
 use futures::future::join_all;
-use quorate_model::{NodeName, PackName, Release};
+use quorate_model::{NodeName, PackName};
 use quorate_transport::{Answer, Transport};
 use std::{
     fs,
@@ -30,10 +30,10 @@ pub struct LabSeen {
     pub name: String,
     /// Its folder.
     pub dir: PathBuf,
-    /// The product.
+    /// The product; `machines` for whole machines.
     pub pack: PackName,
-    /// The release that it was set up with.
-    pub release: Release,
+    /// The release that it was set up with; for machines, Debian's.
+    pub release: String,
     /// Each member, and whether it runs; none when that cannot be told.
     pub members: Vec<(NodeName, Option<bool>)>,
 }
@@ -48,6 +48,9 @@ pub async fn down(
     dir: &Path,
 ) -> Result<Down, LabError> {
     let dir = std::path::absolute(dir).map_err(LabError::disk("find", dir))?;
+    if machines::is(&dir) {
+        return machines::down(registry, &dir).await;
+    }
     let made_folder = match place::state(&dir) {
         Ok(state) => state.made_folder,
         // Marked, but broken off before its state was written: nothing was started yet.
@@ -105,7 +108,8 @@ async fn stop_all(
     join_all(stops).await.into_iter().collect()
 }
 
-fn remove(path: &Path) -> Result<(), LabError> {
+/// Removes a file or a folder; one that is not there is well.
+pub(super) fn remove(path: &Path) -> Result<(), LabError> {
     let gone = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -123,6 +127,13 @@ fn remove(path: &Path) -> Result<(), LabError> {
 pub async fn list(transport: &dyn Transport, registry: &Registry) -> (Vec<LabSeen>, Vec<String>) {
     let (mut labs, mut problems) = (Vec::new(), Vec::new());
     for dir in registry.labs() {
+        if machines::is(&dir) {
+            match machines::seen(&dir) {
+                Ok(lab) => labs.push(lab),
+                Err(error) => problems.push(format!("{}: {error}", dir.display())),
+            }
+            continue;
+        }
         let state = match place::state(&dir) {
             Ok(state) => state,
             Err(error) => {
@@ -139,7 +150,7 @@ pub async fn list(transport: &dyn Transport, registry: &Registry) -> (Vec<LabSee
         });
         let members = join_all(looks).await;
         let LabState { name, pack, release, .. } = state;
-        labs.push(LabSeen { name, dir, pack, release, members });
+        labs.push(LabSeen { name, dir, pack, release: release.to_string(), members });
     }
     (labs, problems)
 }

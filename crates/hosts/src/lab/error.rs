@@ -16,6 +16,12 @@ pub enum LabError {
     /// The folder has not the mark of a lab.
     #[error("{} is no lab: it lacks the mark that `lab up` leaves", .0.display())]
     NoLab(PathBuf),
+    /// Somebody else than root asked for machines.
+    #[error("machines need root: they are mounted, linked and booted on this machine")]
+    NotRoot,
+    /// Programs are missing, each with the Debian package that holds it.
+    #[error("{} missing", programs(.0))]
+    Programs(Vec<(&'static str, &'static str)>),
     /// The disk refused.
     #[error("cannot {doing} {}", path.display())]
     Disk {
@@ -67,6 +73,15 @@ impl LabError {
             }
             Self::NoLab(_) => Some("`lab list` shows the labs of this user".to_owned()),
             Self::Artifact(error) => error.hint(),
+            Self::NotRoot => Some(
+                "run it with sudo; clusters of plain processes (`lab up etcd`) need no root"
+                    .to_owned(),
+            ),
+            Self::Programs(missing) => {
+                let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+                packages.dedup();
+                Some(format!("on Debian: apt-get install {}", packages.join(" ")))
+            }
             Self::Input(_)
             | Self::Disk { .. }
             | Self::Member { .. }
@@ -82,4 +97,10 @@ impl LabError {
         let path = path.into();
         move |cause| Self::Disk { doing, path, cause }
     }
+}
+
+fn programs(missing: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", names.join(", "))
 }

@@ -4,7 +4,7 @@
 //! started again, and a ballast file fills the rest. Mending removes the ballast; the small disk stays until the lab is
 //! taken down. Without root the fault is refused, since nothing else fills only one member's disk.
 
-use super::{LabError, place, up};
+use super::{LabError, machines, place, up};
 use crate::{
     service::{self, Signal},
     shell,
@@ -14,8 +14,9 @@ use quorate_model::{NodeName, Release};
 use quorate_transport::{Answer, Transport};
 use std::{path::Path, time::Duration};
 
-/// Something to break, or to mend.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something to break, or to mend. Machines have a power switch for [`Fault::Kill`], [`Fault::Stop`] and
+/// [`Fault::Start`], and a network of their own.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// The process dies at once.
     Kill,
@@ -37,6 +38,31 @@ pub enum Fault {
         release: Release,
         /// How.
         damage: Damage,
+    },
+    /// No packet passes between machines (`m1,m2`) and others.
+    Cut {
+        /// The others; everybody else when left out.
+        from: Option<String>,
+    },
+    /// A share of the packets between machines and others is lost.
+    Drop {
+        /// The others; everybody else when left out.
+        from: Option<String>,
+        /// The share.
+        percent: f64,
+    },
+    /// The network is whole again.
+    Heal,
+    /// sshd accepts connections and never answers.
+    HangSsh,
+    /// sshd goes on.
+    MendSsh,
+    /// The wall clock of a program is off.
+    JumpClock {
+        /// The program.
+        program: String,
+        /// By how much; by nothing puts it right.
+        by_secs: i64,
     },
 }
 
@@ -72,6 +98,9 @@ pub async fn fault(
     fault: &Fault,
 ) -> Result<String, LabError> {
     let dir = std::path::absolute(dir).map_err(LabError::disk("find", dir))?;
+    if machines::is(&dir) {
+        return machines::fault(&dir, node.as_str(), fault).await;
+    }
     let state = place::state(&dir)?;
     let (service, data_dir) = state.member(node)?;
     let failed = |because: String| LabError::Member { node: node.clone(), because };
@@ -109,6 +138,17 @@ pub async fn fault(
             spoil(transport, &path, *damage)
                 .await
                 .map(|()| format!("{} is damaged", path.display()))
+        }
+        Fault::Cut { .. }
+        | Fault::Drop { .. }
+        | Fault::Heal
+        | Fault::HangSsh
+        | Fault::MendSsh
+        | Fault::JumpClock { .. } => {
+            return Err(LabError::Input(format!(
+                "the lab `{}` has plain processes: only machines can be broken that way",
+                state.name
+            )));
         }
     };
     done.into_result().map(|text| format!("{node}: {text}")).map_err(failed)

@@ -1,15 +1,17 @@
-//! Sets up clusters of plain processes on this machine, breaks them on purpose, and takes them away again.
+//! Sets up clusters of plain processes, or whole machines, on this machine, breaks them on purpose, and takes them away.
 //!
 //! A lab is a folder: `lab.json` says what stands there, `members/<node>/` has each member's binaries, data, log and
 //! pid file. Invariants: only folders with the lab's own mark are removed, only processes that are proved to be the
 //! lab's members are signalled, and ports stay reserved while their members are stopped.
-//! Product knowledge is in `etcd.rs` alone. Read next: `up.rs`, `down.rs`, `fault.rs`.
+//! Product knowledge is in `etcd.rs` alone. Read next: `up.rs`, `down.rs`, `fault.rs`; machines are in
+//! `machines/mod.rs`.
 
 mod certs;
 mod down;
 mod error;
 pub mod etcd;
 mod fault;
+pub mod machines;
 mod place;
 mod registry;
 mod up;

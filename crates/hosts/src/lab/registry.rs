@@ -53,11 +53,7 @@ impl Registry {
 
     /// Holds `count` ports for the lab in `dir`, which must already have its mark.
     pub(super) fn reserve(&self, dir: &Path, count: usize) -> Result<Vec<u16>, LabError> {
-        fs::create_dir_all(&self.dir).map_err(LabError::disk("make", &self.dir))?;
-        let lock_path = self.dir.join("lock");
-        let lock = File::create(&lock_path).map_err(LabError::disk("write", &lock_path))?;
-        // Held for milliseconds by another `up`; the lock ends with its process.
-        lock.lock().map_err(LabError::disk("lock", &lock_path))?;
+        let _lock = self.lock()?;
         let held: Vec<u16> = self.records().into_iter().flat_map(|(_, _, ports)| ports).collect();
         let last = ephemeral_first();
         let free: Vec<u16> = (PORT_FIRST.min(last.saturating_sub(1000))..last)
@@ -75,6 +71,16 @@ impl Registry {
         let text = format!("{}\n{}\n", dir.display(), numbers.join(" "));
         place::write(&self.record(dir), text.as_bytes(), 0o600)?;
         Ok(free)
+    }
+
+    /// Keeps every other `up` of this user from choosing ports or subnets.
+    pub(super) fn lock(&self) -> Result<File, LabError> {
+        fs::create_dir_all(&self.dir).map_err(LabError::disk("make", &self.dir))?;
+        let path = self.dir.join("lock");
+        let lock = File::create(&path).map_err(LabError::disk("write", &path))?;
+        // Held for milliseconds by another `up`; the lock ends with its process.
+        lock.lock().map_err(LabError::disk("lock", &path))?;
+        Ok(lock)
     }
 
     /// Lets go of a lab's ports.

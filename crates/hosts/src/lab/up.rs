@@ -79,16 +79,19 @@ pub async fn up(
     }
 }
 
-fn sound(spec: &LabSpec) -> Result<(), LabError> {
+/// Refuses a name that could be anything but a name.
+pub(super) fn plainly_named(name: &str) -> Result<(), LabError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let named = spec.name.bytes().all(plain)
-        && spec.name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-    if !named {
-        return Err(LabError::Input(format!(
-            "`{}` cannot be a lab's name: use letters, digits, `-`, `_` and `.`, a letter or digit first",
-            spec.name
-        )));
+    if name.bytes().all(plain) && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) {
+        return Ok(());
     }
+    Err(LabError::Input(format!(
+        "`{name}` cannot be a lab's name: use letters, digits, `-`, `_` and `.`, a letter or digit first"
+    )))
+}
+
+fn sound(spec: &LabSpec) -> Result<(), LabError> {
+    plainly_named(&spec.name)?;
     if spec.members == 0 || spec.members > MEMBERS_MAX {
         return Err(LabError::Input(format!(
             "a lab has 1 to {MEMBERS_MAX} members, not {}",
@@ -111,7 +114,7 @@ fn sound(spec: &LabSpec) -> Result<(), LabError> {
 }
 
 /// Makes the folder and marks it; true when it did not exist before.
-fn claim(dir: &Path) -> Result<bool, LabError> {
+pub(super) fn claim(dir: &Path) -> Result<bool, LabError> {
     let made = !dir.exists();
     if !made && fs::read_dir(dir).map_err(LabError::disk("read", dir))?.next().is_some() {
         return Err(LabError::Taken(dir.to_owned()));
@@ -144,7 +147,7 @@ fn lay_out(registry: &Registry, spec: &LabSpec, dir: &Path) -> Result<LabState, 
         .collect();
     let auth = if spec.auth {
         let file = dir.join("secrets").join("root.password");
-        place::write(&file, password()?.as_bytes(), 0o600)?;
+        place::write(&file, secret()?.as_bytes(), 0o600)?;
         Some(AuthSpec { user: "root".to_owned(), password: Secret::File(file) })
     } else {
         None
@@ -196,7 +199,7 @@ fn node(
 }
 
 /// Sixteen random bytes: nobody guesses them, and a person can still paste them.
-fn password() -> Result<String, LabError> {
+pub(super) fn secret() -> Result<String, LabError> {
     let path = Path::new("/dev/urandom");
     let mut bytes = [0; 16];
     let mut file = fs::File::open(path).map_err(LabError::disk("read", path))?;
@@ -322,8 +325,13 @@ fn last_lines(service: &ServiceSpec) -> String {
     let text = fs::read(&process.log_file)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .unwrap_or_default();
+    tail(&text, LOG_LINES)
+}
+
+/// The last lines of a log, in one line.
+pub(super) fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default().join(" / ")
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join(" / ")
 }
 
 #[cfg(test)]

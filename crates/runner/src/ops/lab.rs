@@ -1,4 +1,4 @@
-//! Clusters of plain processes on this machine, to try things on.
+//! Clusters of plain processes and whole machines on this machine, to try things on.
 
 use super::artifacts::from_debian;
 use crate::{
@@ -7,14 +7,20 @@ use crate::{
 };
 use quorate_hosts::{
     artifacts::{Cache, Catalog, OnProgress},
-    lab::{self, Lab, LabError, LabSpec, Registry},
+    lab::{
+        self, Lab, LabError, LabSpec, Registry,
+        machines::{self, Machines, MachinesSpec},
+    },
 };
 use quorate_model::{NodeName, PackName, Release};
 use quorate_packs::Packs;
 use quorate_transport::LocalTransport;
 use std::path::{Path, PathBuf};
 
-pub use quorate_hosts::lab::{Damage, Down, Fault, LabSeen};
+pub use quorate_hosts::lab::{
+    Damage, Down, Fault, LabSeen,
+    machines::{DATA_MB_DEFAULT, Debian, Seed},
+};
 
 /// What is wanted.
 #[derive(Debug, Clone)]
@@ -41,6 +47,44 @@ pub struct LabRequest {
     pub artifacts: Vec<PathBuf>,
     /// Where fetched releases are kept; in the lab's own state when left out.
     pub cache: Option<PathBuf>,
+}
+
+/// What is wanted of whole machines.
+#[derive(Debug, Clone)]
+pub struct MachinesRequest {
+    /// The release of Debian, `bookworm`.
+    pub release: String,
+    /// How many.
+    pub count: u32,
+    /// The lab's name.
+    pub name: String,
+    /// The folder to make.
+    pub dir: PathBuf,
+    /// Megabytes of each data volume.
+    pub data_mb: u32,
+    /// With a second user, whose sudo asks for a password.
+    pub asks: bool,
+    /// Debian packages beside the usual ones.
+    pub packages: Vec<String>,
+}
+
+/// Boots whole machines and gives what is needed to reach them.
+pub async fn up_machines(
+    request: &MachinesRequest,
+    progress: OnProgress<'_>,
+) -> Result<Machines, Problem> {
+    let seed = Seed::default();
+    let spec = MachinesSpec {
+        name: request.name.clone(),
+        dir: request.dir.clone(),
+        release: request.release.parse().map_err(problem)?,
+        count: request.count,
+        data_mb: request.data_mb,
+        packages: request.packages.clone(),
+        seed: if request.asks { seed.with_asks() } else { seed },
+    };
+    let bases = shared_cache().join("bases");
+    machines::up(&bases, &Registry::of_user(), &spec, progress).await.map_err(problem)
 }
 
 /// Makes a cluster, writes its fleet file, and gives the file's path.

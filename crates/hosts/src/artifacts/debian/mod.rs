@@ -186,6 +186,22 @@ pub(super) async fn fetch_again(
     })
 }
 
+/// Lines of `sources.list` that ask the machine's own archive for another suite, trusting what the machine trusts.
+pub async fn one_line_sources(suite: &str) -> Result<Vec<String>, ArtifactError> {
+    let (sources, own) = apt::machine_sources().await?;
+    let archives = sources::archives(&sources, own.as_deref(), suite);
+    if archives.is_empty() {
+        return Err(no_archive(sources.len()));
+    }
+    Ok(archives.into_iter().flat_map(|source| sources::lines_for(source, suite)).collect())
+}
+
+fn no_archive(sources: usize) -> ArtifactError {
+    ArtifactError::Input(format!(
+        "none of the {sources} package sources of this machine is the archive of its distribution"
+    ))
+}
+
 async fn apts(cache: &Cache, suite: &str) -> Result<Vec<Apt>, ArtifactError> {
     let plain = !suite.is_empty()
         && suite.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
@@ -195,10 +211,7 @@ async fn apts(cache: &Cache, suite: &str) -> Result<Vec<Apt>, ArtifactError> {
     let (sources, own) = apt::machine_sources().await?;
     let archives = sources::archives(&sources, own.as_deref(), suite);
     if archives.is_empty() {
-        return Err(ArtifactError::Input(format!(
-            "none of the {} package sources of this machine is the archive of its distribution",
-            sources.len()
-        )));
+        return Err(no_archive(sources.len()));
     }
     archives.into_iter().map(|source| Apt::open(cache.dir(), source, suite)).collect()
 }

@@ -134,6 +134,21 @@ pub fn stanza_for(source: &AptSource, suite: &str) -> String {
     text
 }
 
+/// The same as lines of `sources.list`, one an address. An embedded key cannot be written that way: it is left to the
+/// keys that apt trusts for everything.
+pub fn lines_for(source: &AptSource, suite: &str) -> Vec<String> {
+    let options: Vec<String> = source
+        .options
+        .iter()
+        .filter(|(_, value)| !value.contains('\n'))
+        .map(|(name, value)| format!("{}={}", name.to_ascii_lowercase(), value.replace(' ', ",")))
+        .collect();
+    let options =
+        if options.is_empty() { String::new() } else { format!("[{}] ", options.join(" ")) };
+    let line = |uri: &String| format!("deb {options}{uri} {suite} main");
+    source.uris.iter().map(line).collect()
+}
+
 /// The machine's own suite, from the text of `os-release`.
 pub fn own_suite(os_release: &str) -> Option<String> {
     let value = os_release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
