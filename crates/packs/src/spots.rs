@@ -74,6 +74,7 @@ fn list(pack: &PackFile) -> List<'_> {
     }
     if let Some(safety) = &pack.safety {
         list.within("safety", |list| {
+            list.option(&["soak".into()], safety.soak.as_deref(), CONDITION);
             list.conditions("may_stop", &safety.may_stop);
             list.conditions("rejoined", &safety.rejoined);
             list.conditions("hop_complete", &safety.hop_complete);
@@ -179,7 +180,9 @@ impl<'a> List<'a> {
         }
         self.option(&["members".into()], detect.members.as_deref(), PROBE);
         for (i, login) in detect.auth.iter().enumerate() {
-            self.within("auth", |list| list.within(i, |list| list.call("ask", &login.ask)));
+            if let Some(ask) = &login.ask {
+                self.within("auth", |list| list.within(i, |list| list.call("ask", ask)));
+            }
         }
         for (i, finding) in detect.findings.iter().enumerate() {
             let at = ["findings".into(), i.into()];

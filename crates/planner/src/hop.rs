@@ -11,7 +11,7 @@ use crate::{
     template::{Extra, Unrendered, Words},
     waves,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use quorate_model::{
     Action, Approve, ArtifactRef, Condition, ConfigChange, Door, Gate, Hop, HopKind, NodeName,
     Policy, RuleApplied, RuleVerdict, Step, StepId, StepRole, Undo, Wave,
@@ -31,6 +31,8 @@ pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(30);
 /// A look changes nothing; its gate has its own end.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// Ten minutes: a cluster that wants to see a member well for longer was set so by mistake; the policy may still ask for more.
+const PRODUCT_SOAK_MAX: Duration = Duration::from_secs(600);
 /// A person may take a day to answer; the run rests meanwhile.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(86_400);
 
@@ -164,6 +166,15 @@ impl<'a> HopPlan<'a, '_> {
             soak: Duration::ZERO,
             limit,
         }
+    }
+    /// Healthy time after a member came back: what the policy asks for, and at least what the product itself takes to count
+    /// the member as stable.
+    pub(crate) fn soak(&self) -> Duration {
+        let told = self.safety.soak.as_ref();
+        let told = told.and_then(|cel| self.pack.value_in(cel, self.scope).ok());
+        let told = told.and_then(|value| value.as_str()?.parse::<SignedDuration>().ok());
+        let own = told.and_then(|told| Duration::try_from(told).ok()).unwrap_or_default();
+        self.policy.soak.max(own.min(PRODUCT_SOAK_MAX))
     }
     /// The conditions that a started member must meet.
     pub(crate) fn rejoined(&self) -> Vec<Condition> {

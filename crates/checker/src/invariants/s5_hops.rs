@@ -99,7 +99,7 @@ impl<'p> Watch<'p> for Hops {
 }
 
 fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {
-    let Edge { permitted_by, blocks, excused, never_land } = &hop.edge;
+    let Edge { permitted_by, blocks, excused, never_land, protocols } = &hop.edge;
     let (from, to) = (&hop.from, &hop.to);
     let mut wrong = Vec::new();
     let permits = |id: &str| kind == PlanKind::Upgrade || id.starts_with(ROLLBACK);
@@ -108,6 +108,9 @@ fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {
     }
     if kind != PlanKind::Upgrade {
         return wrong;
+    }
+    for spoken in protocols.iter().filter(|spoken| !spoken.overlaps()) {
+        wrong.push(format!("{from} and {to} have no version of a protocol in common: {spoken}"));
     }
     for (id, _, _) in blocks.iter().filter(|(_, f, t)| f.contains(from) && t.contains(to)) {
         let evidence =

@@ -255,6 +255,7 @@ fn edge(rule: &RollbackRule) -> quorate_model::Edge {
         blocks: Vec::new(),
         excused: Vec::new(),
         never_land: Vec::new(),
+        protocols: Vec::new(),
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn plan(
         one_way: Door::Now,
         rules: vec![applied(way.rule)],
         cures: Vec::new(),
+        protocols: Vec::new(),
     };
     let scope = Scope::cluster(request.pack, request.observation, None, None);
     let words = Words {
