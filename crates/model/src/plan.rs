@@ -86,6 +86,8 @@ pub enum PlanKind {
     Eject,
     /// A member that left comes back, empty, on the release of the others, and catches up.
     Rejoin,
+    /// Members are started anew on the release that runs, freshly installed or with other settings.
+    Restart,
 }
 
 impl PlanKind {

@@ -12,7 +12,6 @@ pub const NATIVES: &[&str] = &[
     "etcd.join-restored",
     "consul.save-snapshot",
     "consul.verify-snapshot",
-    "consul.restore-snapshot",
 ];
 
 /// Whether this program has the action.

@@ -69,6 +69,12 @@ fn list(pack: &PackFile) -> List<'_> {
             Kind::Regex,
         );
     }
+    for (i, change) in pack.setting_changes.iter().enumerate() {
+        let at = ["setting_changes".into(), i.into()];
+        list.option(&[at[0], at[1], "condition".into()], change.condition.as_deref(), CONDITION);
+        list.add(&[at[0], at[1], "seen".into()], &change.seen, CONDITION);
+        list.add(&[at[0], at[1], "value".into()], &change.value, Kind::Regex);
+    }
     if let Some(detect) = &pack.detect {
         list.within("detect", |list| list.detect(detect));
     }
@@ -233,7 +239,9 @@ impl<'a> List<'a> {
                     list.option(&["when".into()], backup.when.as_deref(), CONDITION);
                     list.call("save", &backup.save);
                     list.call("verify", &backup.verify);
-                    list.call("restore", &backup.restore);
+                    if let Some(restore) = &backup.restore {
+                        list.call("restore", restore);
+                    }
                     if let Some(join) = &backup.join {
                         list.call("join", join);
                     }

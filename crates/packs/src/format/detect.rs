@@ -60,6 +60,10 @@ pub struct ProcessForm {
     /// The setting that names the member.
     #[serde(default)]
     pub name_setting: Option<String>,
+    /// Further settings that differ between members by their nature, such as addresses without a scheme: members that
+    /// differ in these alone are configured alike.
+    #[serde(default)]
+    pub own_settings: Vec<String>,
     /// Settings whose values must not be shown or stored.
     #[serde(default)]
     pub secret_settings: Vec<String>,
