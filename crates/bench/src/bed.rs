@@ -78,6 +78,7 @@ impl Bed {
             dir: folder.path().join("lab"),
             tls: false,
             auth: false,
+            clients: 0,
             v2_keys: 0,
             extra_args: Vec::new(),
             artifacts: folders(),

@@ -239,13 +239,29 @@ pub(crate) enum Approve {
     None,
 }
 
+/// What every member shall run, or run with
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Aim {
+    /// Release that every member shall run
+    #[arg(long, value_name = "RELEASE", required_unless_present_any = ["restart", "set", "unset"])]
+    pub(crate) to: Option<String>,
+    /// Install the running release anew on every member, and start it again
+    #[arg(long, conflicts_with_all = ["to", "set", "unset"])]
+    pub(crate) restart: bool,
+    /// A setting that members shall run with, on the release that runs, `raft-protocol=3`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "to")]
+    pub(crate) set: Vec<String>,
+    /// A setting that members shall not be given any more; may be repeated
+    #[arg(long, value_name = "KEY", conflicts_with = "to")]
+    pub(crate) unset: Vec<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// Cluster
     pub(crate) cluster: String,
-    /// Release that every member shall run
-    #[arg(long, value_name = "RELEASE")]
-    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) aim: Aim,
     /// Write the plan to a file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -516,6 +532,9 @@ pub(crate) struct LabUp {
     /// Members, or machines
     #[arg(long, visible_alias = "count", value_name = "N", default_value_t = 3)]
     pub(crate) members: u32,
+    /// Clients that belong to the cluster, where the product has some: Consul's agents
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) clients: u32,
     /// Name of the lab
     #[arg(long, default_value = "demo")]
     pub(crate) name: String,

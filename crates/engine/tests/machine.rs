@@ -77,6 +77,7 @@ fn plan(steps: Vec<Step>) -> Arc<Plan> {
                 blocks: vec![],
                 excused: vec![],
                 never_land: vec![],
+                protocols: Vec::new(),
             },
             artifact: ArtifactRef {
                 pack: "p".into(),

@@ -50,6 +50,7 @@ async fn up(dir: &str, artifacts: &str, release: &str, members: &str, options: &
         tls: options.contains(&"tls"),
         auth: options.contains(&"auth"),
         extra_args: Vec::new(),
+        clients: 0,
         v2_keys: keys.map(str::parse).transpose()?.unwrap_or_default(),
         artifact: artifact.clone(),
     };

@@ -27,6 +27,7 @@ async fn up(root: &Path, script: &str, dir: &Path) -> Result<(), LabError> {
         members: 3,
         tls: true,
         auth: true,
+        clients: 0,
         v2_keys: 0,
         extra_args: Vec::new(),
         artifact,

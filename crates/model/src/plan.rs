@@ -86,6 +86,8 @@ pub enum PlanKind {
     Eject,
     /// A member that left comes back, empty, on the release of the others, and catches up.
     Rejoin,
+    /// Members are started anew on the release that runs, freshly installed or with other settings.
+    Restart,
 }
 
 impl PlanKind {
@@ -218,6 +220,38 @@ pub struct Edge {
     pub excused: Vec<(String, String)>,
     /// Releases never to land on.
     pub never_land: Vec<Range>,
+    /// What both releases speak of each protocol that must overlap.
+    // Left out when there are none, so that plans of programs that did not know it keep their digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protocols: Vec<Spoken>,
+}
+
+/// The versions of one protocol that the two releases of a hop speak.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spoken {
+    /// The protocol: `raft`.
+    pub protocol: String,
+    /// The lowest and the highest version that the old release speaks.
+    pub from: (u32, u32),
+    /// The same of the new release.
+    pub to: (u32, u32),
+}
+
+impl Spoken {
+    /// Whether there is a version that both speak.
+    pub fn overlaps(&self) -> bool {
+        self.from.1 >= self.to.0 && self.to.1 >= self.from.0
+    }
+}
+
+impl std::fmt::Display for Spoken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let range = |(min, max): (u32, u32)| match min == max {
+            true => min.to_string(),
+            false => format!("{min} to {max}"),
+        };
+        write!(f, "{} {} and {}", self.protocol, range(self.from), range(self.to))
+    }
 }
 
 /// Steps that belong together: a member's way through a hop, or a barrier for the cluster.

@@ -35,10 +35,13 @@ impl Clients {
         Ok(Self { anonymous: HttpClient::new(tls, None)?, by_login: Arc::new(by_login) })
     }
 
-    /// The client for members of a release. Before the release is known nobody logs in: every product tells its
-    /// version to anybody.
+    /// The client for members of a release. Before the release is known nobody logs in; a token that needs no login goes
+    /// along all the same, for some products tell nothing without it.
     pub fn for_release(&self, release: Option<&Release>) -> &HttpClient {
-        let fits = |login: &Login| release.is_some_and(|release| login.releases.contains(release));
+        let fits = |login: &Login| match release {
+            Some(release) => login.releases.contains(release),
+            None => login.ask.is_none(),
+        };
         let chosen = self.by_login.iter().find(|(login, _)| fits(login));
         chosen.map_or(&self.anonymous, |(_, client)| client)
     }
@@ -55,23 +58,29 @@ fn credentials(pack: &Pack, auth: &AuthSpec, login: &Login) -> Credentials {
     let fill =
         |template: &str| pack.render(template, &context).unwrap_or_else(|_| template.to_owned());
     let request = match &login.ask {
-        CallTemplate::Http { method, url, body, form, expect_status: _ } => Some(LoginRequest {
-            method: method.clone(),
-            url: fill(url),
-            body: body.as_deref().map(fill),
-            form: *form,
-            token_pointer: login.token.clone(),
-            header: login.header.clone(),
-        }),
-        CallTemplate::Grpc { .. }
-        | CallTemplate::Command { .. }
-        | CallTemplate::File { .. }
-        | CallTemplate::Native { .. } => None,
+        Some(CallTemplate::Http { method, url, body, form, expect_status: _ }) => {
+            Some(LoginRequest {
+                method: method.clone(),
+                url: fill(url),
+                body: body.as_deref().map(fill),
+                form: *form,
+                token_pointer: login.token.clone(),
+                header: login.header.clone(),
+            })
+        }
+        Some(
+            CallTemplate::Grpc { .. }
+            | CallTemplate::Command { .. }
+            | CallTemplate::File { .. }
+            | CallTemplate::Native { .. },
+        )
+        | None => None,
     };
     Credentials {
         user: user.clone(),
         password: password.clone(),
         login: request,
+        token_header: login.ask.is_none().then(|| login.header.clone()),
         basic_for: login.basic_for.clone(),
     }
 }

@@ -133,6 +133,7 @@ mod tests {
                 more_data_settings: Vec::new(),
                 peer_setting: None,
                 name_setting: None,
+                own_settings: Vec::new(),
                 secret_settings: Vec::new(),
             },
             node: vec![

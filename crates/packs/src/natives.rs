@@ -10,6 +10,8 @@ pub const NATIVES: &[&str] = &[
     "etcd.verify-restored-v2",
     "etcd.restore-v2-backup",
     "etcd.join-restored",
+    "consul.save-snapshot",
+    "consul.verify-snapshot",
 ];
 
 /// Whether this program has the action.

@@ -69,11 +69,18 @@ fn list(pack: &PackFile) -> List<'_> {
             Kind::Regex,
         );
     }
+    for (i, change) in pack.setting_changes.iter().enumerate() {
+        let at = ["setting_changes".into(), i.into()];
+        list.option(&[at[0], at[1], "condition".into()], change.condition.as_deref(), CONDITION);
+        list.add(&[at[0], at[1], "seen".into()], &change.seen, CONDITION);
+        list.add(&[at[0], at[1], "value".into()], &change.value, Kind::Regex);
+    }
     if let Some(detect) = &pack.detect {
         list.within("detect", |list| list.detect(detect));
     }
     if let Some(safety) = &pack.safety {
         list.within("safety", |list| {
+            list.option(&["soak".into()], safety.soak.as_deref(), CONDITION);
             list.conditions("may_stop", &safety.may_stop);
             list.conditions("rejoined", &safety.rejoined);
             list.conditions("hop_complete", &safety.hop_complete);
@@ -179,7 +186,9 @@ impl<'a> List<'a> {
         }
         self.option(&["members".into()], detect.members.as_deref(), PROBE);
         for (i, login) in detect.auth.iter().enumerate() {
-            self.within("auth", |list| list.within(i, |list| list.call("ask", &login.ask)));
+            if let Some(ask) = &login.ask {
+                self.within("auth", |list| list.within(i, |list| list.call("ask", ask)));
+            }
         }
         for (i, finding) in detect.findings.iter().enumerate() {
             let at = ["findings".into(), i.into()];
@@ -230,7 +239,9 @@ impl<'a> List<'a> {
                     list.option(&["when".into()], backup.when.as_deref(), CONDITION);
                     list.call("save", &backup.save);
                     list.call("verify", &backup.verify);
-                    list.call("restore", &backup.restore);
+                    if let Some(restore) = &backup.restore {
+                        list.call("restore", restore);
+                    }
                     if let Some(join) = &backup.join {
                         list.call("join", join);
                     }

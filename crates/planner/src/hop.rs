@@ -11,12 +11,12 @@ use crate::{
     template::{Extra, Unrendered, Words},
     waves,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use quorate_model::{
     Action, Approve, ArtifactRef, Condition, ConfigChange, Door, Gate, Hop, HopKind, NodeName,
     Policy, RuleApplied, RuleVerdict, Step, StepId, StepRole, Undo, Wave,
 };
-use quorate_packs::{NamedCondition, Pack, Recipe, Safety, eval::Scope};
+use quorate_packs::{NamedCondition, Pack, Recipe, Safety, SettingChange, eval::Scope};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Looking at a cluster that should be well already: a minute outlasts an election and a slow answer.
@@ -31,6 +31,8 @@ pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const STOP_MARGIN: Duration = Duration::from_secs(30);
 /// A look changes nothing; its gate has its own end.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// Ten minutes: a cluster that wants to see a member well for longer was set so by mistake; the policy may still ask for more.
+const PRODUCT_SOAK_MAX: Duration = Duration::from_secs(600);
 /// A person may take a day to answer; the run rests meanwhile.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(86_400);
 
@@ -165,12 +167,38 @@ impl<'a> HopPlan<'a, '_> {
             limit,
         }
     }
+    /// Healthy time after a member came back: what the policy asks for, and at least what the product itself takes to count
+    /// the member as stable.
+    pub(crate) fn soak(&self) -> Duration {
+        let told = self.safety.soak.as_ref();
+        let told = told.and_then(|cel| self.pack.value_in(cel, self.scope).ok());
+        let told = told.and_then(|value| value.as_str()?.parse::<SignedDuration>().ok());
+        let own = told.and_then(|told| Duration::try_from(told).ok()).unwrap_or_default();
+        self.policy.soak.max(own.min(PRODUCT_SOAK_MAX))
+    }
     /// The conditions that a started member must meet.
     pub(crate) fn rejoined(&self) -> Vec<Condition> {
         let here = |condition: &&NamedCondition| {
             condition.releases.as_ref().is_none_or(|range| range.contains(&self.hop.to))
         };
-        self.safety.rejoined.iter().filter(here).map(condition).collect()
+        let mut conditions: Vec<_> =
+            self.safety.rejoined.iter().filter(here).map(condition).collect();
+        conditions.extend(self.changes().map(|change| {
+            let groups: Vec<_> = change.groups.iter().map(|group| quoted(group)).collect();
+            let cel = match groups.is_empty() {
+                true => change.seen.clone(),
+                false => format!("!(node.group in [{}]) || ({})", groups.join(", "), change.seen),
+            };
+            named(&change.id, cel, format!("the member runs with the new {}", change.key))
+        }));
+        conditions
+    }
+    /// The changes of settings that this hop is for.
+    fn changes(&self) -> impl Iterator<Item = &'a SettingChange> {
+        let applied = |change: &&SettingChange| {
+            self.hop.from == self.hop.to && self.hop.rules.iter().any(|rule| rule.id == change.id)
+        };
+        self.pack.setting_changes.iter().filter(applied)
     }
 
     fn begin(&self) -> Result<Wave, Unrendered> {
@@ -284,10 +312,14 @@ impl<'a> HopPlan<'a, '_> {
         &self,
         these: impl Fn(&RuleApplied) -> bool,
     ) -> impl Iterator<Item = Condition> {
-        let of_rule = |id: &str| self.pack.rules.iter().find(|rule| rule.id == id);
+        let of_rule = |id: &str| {
+            let rule = self.pack.rules.iter().find(|rule| rule.id == id);
+            let change = || self.changes().find(|change| change.id == id);
+            rule.map(|rule| &rule.condition).or_else(|| change().map(|change| &change.condition))
+        };
         let asked = self.hop.rules.iter().filter(|r| r.verdict == RuleVerdict::Condition);
         asked.filter(move |applied| these(applied)).filter_map(move |applied| {
-            let cel = of_rule(&applied.id)?.condition.clone()?;
+            let cel = of_rule(&applied.id)?.clone()?;
             speaks_of_cluster(&cel).then(|| named(&applied.id, cel, applied.text.clone()))
         })
     }
@@ -442,6 +474,16 @@ impl<'a> HopPlan<'a, '_> {
         Ok(steps)
     }
 
+    /// What the hop is, after a few words.
+    fn passage(&self, words: &str) -> String {
+        let (from, to) = (&self.hop.from, &self.hop.to);
+        let keys: Vec<_> = self.changes().map(|change| change.key.as_str()).collect();
+        match keys.is_empty() {
+            true => format!("{words} {from} -> {to}"),
+            false => format!("{words} the new {} on {to}", keys.join(", ")),
+        }
+    }
+
     /// A person's explicit yes.
     pub(crate) fn go(&self) -> Wave {
         let (from, to) = (&self.hop.from, &self.hop.to);
@@ -450,6 +492,9 @@ impl<'a> HopPlan<'a, '_> {
             HopKind::FullStop | HopKind::Offline => " The whole cluster stops for this hop.",
         };
         let door = match self.hop.one_way {
+            Door::LastMember if from == to => {
+                "Once the last member runs with the new settings, the old ones cannot come back: the backup is the way back, and writes since then are lost with it.".to_owned()
+            }
             Door::None => format!("The way back to {from} stays open."),
             Door::LastMember => {
                 format!(
@@ -464,12 +509,12 @@ impl<'a> HopPlan<'a, '_> {
             ),
         };
         let mut confirm =
-            self.look(self.id("go", "confirm"), format!("say yes to {from} -> {to}"), StepRole::Go);
+            self.look(self.id("go", "confirm"), self.passage("say yes to"), StepRole::Go);
         confirm.action =
             Action::Confirm { door: self.hop.one_way, text: format!("{door}{outage}") };
         confirm.limit = CONFIRM_LIMIT;
         confirm.needs_approval = true;
-        let title = format!("the point of no return of {from} -> {to}");
+        let title = self.passage("the point of no return of");
         Wave { id: self.wave_id("go"), title, node: None, steps: vec![confirm] }
     }
 

@@ -217,8 +217,9 @@ fn route<'a>(
         refused = answer.refused;
         hops.extend(answer.hops);
     }
-    let with_artifacts =
-        hops.into_iter().map(|hop| artifact_of(request, &hop.to).map(|artifact| (hop, artifact)));
+    let with_artifacts = hops.into_iter().map(|hop| {
+        artifact_of(request.cluster, request.artifacts, &hop.to).map(|artifact| (hop, artifact))
+    });
     Ok(Route { hops: with_artifacts.collect::<Result<_, _>>()?, refused })
 }
 
@@ -242,7 +243,7 @@ fn permitted_path(
     let all = path_in(request.pack, &PathRequest { available: None, ..ask }, Some(scope));
     let missing = all.hops.iter().map(|hop| &hop.to).find(|to| !at_hand.contains(to));
     let blocked = match missing.filter(|_| all.outcome == PathOutcome::Path) {
-        Some(release) => no_artifact(request, release),
+        Some(release) => no_artifact(request.artifacts, release),
         None => blocked_path(request, &answer),
     };
     Err(Refusal { reasons: vec![NotNow::Blocked(blocked)], ways_out: answer.ways_out })
@@ -275,20 +276,20 @@ fn downgrade(request: &PlanRequest<'_>, from: &Release) -> Refusal {
     Refusal { reasons: vec![NotNow::Blocked(blocked)], ways_out: answer.ways_out }
 }
 
-fn artifact_of<'a>(
-    request: &PlanRequest<'a>,
+/// The release at hand, or that it is not.
+pub(crate) fn artifact_of<'a>(
+    cluster: &Cluster,
+    artifacts: &'a [ArtifactRef],
     release: &Release,
 ) -> Result<&'a ArtifactRef, Refusal> {
-    let found = request.artifacts.iter().find(|artifact| {
-        artifact.release == *release
-            && artifact.pack == request.cluster.pack
-            && !artifact.files.is_empty()
+    let found = artifacts.iter().find(|artifact| {
+        artifact.release == *release && artifact.pack == cluster.pack && !artifact.files.is_empty()
     });
-    found.ok_or_else(|| refusal([NotNow::Blocked(no_artifact(request, release))]))
+    found.ok_or_else(|| refusal([NotNow::Blocked(no_artifact(artifacts, release))]))
 }
 
-fn no_artifact(request: &PlanRequest<'_>, release: &Release) -> Blocked {
-    let tried = request.artifacts.iter().map(|artifact| format!("at hand: {}", artifact.release));
+fn no_artifact(artifacts: &[ArtifactRef], release: &Release) -> Blocked {
+    let tried = artifacts.iter().map(|artifact| format!("at hand: {}", artifact.release));
     Blocked::NoArtifact { release: release.clone(), tried: tried.collect() }
 }
 
@@ -376,7 +377,7 @@ pub(crate) fn unsafe_now(
 }
 
 /// An outage by plan begins on a cluster that serves: what is to be copied before it must be there to copy.
-fn serves_before_outage(members: &[Member<'_>]) -> Result<(), Unsafe> {
+pub(crate) fn serves_before_outage(members: &[Member<'_>]) -> Result<(), Unsafe> {
     let voters = || members.iter().filter(|member| member.is_voter());
     let healthy = voters().filter(|member| member.standing() == Standing::Up).count();
     let need = voters().count() / 2 + 1;

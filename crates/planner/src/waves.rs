@@ -284,25 +284,25 @@ pub(crate) fn rejoin(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     step.node = Some(name.clone());
     let gate = plan.gate(REJOIN_GATE, plan.rejoined(), plan.policy.rejoin_limit);
     // The soak asks the same, with all the good looks: to ask for them twice would only take time.
-    let good_looks = if plan.policy.soak.is_zero() { gate.good_looks } else { 1 };
+    let good_looks = if plan.soak().is_zero() { gate.good_looks } else { 1 };
     step.gate = Some(Gate { good_looks, ..gate });
     step
 }
 
-/// Healthy time, none when the policy asks for none. It may start over as often as fits into the rejoin limit.
+/// Healthy time, none when neither policy nor pack asks for any. It may start over as often as fits into the rejoin limit.
 pub(crate) fn soak(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Option<Step> {
-    let policy = plan.policy;
-    if policy.soak.is_zero() {
+    let (policy, soak) = (plan.policy, plan.soak());
+    if soak.is_zero() {
         return None;
     }
     let name = member.name();
-    let title = format!("let {} s of healthy time pass on {name}", policy.soak.as_secs_f64());
+    let title = format!("let {} s of healthy time pass on {name}", soak.as_secs_f64());
     let mut step = plan.look(plan.id(name.as_str(), "soak"), title, StepRole::Soak);
     step.node = Some(name.clone());
-    let mut gate = plan.gate("soak", plan.rejoined(), policy.soak + policy.rejoin_limit);
-    gate.soak = policy.soak;
+    let mut gate = plan.gate("soak", plan.rejoined(), soak + policy.rejoin_limit);
+    gate.soak = soak;
     step.gate = Some(gate);
-    step.estimate = policy.soak + expected(StepRole::Soak, plan.pack, plan.measured);
+    step.estimate = soak + expected(StepRole::Soak, plan.pack, plan.measured);
     Some(step)
 }
 

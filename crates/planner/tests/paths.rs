@@ -10,9 +10,12 @@ use quorate_packs::{Pack, Packs};
 use quorate_planner::golden;
 use std::{fs, path::Path};
 
-fn etcd(path: &Path) -> datatest_stable::Result<()> {
-    let packs = Packs::builtin();
-    check(packs.get(&"etcd".into()).ok_or("there is no pack etcd")?, path)
+/// A file of `packs/<product>/tests`.
+fn built_in(path: &Path) -> datatest_stable::Result<()> {
+    let product = path.ancestors().nth(2).and_then(Path::file_name).ok_or("no product's file")?;
+    let product = product.to_string_lossy();
+    let pack = Packs::builtin().get(&product.as_ref().into());
+    check(pack.ok_or_else(|| format!("there is no pack {product}"))?, path)
 }
 
 fn keeper(path: &Path) -> datatest_stable::Result<()> {
@@ -43,6 +46,6 @@ fn check(pack: &Pack, path: &Path) -> datatest_stable::Result<()> {
 }
 
 datatest_stable::harness! {
-    { test = etcd, root = "../../packs/etcd/tests", pattern = r"\.txt$" },
+    { test = built_in, root = "../../packs", pattern = r"/tests/[^/]*\.txt$" },
     { test = keeper, root = "tests/paths", pattern = r"\.txt$" },
 }

@@ -96,6 +96,7 @@ impl Way {
                 user: auth.user.clone(),
                 password: auth.password.clone(),
                 login: login_request(pack, login),
+                token_header: login.ask.is_none().then(|| login.header.clone()),
                 basic_for: login.basic_for.clone(),
             });
         let vars = pack.vars_for(release);
@@ -269,7 +270,7 @@ fn login_request(pack: &Pack, login: &Login) -> Option<LoginRequest> {
     });
     let context = template_value(&later);
     let fill = |text: &str| pack.render(text, &context).unwrap_or_else(|_| text.to_owned());
-    let CallTemplate::Http { method, url, body, form, expect_status: _ } = &login.ask else {
+    let Some(CallTemplate::Http { method, url, body, form, expect_status: _ }) = &login.ask else {
         return None;
     };
     Some(LoginRequest {

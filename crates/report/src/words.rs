@@ -193,6 +193,7 @@ pub fn plan_kind(kind: PlanKind) -> &'static str {
         PlanKind::RollbackRestore => "Rollback from a backup",
         PlanKind::Eject => "A member taken out",
         PlanKind::Rejoin => "A member brought back",
+        PlanKind::Restart => "Restart",
     }
 }
 

@@ -61,6 +61,7 @@ codes! {
     ABORTED "Q0024" RunFailed "A run was aborted",
     PAUSED "Q0025" NotNow "A run is paused",
     NO_NODE "Q0026" Input "No such node, or it is not out",
+    BAD_SETTING "Q0029" Input "Not a setting",
     BUG "Q0070" Bug "A bug in Quorate",
 }
 

@@ -41,11 +41,17 @@ impl<'p> Watch<'p> for Hops {
         if up != (plan.kind == PlanKind::Upgrade) {
             broken(format!("the hop {} -> {} goes the other way than the plan", hop.from, hop.to));
         }
+        if plan.kind == PlanKind::Restart && hop.to != hop.from {
+            broken(format!(
+                "a restart stays on its release, and {} -> {} leaves it",
+                hop.from, hop.to
+            ));
+        }
         for text in unproved_rules(hop) {
             broken(text);
         }
         // Who belongs to the cluster is no edge of the release graph; `membership.rs` asks what is asked there.
-        if plan.kind.is_membership() {
+        if plan.kind.is_membership() || plan.kind == PlanKind::Restart {
             return;
         }
         for text in unproved_edge(hop, plan.kind) {
@@ -59,7 +65,10 @@ impl<'p> Watch<'p> for Hops {
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
         let mut broken = |text| found.push(Violation::error(Invariant::S5, at.id(), text));
         match &at.step.action {
-            Action::Swap { node, from, .. } if !at.plan.kind.is_membership() => {
+            // Where the release stays, what is kept gets a name of its own.
+            Action::Swap { node, from, .. }
+                if !at.plan.kind.is_membership() && at.plan.kind != PlanKind::Restart =>
+            {
                 let runs = world.member(node).and_then(|member| member.release);
                 if let Some(runs) = runs.filter(|runs| *runs != from) {
                     broken(format!("{node} runs {runs} then, the step takes it for {from}"));
@@ -99,7 +108,7 @@ impl<'p> Watch<'p> for Hops {
 }
 
 fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {
-    let Edge { permitted_by, blocks, excused, never_land } = &hop.edge;
+    let Edge { permitted_by, blocks, excused, never_land, protocols } = &hop.edge;
     let (from, to) = (&hop.from, &hop.to);
     let mut wrong = Vec::new();
     let permits = |id: &str| kind == PlanKind::Upgrade || id.starts_with(ROLLBACK);
@@ -108,6 +117,9 @@ fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {
     }
     if kind != PlanKind::Upgrade {
         return wrong;
+    }
+    for spoken in protocols.iter().filter(|spoken| !spoken.overlaps()) {
+        wrong.push(format!("{from} and {to} have no version of a protocol in common: {spoken}"));
     }
     for (id, _, _) in blocks.iter().filter(|(_, f, t)| f.contains(from) && t.contains(to)) {
         let evidence =

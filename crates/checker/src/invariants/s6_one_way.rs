@@ -35,7 +35,7 @@ impl<'p> Watch<'p> for OneWay {
         }
         let mut broken = |text| found.push(Violation::error(Invariant::S6, at.id(), text));
         // A rollback goes back to a copy that an earlier run took; a new one would hold what is to be left behind.
-        if at.plan.kind == PlanKind::Upgrade {
+        if matches!(at.plan.kind, PlanKind::Upgrade | PlanKind::Restart) {
             if world.copies.is_empty() {
                 broken(format!(
                     "the way back to {} closes here, and no backup was taken in this hop",

@@ -46,6 +46,7 @@ pub(crate) async fn run(global: &Global, args: Demo) -> Result<u8, Problem> {
         dir: folder.path().join("lab"),
         tls: false,
         auth: false,
+        clients: 0,
         v2_keys: 0,
         extra_args: Vec::new(),
         artifacts: artifacts.artifacts.clone(),

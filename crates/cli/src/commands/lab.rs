@@ -58,6 +58,7 @@ async fn up(global: &Global, args: LabUp) -> Result<u8, Problem> {
         pack: args.pack.as_str().into(),
         release: release(&args.release)?,
         members: args.members,
+        clients: args.clients,
         dir: args.dir.unwrap_or_else(|| PathBuf::from(format!("lab-{}", args.name))),
         name: args.name,
         tls: args.tls,

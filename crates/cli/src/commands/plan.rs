@@ -1,7 +1,7 @@
 //! `quorate plan` and `quorate check`.
 
 use crate::{
-    args::{Approve, Check, Global, Limits, Output, PlanArgs},
+    args::{Aim, Approve, Check, Global, Limits, Output, PlanArgs},
     print, site,
 };
 use quorate_checker::check as prove;
@@ -9,10 +9,10 @@ use quorate_model::{Cluster, Plan, Policy, Release};
 use quorate_planner::explain::{self, RunBook};
 use quorate_runner::{
     ops::{
-        plan::{Made, PlanOptions, make, read},
+        plan::{Anew, Made, PlanOptions, make, make_restart, read},
         release::release_of,
     },
-    problem::{FILE, Problem},
+    problem::{BAD_SETTING, FILE, Problem},
     setup::Setup,
 };
 use std::{path::Path, time::Duration};
@@ -38,21 +38,51 @@ pub(crate) async fn run(global: &Global, args: PlanArgs) -> Result<u8, Problem> 
 pub(crate) async fn planned(setup: &Setup, args: &PlanArgs) -> Result<Option<Plan>, Problem> {
     let cluster = setup.cluster(&args.cluster)?;
     let pack = setup.pack(cluster)?;
-    let at_hand: Vec<Release> =
-        setup.artifacts(&cluster.pack).into_iter().map(|artifact| artifact.release).collect();
-    let to = release_of(&pack, &args.to, &at_hand)?;
     let options = PlanOptions {
         policy: Some(policy(cluster, &args.limits)?),
         parent: None,
         progress: &print::progress,
     };
-    match make(setup, cluster, &to, options).await? {
+    let made = match &args.aim.to {
+        Some(to) => {
+            let at_hand: Vec<Release> = setup
+                .artifacts(&cluster.pack)
+                .into_iter()
+                .map(|artifact| artifact.release)
+                .collect();
+            make(setup, cluster, &release_of(&pack, to, &at_hand)?, options).await?
+        }
+        None => make_restart(setup, cluster, &anew(&args.aim)?, options).await?,
+    };
+    match made {
         Made::Plan(plan) => Ok(Some(*plan)),
         Made::NothingToDo(text) => {
             print::say(&text);
             Ok(None)
         }
     }
+}
+
+/// The settings of the command line, by their plain names: `raft_protocol` and `raft-protocol` are one.
+fn anew(aim: &Aim) -> Result<Anew, Problem> {
+    let plain = |key: &str| key.trim_start_matches('-').replace('_', "-");
+    let mut anew = Anew::default();
+    for word in &aim.set {
+        let (key, value) =
+            word.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+                Problem::new(BAD_SETTING, format!("`{word}` is no setting"))
+                    .hint("write KEY=VALUE, like `raft-protocol=3`; `--unset KEY` takes one away")
+            })?;
+        anew.set.insert(plain(key), value.to_owned());
+    }
+    anew.unset = aim.unset.iter().map(|key| plain(key)).collect();
+    if let Some(key) = anew.unset.iter().find(|key| anew.set.contains_key(*key)) {
+        return Err(Problem::new(
+            BAD_SETTING,
+            format!("{key} cannot be set and taken away at once"),
+        ));
+    }
+    Ok(anew)
 }
 
 pub(crate) fn write_files(setup: &Setup, plan: &Plan, args: &PlanArgs) -> Result<(), Problem> {

@@ -1,15 +1,20 @@
-//! What a lab must know of etcd: flags, health, users, old keys. The only product knowledge in this room.
+//! What a lab must know of etcd: addresses, flags, health, users, old keys.
 //!
 //! Only flags that every release from 2.2 to the newest accepts are given, so that a lab can go through all of them;
 //! the exception is `enable-v2`, which old keys need.
 
-use super::{LabError, LabSpec, certs::Certs};
+use super::{
+    LabError, LabSpec, Registry,
+    certs::Certs,
+    place::at_least,
+    product::{Agent, REQUEST_LIMIT},
+};
 use quorate_model::Release;
 use quorate_transport::{
     Answer,
     http::{HttpClient, HttpRequest},
 };
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 /// One member to be.
 pub(super) struct Member {
@@ -18,12 +23,12 @@ pub(super) struct Member {
     pub(super) peer_url: String,
 }
 
-/// One request of the setup; etcd answers in milliseconds once it has a leader.
-const REQUEST_LIMIT: Duration = Duration::from_secs(5);
-
 /// Refuses what the release cannot do, before anything is made.
 pub(super) fn suits(spec: &LabSpec) -> Result<(), LabError> {
     let release = &spec.artifact.release;
+    if spec.clients > 0 {
+        return Err(LabError::Input("etcd has no clients that belong to its cluster".to_owned()));
+    }
     if spec.auth && at_least(release, "3.0") == Some(false) {
         return Err(LabError::Input(format!(
             "a lab with a user needs etcd 3.0 or newer, not {release}"
@@ -37,8 +42,23 @@ pub(super) fn suits(spec: &LabSpec) -> Result<(), LabError> {
     Ok(())
 }
 
-fn at_least(release: &Release, bound: &str) -> Option<bool> {
-    bound.parse::<Release>().ok().map(|bound| *release >= bound)
+/// Names and addresses of all members: two ports each.
+pub(super) fn agents(
+    spec: &LabSpec,
+    registry: &Registry,
+    dir: &Path,
+) -> Result<(Vec<Agent>, Vec<u16>), LabError> {
+    let members = usize::try_from(spec.members).unwrap_or_default();
+    let ports = registry.reserve(dir, members * 2)?;
+    let scheme = if spec.tls { "https" } else { "http" };
+    let at =
+        |port: Option<&u16>| format!("{scheme}://127.0.0.1:{}", port.copied().unwrap_or_default());
+    let agents = ports.chunks_exact(2).zip(1..).map(|(ports, number)| Agent {
+        name: format!("{}-{number}", spec.name),
+        group: "server",
+        endpoints: vec![("client", at(ports.first())), ("peer", at(ports.last()))],
+    });
+    Ok((agents.collect(), ports))
 }
 
 /// The arguments of one member.
@@ -95,8 +115,24 @@ pub(super) async fn serves(http: &HttpClient, url: &str) -> Result<(), String> {
     }
 }
 
+/// Writes keys, then makes users: with users on, nobody else may write.
+pub(super) async fn prepare(
+    http: &HttpClient,
+    spec: &LabSpec,
+    url: &str,
+    password: Option<&str>,
+) -> Result<(), LabError> {
+    if spec.v2_keys > 0 {
+        write_v2_keys(http, url, spec.v2_keys).await?;
+    }
+    match password {
+        Some(password) => enable_auth(http, url, &spec.artifact.release, password).await,
+        None => Ok(()),
+    }
+}
+
 /// Makes the user `root` and turns authentication on, through the JSON gateway.
-pub(super) async fn enable_auth(
+async fn enable_auth(
     http: &HttpClient,
     url: &str,
     release: &Release,
@@ -143,11 +179,7 @@ fn gateway(release: &Release) -> &'static str {
 }
 
 /// Writes keys through the v2 API.
-pub(super) async fn write_v2_keys(
-    http: &HttpClient,
-    url: &str,
-    count: u32,
-) -> Result<(), LabError> {
+async fn write_v2_keys(http: &HttpClient, url: &str, count: u32) -> Result<(), LabError> {
     for number in 1..=count {
         let request = HttpRequest::new("PUT", format!("{url}/v2/keys/lab/key-{number}"))
             .form(format!("value=value-{number}"));
@@ -161,4 +193,43 @@ pub(super) async fn write_v2_keys(
         return Err(LabError::Setup { what: format!("write v2 key {number} of {count}"), because });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::{ArtifactRef, ArtifactSource};
+
+    #[test]
+    fn old_keys_ask_for_the_old_api_only_where_the_flag_exists() {
+        let member = || Member {
+            name: "demo-1".into(),
+            client_url: "http://a".into(),
+            peer_url: "http://b".into(),
+        };
+        let has_flag = |release: &str, v2_keys: u32| {
+            let artifact = ArtifactRef {
+                pack: "etcd".into(),
+                release: release.parse().unwrap(),
+                source: ArtifactSource::Folder("/nowhere".into()),
+                files: Vec::new(),
+            };
+            let spec = LabSpec {
+                name: "demo".into(),
+                dir: "/nowhere".into(),
+                members: 3,
+                clients: 0,
+                tls: false,
+                auth: false,
+                v2_keys,
+                extra_args: Vec::new(),
+                artifact,
+            };
+            let args = args(&spec, &member(), &[member()], Path::new("/data"), None);
+            args.iter().any(|arg| arg == "--enable-v2=true")
+        };
+        assert!(has_flag("3.3.25", 1));
+        assert!(!has_flag("3.3.25", 0));
+        assert!(!has_flag("3.2.32", 1));
+    }
 }

@@ -3,16 +3,18 @@
 //! A lab is a folder: `lab.json` says what stands there, `members/<node>/` has each member's binaries, data, log and
 //! pid file. Invariants: only folders with the lab's own mark are removed, only processes that are proved to be the
 //! lab's members are signalled, and ports stay reserved while their members are stopped.
-//! Product knowledge is in `etcd.rs` alone. Read next: `up.rs`, `down.rs`, `fault.rs`; machines are in
-//! `machines/mod.rs`.
+//! Product knowledge is in a file a product, `etcd.rs` and `consul.rs`, joined by `product.rs`. Read next: `up.rs`, `down.rs`,
+//! `fault.rs`; machines are in `machines/mod.rs`.
 
 mod certs;
+mod consul;
 mod down;
 mod error;
-pub mod etcd;
+mod etcd;
 mod fault;
 pub mod machines;
 mod place;
+mod product;
 mod registry;
 mod up;
 
@@ -35,6 +37,8 @@ pub struct LabSpec {
     pub dir: PathBuf,
     /// Number of members.
     pub members: u32,
+    /// Number of clients that belong to the cluster, where the product has some.
+    pub clients: u32,
     /// Server, peer and client certificates, and clients must show theirs.
     pub tls: bool,
     /// A user `root` with a password.

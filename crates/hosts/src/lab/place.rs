@@ -103,6 +103,11 @@ pub fn state(dir: &Path) -> Result<LabState, LabError> {
     Ok(state)
 }
 
+/// Whether a release is a bound or newer; nothing when the bound is no release.
+pub(super) fn at_least(release: &Release, bound: &str) -> Option<bool> {
+    bound.parse::<Release>().ok().map(|bound| *release >= bound)
+}
+
 /// Writes a file so that a crash leaves the old or the new one.
 pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), LabError> {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));

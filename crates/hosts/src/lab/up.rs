@@ -3,9 +3,8 @@
 use super::{
     Lab, LabError, LabSpec, LabState, Registry,
     certs::{self, Certs},
-    down,
-    etcd::{self, Member},
-    place,
+    down, place,
+    product::{Agent, Product},
 };
 use crate::{
     artifacts::{Cache, OnProgress, Progress},
@@ -43,11 +42,11 @@ pub async fn up(
     spec: &LabSpec,
     progress: OnProgress<'_>,
 ) -> Result<Lab, LabError> {
-    sound(spec)?;
+    let product = sound(spec)?;
     let dir = std::path::absolute(&spec.dir).map_err(LabError::disk("find", &spec.dir))?;
     let made_folder = claim(&dir)?;
     let set_up = async {
-        let mut state = lay_out(registry, spec, &dir)?;
+        let mut state = lay_out(registry, spec, product, &dir)?;
         state.made_folder = made_folder;
         state.save(&dir)?;
         progress(Progress::step(format!(
@@ -61,7 +60,7 @@ pub async fn up(
                 .map(|(node, service)| install(transport, cache, spec, node, service)),
         )
         .await?;
-        progress(Progress::step(format!("starting {} members", spec.members)));
+        progress(Progress::step(format!("starting {} processes", state.services().len())));
         try_join_all(
             state.services().into_iter().map(|(node, service)| start(transport, node, service)),
         )
@@ -90,7 +89,7 @@ pub(super) fn plainly_named(name: &str) -> Result<(), LabError> {
     )))
 }
 
-fn sound(spec: &LabSpec) -> Result<(), LabError> {
+fn sound(spec: &LabSpec) -> Result<Product, LabError> {
     plainly_named(&spec.name)?;
     if spec.members == 0 || spec.members > MEMBERS_MAX {
         return Err(LabError::Input(format!(
@@ -104,13 +103,7 @@ fn sound(spec: &LabSpec) -> Result<(), LabError> {
             spec.v2_keys
         )));
     }
-    if spec.artifact.pack.as_str() != "etcd" {
-        return Err(LabError::Input(format!(
-            "labs of {} cannot be made yet, only of etcd",
-            spec.artifact.pack
-        )));
-    }
-    etcd::suits(spec)
+    Product::of(spec)
 }
 
 /// Makes the folder and marks it; true when it did not exist before.
@@ -128,35 +121,30 @@ pub(super) fn claim(dir: &Path) -> Result<bool, LabError> {
 }
 
 /// Decides names, ports and arguments, and writes certificates and secrets.
-fn lay_out(registry: &Registry, spec: &LabSpec, dir: &Path) -> Result<LabState, LabError> {
+fn lay_out(
+    registry: &Registry,
+    spec: &LabSpec,
+    product: Product,
+    dir: &Path,
+) -> Result<LabState, LabError> {
     let certs = if spec.tls { Some(certs::write(&dir.join("certs"))?) } else { None };
-    let members = usize::try_from(spec.members).unwrap_or_default();
-    let ports = registry.reserve(dir, members * 2)?;
-    let scheme = if spec.tls { "https" } else { "http" };
-    let all: Vec<Member> = ports
-        .chunks_exact(2)
-        .zip(1..)
-        .map(|(ports, number)| Member {
-            name: format!("{}-{number}", spec.name),
-            client_url: format!(
-                "{scheme}://127.0.0.1:{}",
-                ports.first().copied().unwrap_or_default()
-            ),
-            peer_url: format!("{scheme}://127.0.0.1:{}", ports.last().copied().unwrap_or_default()),
-        })
-        .collect();
+    let (all, ports) = product.agents(spec, registry, dir)?;
+    let mut secret = None;
     let auth = if spec.auth {
         let file = dir.join("secrets").join("root.password");
-        place::write(&file, secret()?.as_bytes(), 0o600)?;
+        let text = secret.insert(product.secret(random()?));
+        place::write(&file, text.as_bytes(), 0o600)?;
         Some(AuthSpec { user: "root".to_owned(), password: Secret::File(file) })
     } else {
         None
     };
+    let secrets = (certs.as_ref(), secret.as_deref());
+    let nodes = all.iter().map(|agent| node(spec, product, agent, &all, dir, secrets));
     let cluster = Cluster {
         name: ClusterName::new(&*spec.name),
         pack: spec.artifact.pack.clone(),
         environment: Some("lab".to_owned()),
-        nodes: all.iter().map(|member| node(spec, member, &all, dir, certs.as_ref())).collect(),
+        nodes: nodes.collect::<Result<_, _>>()?,
         tls: certs.as_ref().map(Certs::client_spec),
         auth,
         policy: Policy::default(),
@@ -170,41 +158,47 @@ fn lay_out(registry: &Registry, spec: &LabSpec, dir: &Path) -> Result<LabState, 
 
 fn node(
     spec: &LabSpec,
-    member: &Member,
-    all: &[Member],
+    product: Product,
+    agent: &Agent,
+    all: &[Agent],
     dir: &Path,
-    certs: Option<&Certs>,
-) -> Node {
-    let own = dir.join("members").join(&member.name);
-    let data_dir = own.join("data");
-    let mut argv = vec![own.join("bin").join("etcd").to_string_lossy().into_owned()];
-    argv.extend(etcd::args(spec, member, all, &data_dir, certs));
+    secrets: (Option<&Certs>, Option<&str>),
+) -> Result<Node, LabError> {
+    let own = dir.join("members").join(&agent.name);
+    let (data_dir, binary) = (own.join("data"), product.binary());
+    let mut argv = vec![own.join("bin").join(binary).to_string_lossy().into_owned()];
+    argv.extend(product.args(spec, agent, all, &data_dir, secrets)?);
     let service = ServiceSpec::Process(ProcessSpec {
         argv,
         env: BTreeMap::new(),
-        pid_file: own.join("etcd.pid"),
-        log_file: own.join("etcd.log"),
+        pid_file: own.join(format!("{binary}.pid")),
+        log_file: own.join(format!("{binary}.log")),
         work_dir: Some(own),
         grace: GRACE_DEFAULT,
     });
-    let endpoints = [("client", &member.client_url), ("peer", &member.peer_url)];
-    Node {
-        name: NodeName::new(&*member.name),
-        group: GroupName::new("server"),
+    let endpoints = agent.endpoints.iter();
+    Ok(Node {
+        name: NodeName::new(&*agent.name),
+        group: GroupName::new(agent.group),
         host: Host::Local,
-        endpoints: endpoints.map(|(purpose, url)| (purpose.to_owned(), url.clone())).into(),
+        endpoints: endpoints.map(|(purpose, url)| ((*purpose).to_owned(), url.clone())).collect(),
         data_dir: Some(data_dir),
         service: Some(service),
-    }
+    })
+}
+
+/// A text that nobody guesses, of thirty-two letters.
+pub(super) fn secret() -> Result<String, LabError> {
+    Ok(random()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Sixteen random bytes: nobody guesses them, and a person can still paste them.
-pub(super) fn secret() -> Result<String, LabError> {
+fn random() -> Result<[u8; 16], LabError> {
     let path = Path::new("/dev/urandom");
     let mut bytes = [0; 16];
     let mut file = fs::File::open(path).map_err(LabError::disk("read", path))?;
     file.read_exact(&mut bytes).map_err(LabError::disk("read", path))?;
-    Ok(hex::encode(bytes))
+    Ok(bytes)
 }
 
 /// Puts the member's own copy of the programs in place, so that later swaps touch nothing else.
@@ -246,29 +240,36 @@ async fn prepare(
     progress: OnProgress<'_>,
 ) -> Result<(), LabError> {
     let Some(cluster) = state.fleet.clusters.first() else { return Ok(()) };
-    let http = client(cluster)?;
+    let (http, product) = (client(cluster)?, product(&state.pack)?);
     progress(Progress::step("waiting until every member serves"));
-    try_join_all(cluster.nodes.iter().map(|node| serve(transport, &http, node))).await?;
+    try_join_all(cluster.nodes.iter().map(|node| serve(transport, &http, node, product))).await?;
     let url = cluster
         .nodes
         .first()
         .and_then(|node| node.endpoints.get("client"))
         .cloned()
         .unwrap_or_default();
-    if spec.v2_keys > 0 {
-        progress(Progress::step(format!("writing {} v2 keys", spec.v2_keys)));
-        etcd::write_v2_keys(&http, &url, spec.v2_keys).await?;
-    }
-    if let Some(AuthSpec { password, .. }) = &cluster.auth {
-        progress(Progress::step("turning on authentication"));
-        let password =
-            quorate_transport::secret::read(password).map_err(|error| LabError::Setup {
+    let password = match &cluster.auth {
+        Some(AuthSpec { password, .. }) => {
+            let read = quorate_transport::secret::read(password);
+            Some(read.map_err(|error| LabError::Setup {
                 what: "read the password that was just written".to_owned(),
                 because: error.to_string(),
-            })?;
-        etcd::enable_auth(&http, &url, &spec.artifact.release, password.expose()).await?;
+            })?)
+        }
+        None => None,
+    };
+    if spec.v2_keys > 0 || password.is_some() {
+        progress(Progress::step("making users and keys"));
     }
-    Ok(())
+    let password = password.as_ref().map(|password| password.expose());
+    product.prepare(&http, spec, &url, password).await
+}
+
+/// The product of a lab that stands.
+fn product(pack: &quorate_model::PackName) -> Result<Product, LabError> {
+    Product::named(pack.as_str())
+        .ok_or_else(|| LabError::Input(format!("this program makes no labs of {pack}")))
 }
 
 fn client(cluster: &Cluster) -> Result<HttpClient, LabError> {
@@ -286,21 +287,26 @@ pub(super) async fn serve_again(
 ) -> Result<(), LabError> {
     for cluster in &state.fleet.clusters {
         for node in cluster.nodes.iter().filter(|node| node.name == *name) {
-            serve(transport, &client(cluster)?, node).await?;
+            serve(transport, &client(cluster)?, node, product(&state.pack)?).await?;
         }
     }
     Ok(())
 }
 
 /// Waits until a member serves; ends early when its process does.
-async fn serve(transport: &dyn Transport, http: &HttpClient, node: &Node) -> Result<(), LabError> {
+async fn serve(
+    transport: &dyn Transport,
+    http: &HttpClient,
+    node: &Node,
+    product: Product,
+) -> Result<(), LabError> {
     let (Some(url), Some(service)) = (node.endpoints.get("client"), &node.service) else {
         return Ok(());
     };
     let began = Instant::now();
     let mut polls: u32 = 0;
     loop {
-        let Err(because) = etcd::serves(http, url).await else { return Ok(()) };
+        let Err(because) = product.serves(http, &node.name, url).await else { return Ok(()) };
         polls = polls.wrapping_add(1);
         let stopped = polls.is_multiple_of(POLLS_PER_LOOK)
             && matches!(
@@ -353,6 +359,7 @@ mod tests {
             members: 3,
             tls: false,
             auth: false,
+            clients: 0,
             v2_keys: 0,
             extra_args: Vec::new(),
             artifact,
@@ -365,15 +372,25 @@ mod tests {
     fn refuses_what_makes_no_sense() {
         assert!(sound(&spec(|_| ())).is_ok());
         let release = |text: &str| text.parse().unwrap();
-        let cases: [(LabSpec, &str); 8] = [
+        let cases: [(LabSpec, &str); 12] = [
             (spec(|s| s.name = "../x".to_owned()), "cannot be a lab's name"),
             (spec(|s| s.name = String::new()), "cannot be a lab's name"),
             (spec(|s| s.members = 0), "1 to 9 members"),
             (spec(|s| s.members = 10), "1 to 9 members"),
             (spec(|s| s.v2_keys = 1_000_000), "at most 100000 v2 keys"),
-            (spec(|s| s.artifact.pack = "redis".into()), "only of etcd"),
+            (spec(|s| s.artifact.pack = "redis".into()), "only of etcd and Consul"),
             (spec(|s| (s.auth, s.artifact.release) = (true, release("2.3.8"))), "needs etcd 3.0"),
             (spec(|s| (s.v2_keys, s.artifact.release) = (1, release("3.6.1"))), "no v2 API"),
+            (spec(|s| s.clients = 1), "etcd has no clients"),
+            (spec(|s| (s.artifact.pack, s.tls) = ("consul".into(), true)), "no TLS"),
+            (spec(|s| (s.artifact.pack, s.clients) = ("consul".into(), 501)), "at most 500"),
+            (
+                spec(|s| {
+                    (s.artifact.pack, s.auth) = ("consul".into(), true);
+                    s.artifact.release = release("1.2.4");
+                }),
+                "needs Consul 1.4",
+            ),
         ];
         for (spec, reason) in cases {
             let said = sound(&spec).unwrap_err().to_string();
@@ -387,23 +404,5 @@ mod tests {
         assert!(!claim(&dir.path().join("..").join(dir.path().file_name().unwrap())).unwrap());
         assert!(matches!(claim(dir.path()), Err(LabError::Taken(_))));
         assert!(claim(&dir.path().join("new/lab")).unwrap());
-    }
-
-    #[test]
-    fn old_keys_ask_for_the_old_api_only_where_the_flag_exists() {
-        let member = || Member {
-            name: "demo-1".into(),
-            client_url: "http://a".into(),
-            peer_url: "http://b".into(),
-        };
-        let has_flag = |release: &str, v2_keys: u32| {
-            let spec =
-                spec(|s| (s.v2_keys, s.artifact.release) = (v2_keys, release.parse().unwrap()));
-            let args = etcd::args(&spec, &member(), &[member()], Path::new("/data"), None);
-            args.iter().any(|arg| arg == "--enable-v2=true")
-        };
-        assert!(has_flag("3.3.25", 1));
-        assert!(!has_flag("3.3.25", 0));
-        assert!(!has_flag("3.2.32", 1));
     }
 }

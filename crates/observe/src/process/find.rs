@@ -179,6 +179,7 @@ mod tests {
             more_data_settings: Vec::new(),
             peer_setting: None,
             name_setting: None,
+            own_settings: Vec::new(),
             secret_settings: Vec::new(),
         }
     }

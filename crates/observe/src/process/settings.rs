@@ -141,7 +141,8 @@ pub fn digest(settings: &[Setting], form: &ProcessForm) -> Digest {
         .iter()
         .map(|setting| (plain_name(setting, form), setting.value.as_str()))
         .filter(|(name, value)| {
-            let is_own = own.iter().any(|own| own.as_deref() == Some(name));
+            let is_own = own.iter().any(|own| own.as_deref() == Some(name))
+                || form.own_settings.contains(name);
             !is_own && !value.contains("://")
         })
         .map(|(name, value)| format!("{name}={value}\n"))
@@ -163,6 +164,7 @@ mod tests {
             more_data_settings: Vec::new(),
             peer_setting: None,
             name_setting: Some("name".into()),
+            own_settings: Vec::new(),
             secret_settings: vec!["auth-token".into()],
         }
     }

@@ -1,6 +1,6 @@
 //! Settings across releases: what was added, renamed, removed, refused, or changed in its default.
 
-use quorate_model::{Release, SettingSource};
+use quorate_model::{Door, Range, Release, Risk, SettingSource};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -72,4 +72,40 @@ pub struct Rewrite {
     /// Settings to add, plain name to value; `{value}` is the old value.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
+}
+
+/// A setting that may be changed on the release that runs, by starting members anew one after another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingChange {
+    /// Unique in the pack.
+    pub id: String,
+    /// The setting's plain name, `raft-protocol`.
+    pub key: String,
+    /// Values that it may get, a regular expression over the whole value; an empty text stands for "not set".
+    pub value: String,
+    /// On these releases.
+    pub releases: Range,
+    /// Groups whose members take it; all when left out.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// CEL over `cluster` and `nodes`: must hold before the first member is stopped.
+    #[serde(default)]
+    pub condition: Option<String>,
+    /// CEL over `node`: the member is seen to run with it.
+    pub seen: String,
+    /// How bad it can go.
+    pub risk: Risk,
+    /// Where the way back closes.
+    #[serde(default)]
+    pub one_way: Option<Door>,
+    /// What it asks, one sentence.
+    pub text: String,
+    /// Why.
+    pub because: String,
+    /// What a person can do when it refuses.
+    #[serde(default)]
+    pub way_out: Option<String>,
+    /// Where that is said.
+    pub sources: Vec<String>,
 }

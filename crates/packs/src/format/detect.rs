@@ -60,6 +60,10 @@ pub struct ProcessForm {
     /// The setting that names the member.
     #[serde(default)]
     pub name_setting: Option<String>,
+    /// Further settings that differ between members by their nature, such as addresses without a scheme: members that
+    /// differ in these alone are configured alike.
+    #[serde(default)]
+    pub own_settings: Vec<String>,
     /// Settings whose values must not be shown or stored.
     #[serde(default)]
     pub secret_settings: Vec<String>,
@@ -191,9 +195,12 @@ impl From<FieldPath> for String {
 pub struct Login {
     /// On these releases.
     pub releases: Range,
-    /// The request; `{{ user }}` and `{{ password }}` stand in the body and are filled in at the moment of use.
-    pub ask: CallTemplate,
+    /// The request; `{{ user }}` and `{{ password }}` stand in the body and are filled in at the moment of use. Without it
+    /// there is no login: the password itself is the token.
+    #[serde(default)]
+    pub ask: Option<CallTemplate>,
     /// JSON pointer to the token in the answer, `/token`.
+    #[serde(default)]
     pub token: String,
     /// The header that carries it.
     pub header: String,
@@ -227,6 +234,13 @@ pub struct Safety {
     pub max_lag: u64,
     /// Why that number.
     pub max_lag_because: String,
+    /// CEL over `cluster` that gives a time, `'10s'`: healthy time that must pass after a member came back, when the policy
+    /// asks for less.
+    #[serde(default)]
+    pub soak: Option<String>,
+    /// Why that long.
+    #[serde(default)]
+    pub soak_because: Option<String>,
     /// More conditions over `node`, `nodes`, `cluster` that must hold before a stop; the typed oracle runs in any case.
     #[serde(default)]
     pub may_stop: Vec<NamedCondition>,

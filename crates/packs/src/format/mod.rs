@@ -71,6 +71,9 @@ pub struct PackFile {
     /// Settings across releases.
     #[serde(default)]
     pub config: Vec<ConfigRule>,
+    /// Settings that may be changed on the release that runs.
+    #[serde(default)]
+    pub setting_changes: Vec<SettingChange>,
     /// How it is seen.
     #[serde(default)]
     pub detect: Option<Detect>,

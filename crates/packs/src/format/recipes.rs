@@ -132,8 +132,10 @@ pub struct BackupRecipe {
     pub save: CallTemplate,
     /// Restores `{{ file }}` into a scratch cluster and compares.
     pub verify: CallTemplate,
-    /// Puts `{{ file }}` back on one stopped member.
-    pub restore: CallTemplate,
+    /// Puts `{{ file }}` back on one stopped member. Without it no plan puts such a copy back: `restore_by_hand` says how a
+    /// person does.
+    #[serde(default)]
+    pub restore: Option<CallTemplate>,
     /// Hops on which a copy may be put back, beside the line that it was taken on, which is always permitted.
     #[serde(default)]
     pub restores: Vec<RestoreHop>,

@@ -25,8 +25,12 @@ pub enum Reach {
     Any,
     /// Only within one line (a patch).
     SameLine,
+    /// Only to another line.
+    OtherLine,
     /// Only to the line that follows in `lines`.
     NextLine,
+    /// Only to one of the two lines that follow in `lines`.
+    TwoLines,
 }
 
 /// One rule.

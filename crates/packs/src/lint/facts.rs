@@ -36,12 +36,11 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             continue;
         }
         let Ok(uses) = env.uses(spot.text) else { continue };
-        let of_cluster = spot.path.starts_with(&["detect".into(), "cluster".into()]);
         for (owner, name) in uses.facts {
             let (who, known) = match owner {
                 Owner::Node => ("node", &given.node),
                 Owner::Cluster => ("cluster", &given.cluster),
-                Owner::Facts if of_cluster => ("cluster", &given.cluster),
+                // A question to the cluster is asked through a node, and knows the facts of that node.
                 Owner::Facts => ("node", &given.node),
             };
             if known.contains(name.as_str()) {

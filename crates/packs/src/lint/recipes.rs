@@ -116,6 +116,10 @@ fn safety(lint: &mut Lint<'_>) {
         &safety.max_lag_because,
         "`max_lag_because`",
     );
+    if safety.soak.is_some() {
+        let because = safety.soak_because.as_deref().unwrap_or_default();
+        lint.not_empty(&["safety".into(), "soak_because".into()], because, "`soak_because`");
+    }
     for (name, some) in [
         ("may_stop", &safety.may_stop),
         ("rejoined", &safety.rejoined),

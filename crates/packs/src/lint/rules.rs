@@ -13,6 +13,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     rules(lint);
     known_issues(lint);
     settings(lint);
+    setting_changes(lint);
     protocols(lint);
 }
 
@@ -107,11 +108,17 @@ fn ids(lint: &mut Lint<'_>) {
     let rules = pack.rules.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>();
     let issues = pack.known_issues.iter().map(|issue| issue.id.as_str()).collect();
     let settings = pack.config.iter().map(|rule| rule.id.as_str()).collect();
+    let changes = pack.setting_changes.iter().map(|change| change.id.as_str()).collect();
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     if let Some(refusal) = &pack.default_refusal {
         seen.insert(&refusal.id, "default_refusal");
     }
-    for (section, ids) in [("rules", rules), ("known_issues", issues), ("config", settings)] {
+    for (section, ids) in [
+        ("rules", rules),
+        ("known_issues", issues),
+        ("config", settings),
+        ("setting_changes", changes),
+    ] {
         for (i, id) in ids.into_iter().enumerate() {
             let at = [section.into(), i.into(), "id".into()];
             lint.not_empty(&at, id, "the id");
@@ -222,14 +229,29 @@ fn settings(lint: &mut Lint<'_>) {
         let path = ["config".into(), i.into()];
         lint.not_empty(&[path[0], path[1], "text".into()], &rule.text, "the text of the setting");
         lint.sources(&path, &rule.sources, &format!("the setting `{}`", rule.id));
-        let dashed = rule.key.starts_with('-')
-            || rule.key.contains('_')
-            || rule.key.contains(char::is_uppercase);
-        if dashed || rule.key.is_empty() {
-            let message = format!("`{}` is no plain name of a setting", rule.key);
-            let hint = "write `log-output` for `--log-output` and `ETCD_LOG_OUTPUT`";
-            lint.error_hint(&[path[0], path[1], "key".into()], "pack-setting", message, hint);
-        }
+        plain_name(lint, &[path[0], path[1], "key".into()], &rule.key);
+    }
+}
+
+fn plain_name(lint: &mut Lint<'_>, path: &[Step<'_>], key: &str) {
+    let dashed = key.starts_with('-') || key.contains('_') || key.contains(char::is_uppercase);
+    if dashed || key.is_empty() {
+        let message = format!("`{key}` is no plain name of a setting");
+        let hint = "write `log-output` for `--log-output` and `ETCD_LOG_OUTPUT`";
+        lint.error_hint(path, "pack-setting", message, hint);
+    }
+}
+
+fn setting_changes(lint: &mut Lint<'_>) {
+    let pack = lint.pack;
+    for (i, change) in pack.setting_changes.iter().enumerate() {
+        let path = ["setting_changes".into(), i.into()];
+        let at = |key| [path[0], path[1], Step::Key(key)];
+        lint.not_empty(&at("text"), &change.text, "the text of the change");
+        lint.not_empty(&at("because"), &change.because, "`because` of the change");
+        lint.not_empty(&at("seen"), &change.seen, "`seen` of the change");
+        lint.sources(&path, &change.sources, &format!("the change `{}`", change.id));
+        plain_name(lint, &at("key"), &change.key);
     }
 }
 

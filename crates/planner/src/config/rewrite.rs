@@ -106,12 +106,30 @@ impl NodeSettings {
 
     /// The configuration with these settings, each said where the member says it now, else where it would be added.
     pub(crate) fn with(&self, settings: &BTreeMap<String, String>) -> Rewritten {
-        self.rewritten(settings.iter().map(|(key, value)| Edit {
+        self.rewritten(settings.iter().map(|(key, value)| self.edit(key, value)))
+    }
+
+    /// The same, and without these.
+    pub(crate) fn changed(&self, set: &BTreeMap<String, String>, unset: &[String]) -> Rewritten {
+        let gone = unset.iter().filter_map(|key| {
+            let place = self.places(key).into_iter().find(|place| place.stays)?;
+            Some(Edit { place: Some(place), key: key.clone(), remove: true, set: Vec::new() })
+        });
+        let same = |key: &str, value: &str| {
+            let mut places = self.places(key).into_iter().filter(|place| place.stays);
+            places.next().is_some_and(|place| place.setting.value == value)
+        };
+        let new = set.iter().filter(|(key, value)| !same(key, value));
+        self.rewritten(new.map(|(key, value)| self.edit(key, value)).chain(gone))
+    }
+
+    fn edit(&self, key: &str, value: &str) -> Edit {
+        Edit {
             place: self.places(key).into_iter().find(|place| place.stays),
-            key: key.clone(),
+            key: key.to_owned(),
             remove: true,
-            set: vec![Set { key: key.clone(), value: value.clone(), as_it_was: false }],
-        }))
+            set: vec![Set { key: key.to_owned(), value: value.to_owned(), as_it_was: false }],
+        }
     }
 
     fn unit(&self) -> Option<&str> {

@@ -85,6 +85,9 @@ fn way(plan: &Plan) -> String {
     if let Some(node) = plan.changed_member() {
         return format!("{node} on {}", plan.to);
     }
+    if plan.kind == PlanKind::Restart {
+        return format!("every member stays on {}", plan.to);
+    }
     let releases = std::iter::once(&plan.from).chain(plan.hops.iter().map(|hop| &hop.to));
     releases.map(ToString::to_string).collect::<Vec<_>>().join(" -> ")
 }
@@ -96,6 +99,7 @@ fn kind_name(kind: PlanKind) -> &'static str {
         PlanKind::RollbackRestore => "rollback, backup restored",
         PlanKind::Eject => "eject, a member is taken out",
         PlanKind::Rejoin => "rejoin, a member is brought back",
+        PlanKind::Restart => "restart on the release that runs",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::risk_name;
 use crate::path::{PathAnswer, PathHop, PathOutcome, clause};
-use quorate_model::{Door, HopKind, RuleVerdict};
+use quorate_model::{Door, HopKind, RuleVerdict, Spoken};
 use std::fmt::Write;
 
 /// Writes the path: hops with rules and cures, refused hops, ways out, notes.
@@ -21,6 +21,9 @@ pub fn path_text(answer: &PathAnswer) -> String {
     }
     for hop in &answer.hops {
         line(format!("  {} -> {}  {}", hop.from, hop.to, nature(hop)));
+        if !hop.protocols.is_empty() {
+            line(format!("    speaks {}", both_speak(&hop.protocols)));
+        }
         for rule in &hop.rules {
             let cures = if rule.cures.is_empty() {
                 String::new()
@@ -56,6 +59,11 @@ pub fn path_text(answer: &PathAnswer) -> String {
         line(format!("  note: {}", clause(note)));
     }
     out
+}
+
+/// What the old and the new release speak of each protocol.
+pub(super) fn both_speak(protocols: &[Spoken]) -> String {
+    protocols.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn nature(hop: &PathHop) -> String {

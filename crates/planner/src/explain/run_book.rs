@@ -1,6 +1,8 @@
 //! The run book: the plan as Markdown that a person could follow by hand, with the same gates.
 
-use super::{by_hand::Hands, kind_name, only_looks, risk_name, shell, spoken, way};
+use super::{
+    by_hand::Hands, kind_name, only_looks, path_text::both_speak, risk_name, shell, spoken, way,
+};
 use crate::path::clause;
 use quorate_model::{Cluster, Condition, Gate, Hop, HopKind, Plan, RuleVerdict, Step, Undo, Wave};
 use quorate_packs::Pack;
@@ -167,6 +169,9 @@ impl Book {
             HopKind::Offline => "everything stops while data change form: an outage",
         };
         self.line(&format!("Risk {}: {kind}.\n", risk_name(hop.risk)));
+        if !hop.edge.protocols.is_empty() {
+            self.line(&format!("The two speak {}.\n", both_speak(&hop.edge.protocols)));
+        }
         for rule in hop.rules.iter().filter(|rule| rule.verdict != RuleVerdict::NotApplicable) {
             let sources = rule.sources.join(", ");
             self.line(&format!(

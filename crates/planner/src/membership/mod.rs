@@ -206,6 +206,7 @@ impl<'a> Ground<'a> {
             one_way: Door::None,
             rules: Vec::new(),
             cures: Vec::new(),
+            protocols: Vec::new(),
         };
         let scope = Scope::cluster(pack, observation, None, None);
         let words = Words {
@@ -261,6 +262,7 @@ impl<'a> Ground<'a> {
                 blocks: Vec::new(),
                 excused: Vec::new(),
                 never_land: Vec::new(),
+                protocols: Vec::new(),
             },
             artifact: artifact.clone(),
             waves,

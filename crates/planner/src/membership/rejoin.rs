@@ -7,7 +7,7 @@ use crate::{
     estimate::Measured,
     hop::{HopPlan, STAGE_LIMIT, seen_on_host},
     members::{Member, Standing},
-    plan::{Planned, refusal},
+    plan::{Planned, artifact_of, refusal},
     template::{Extra, Known, Unrendered, Words},
     waves,
 };
@@ -67,7 +67,7 @@ fn try_rejoin(request: &RejoinRequest<'_>) -> Result<Plan, Refusal> {
         return Err(blocked("member", text, because, Some(way_out)));
     }
     can_act(&ground)?;
-    let artifact = artifact(request, &release)?;
+    let artifact = artifact_of(request.cluster, request.artifacts, &release)?.clone();
     let Some(recipe) = pack.recipes.rejoin.iter().find(|way| way.releases.contains(&release))
     else {
         let text = "the pack must say how a member comes back".to_owned();
@@ -118,19 +118,6 @@ fn can_act(ground: &Ground<'_>) -> Result<(), Refusal> {
         return Ok(());
     };
     Err(refusal([NotNow::Blocked(Blocked::CannotAct { node, because })]))
-}
-
-fn artifact(request: &RejoinRequest<'_>, release: &Release) -> Result<ArtifactRef, Refusal> {
-    let fits = |artifact: &&ArtifactRef| {
-        artifact.release == *release
-            && artifact.pack == request.cluster.pack
-            && !artifact.files.is_empty()
-    };
-    request.artifacts.iter().find(fits).cloned().ok_or_else(|| {
-        let tried = request.artifacts.iter().map(|one| format!("at hand: {}", one.release));
-        let (release, tried) = (release.clone(), tried.collect());
-        refusal([NotNow::Blocked(Blocked::NoArtifact { release, tried })])
-    })
 }
 
 /// The settings that it must start with, brought into its service.

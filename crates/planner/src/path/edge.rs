@@ -27,6 +27,7 @@ pub fn edge(pack: &Pack, hop: &PathHop) -> Edge {
         blocks: blocks().map(with_ranges).collect(),
         excused: blocks().filter(matches).map(excuse).collect(),
         never_land: never_land(pack),
+        protocols: hop.protocols.clone(),
     }
 }
 

@@ -35,7 +35,17 @@ pub(super) struct Graph<'a> {
 struct Kinds {
     allow: Bits,
     same_line: Bits,
+    other_line: Bits,
     next_line: Bits,
+    two_lines: Bits,
+}
+
+/// How far the second release of a pair lies beyond the first.
+#[derive(Clone, Copy)]
+struct Span {
+    same: bool,
+    /// Lines from the first to the second in the pack's order, when it lists both.
+    lines: Option<usize>,
 }
 
 impl<'a> Graph<'a> {
@@ -60,7 +70,9 @@ impl<'a> Graph<'a> {
         let kinds = Kinds {
             allow: bits(&|rule| rule.verdict == Verdict::Allow),
             same_line: bits(&|rule| rule.reach == Reach::SameLine),
+            other_line: bits(&|rule| rule.reach == Reach::OtherLine),
             next_line: bits(&|rule| rule.reach == Reach::NextLine),
+            two_lines: bits(&|rule| rule.reach == Reach::TwoLines),
         };
         let judge = Judge::new(pack, request, facts, scope, &nodes);
         let start = nodes.iter().position(|r| r == request.from).unwrap_or(0);
@@ -131,15 +143,9 @@ impl<'a> Graph<'a> {
     }
 
     fn rules_into(&self, rules: &mut Bits, a: usize, b: usize) {
-        let (same, next) = (self.same_line(a, b), self.next_line(a, b));
+        let span = self.span(a, b);
         for (i, word) in rules.iter_mut().enumerate() {
-            *word = self.from_bits[a][i] & self.to_bits[b][i];
-            if !same {
-                *word &= !self.kinds.same_line[i];
-            }
-            if !next {
-                *word &= !self.kinds.next_line[i];
-            }
+            *word = self.from_bits[a][i] & self.to_bits[b][i] & self.kinds.within(span, i);
         }
     }
 
@@ -156,7 +162,7 @@ impl<'a> Graph<'a> {
             }
             let far = self.goes_far(a);
             for b in self.onward(a) {
-                if !far && self.beyond_next_line(a, b) {
+                if !far && self.beyond_two_lines(a, b) {
                     break;
                 }
                 if !self.may_be_allowed(a, b) {
@@ -174,35 +180,45 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Whether some permitting rule of a node reaches further than the next line.
+    /// Whether some permitting rule of a node reaches further than the two lines that follow.
     fn goes_far(&self, a: usize) -> bool {
-        let Kinds { allow, same_line, next_line } = &self.kinds;
+        let Kinds { allow, same_line, other_line: _, next_line, two_lines } = &self.kinds;
+        let near = |i: usize| same_line[i] | next_line[i] | two_lines[i];
         let words = self.from_bits[a].iter().enumerate();
-        words.into_iter().any(|(i, from)| from & allow[i] & !same_line[i] & !next_line[i] != 0)
+        words.into_iter().any(|(i, from)| from & allow[i] & !near(i) != 0)
     }
 
-    fn beyond_next_line(&self, a: usize, b: usize) -> bool {
-        matches!((self.order[a], self.order[b]), (Some(a), Some(b)) if b > a + 1)
+    fn beyond_two_lines(&self, a: usize, b: usize) -> bool {
+        matches!((self.order[a], self.order[b]), (Some(a), Some(b)) if b > a + 2)
     }
 
     /// Whether the ranges and the reach of some permitting rule fit; most pairs end here.
     fn may_be_allowed(&self, a: usize, b: usize) -> bool {
-        let (same, next) = (self.same_line(a, b), self.next_line(a, b));
+        let span = self.span(a, b);
         let words = self.from_bits[a].iter().zip(&self.to_bits[b]).enumerate();
         words.into_iter().any(|(i, (from, to))| {
-            let mut word = from & to & self.kinds.allow[i];
-            if !same {
-                word &= !self.kinds.same_line[i];
-            }
-            if !next {
-                word &= !self.kinds.next_line[i];
-            }
-            word != 0
+            from & to & self.kinds.allow[i] & self.kinds.within(span, i) != 0
         })
     }
 
-    fn next_line(&self, a: usize, b: usize) -> bool {
-        self.order[a].is_some_and(|order| self.order[b] == Some(order + 1))
+    fn span(&self, a: usize, b: usize) -> Span {
+        let lines = self.order[a].zip(self.order[b]).and_then(|(a, b)| b.checked_sub(a));
+        Span { same: self.same_line(a, b), lines }
+    }
+}
+
+impl Kinds {
+    /// The rules of a word whose reach spans two releases.
+    fn within(&self, span: Span, i: usize) -> u64 {
+        let mut without = 0;
+        without |= if span.same { self.other_line[i] } else { self.same_line[i] };
+        if span.lines != Some(1) {
+            without |= self.next_line[i];
+        }
+        if !matches!(span.lines, Some(1 | 2)) {
+            without |= self.two_lines[i];
+        }
+        !without
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     PathHop, PathRequest, clause,
     graph::{Bits, ones},
 };
-use quorate_model::{Door, Facts, HopKind, Release, Risk, RuleApplied, RuleVerdict};
+use quorate_model::{Door, Facts, HopKind, Release, Risk, RuleApplied, RuleVerdict, Spoken};
 use quorate_packs::{
     Pack, Rule, Verdict,
     eval::{Scope, Truth},
@@ -147,6 +147,7 @@ impl Judge {
             one_way: Door::None,
             rules: Vec::new(),
             cures: Vec::new(),
+            protocols: self.spoken(pack, a, b),
         };
         let mut refusing = Vec::new();
         let mut permitted = false;
@@ -288,6 +289,14 @@ impl Judge {
             (Some((a_min, a_max)), Some((b_min, b_max))) => a_max < b_min || b_max < a_min,
             _ => true,
         })
+    }
+
+    /// What both speak of every protocol.
+    fn spoken(&self, pack: &Pack, a: usize, b: usize) -> Vec<Spoken> {
+        let both = pack.protocols.iter().zip(&self.speaks).filter_map(|(protocol, of)| {
+            Some(Spoken { protocol: protocol.name.clone(), from: of[a]?, to: of[b]? })
+        });
+        both.collect()
     }
 
     fn protocol_refusal(&self, pack: &Pack, index: usize, (a, b): (usize, usize)) -> Refusing {

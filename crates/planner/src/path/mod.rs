@@ -15,6 +15,7 @@ pub use edge::edge;
 use graph::Graph;
 use quorate_model::{
     Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied, Severity,
+    Spoken,
 };
 use quorate_packs::{Pack, eval::Scope};
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,8 @@ pub struct PathHop {
     pub rules: Vec<RuleApplied>,
     /// Names of the pack's cures that run before the first stop.
     pub cures: Vec<String>,
+    /// What both releases speak of each protocol that must overlap.
+    pub protocols: Vec<Spoken>,
 }
 
 /// Finds the hops. Never fails: a request that leads nowhere gets a `blocked` answer with reasons.

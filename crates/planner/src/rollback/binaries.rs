@@ -38,6 +38,7 @@ pub(super) fn plan(
         one_way: Door::None,
         rules: vec![applied(way.rule)],
         cures: Vec::new(),
+        protocols: Vec::new(),
     };
     let kind = kind_of(members, &back);
     if kind != HopKind::Rolling && !request.cluster.policy.allow_outage {

@@ -79,6 +79,9 @@ fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
     if request.plan.kind == PlanKind::RollbackRestore {
         return Err(half_restored(request));
     }
+    if request.plan.kind == PlanKind::Restart {
+        return Err(no_release_left(request));
+    }
     let members = members(request.cluster, request.observation);
     let purpose = Purpose::Rollback;
     refuse_if_any(stands_in_the_way(
@@ -123,6 +126,23 @@ pub fn put_back(request: &RollbackRequest<'_>) -> Planned {
         Ok(plan)
     };
     planned().map_or_else(Planned::NotNow, |plan| Planned::Ready(Box::new(plan)))
+}
+
+/// A restart leaves no release: its way back are the settings of before, by another plan of the same kind.
+fn no_release_left(request: &RollbackRequest<'_>) -> Refusal {
+    let (cluster, release) = (&request.plan.cluster, &request.plan.to);
+    let way = format!(
+        "`quorate plan {cluster} --set KEY=VALUE`, or `--unset KEY`, brings the settings of before back, member by member"
+    );
+    Refusal {
+        reasons: vec![NotNow::Blocked(Blocked::Condition {
+            rule: "restart".into(),
+            text: "a way back leads to another release".into(),
+            because: format!("this run started members anew on {release}, and left no release"),
+            way_out: Some(way.clone()),
+        })],
+        ways_out: vec![way],
+    }
 }
 
 /// A restore is not gone back from by another rollback: what it moved aside is on the members' disks, and what it was to put
@@ -255,6 +275,7 @@ fn edge(rule: &RollbackRule) -> quorate_model::Edge {
         blocks: Vec::new(),
         excused: Vec::new(),
         never_land: Vec::new(),
+        protocols: Vec::new(),
     }
 }
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 struct Chosen<'a> {
     recipe: &'a BackupRecipe,
     copy: &'a BackupAtHand,
+    restore: &'a CallTemplate,
 }
 
 /// Plans it.
@@ -49,6 +50,7 @@ pub(super) fn plan(
         one_way: Door::Now,
         rules: vec![applied(way.rule)],
         cures: Vec::new(),
+        protocols: Vec::new(),
     };
     let scope = Scope::cluster(request.pack, request.observation, None, None);
     let words = Words {
@@ -128,11 +130,12 @@ fn folders_unseen(request: &RollbackRequest<'_>, members: &[Member<'_>]) -> Vec<
 fn choose<'a>(request: &RollbackRequest<'a>, way: &WayBack<'_>) -> Result<Chosen<'a>, Refusal> {
     let onto = old(way.hop);
     let newest = |recipe: &'a BackupRecipe| {
+        let restore = recipe.restore.as_ref()?;
         let of_kind = request.backups.iter().filter(|copy| copy.backup.kind == recipe.kind);
         let fits = of_kind.filter(|copy| {
             copy.verified && restorable(request, recipe, &copy.backup.release, onto)
         });
-        fits.max_by_key(|copy| copy.taken_at).map(|copy| Chosen { recipe, copy })
+        fits.max_by_key(|copy| copy.taken_at).map(|copy| Chosen { recipe, copy, restore })
     };
     let Some(chosen) = request.pack.recipes.backups.iter().find_map(newest) else {
         return Err(none_fits(request, way));
@@ -168,6 +171,21 @@ fn restorable(
 
 fn none_fits(request: &RollbackRequest<'_>, way: &WayBack<'_>) -> Refusal {
     let onto = old(way.hop);
+    let by_hand = |copy: &BackupAtHand| {
+        let mut recipes = request.pack.recipes.backups.iter();
+        recipes.any(|recipe| recipe.kind == copy.backup.kind && recipe.restore.is_none())
+    };
+    if let Some(copy) = request.backups.first().filter(|copy| by_hand(copy)) {
+        return refusal([NotNow::Blocked(Blocked::Condition {
+            rule: "backup".into(),
+            text: "a plan puts back only what goes onto stopped members".into(),
+            because: format!("a {} goes into a cluster that serves", copy.backup.kind),
+            way_out: Some(format!(
+                "put {} back by hand, into a cluster of {} that serves: the operators' page of {} says how",
+                copy.backup.file, copy.backup.release, request.pack.title
+            )),
+        })]);
+    }
     if request.plan.kind == PlanKind::RollbackRestore
         && let Some(copy) = request.backups.first()
     {
@@ -386,7 +404,7 @@ fn restore(
     let extra = Extra { file: Some(&path), ..Extra::default() };
     let what = format!("{}-restore", chosen.recipe.kind);
     let recipe = chosen.recipe;
-    let call = plan.words.call(&what, member, &recipe.restore, &recipe.restore_by_hand, extra)?;
+    let call = plan.words.call(&what, member, chosen.restore, &recipe.restore_by_hand, extra)?;
     let title = format!("restore {} on {name} with the tools of {}", backup.file, plan.hop.to);
     let mut step = plan.look(plan.id(name.as_str(), "restore"), title, StepRole::Restore);
     step.node = Some(name.clone());

@@ -129,7 +129,13 @@ fn hop(number: usize, from: &Release, to: &Release, nodes: &[NodeName]) -> Hop {
         risk: if last { Risk::Med } else { Risk::High },
         one_way: Door::LastMember,
         rules: if last { second_rules() } else { first_rules() },
-        edge: Edge { permitted_by: vec![], blocks: vec![], excused: vec![], never_land: vec![] },
+        edge: Edge {
+            permitted_by: vec![],
+            blocks: vec![],
+            excused: vec![],
+            never_land: vec![],
+            protocols: vec![],
+        },
         artifact: ArtifactRef {
             pack: PackName::from("etcd"),
             release: to.clone(),

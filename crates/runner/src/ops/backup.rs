@@ -368,6 +368,7 @@ fn standing(cluster: &Cluster, observation: &Observation, artifact: &ArtifactRef
                 blocks: Vec::new(),
                 excused: Vec::new(),
                 never_land: Vec::new(),
+                protocols: Vec::new(),
             },
             artifact: artifact.clone(),
             waves: Vec::new(),

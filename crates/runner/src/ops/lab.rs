@@ -31,6 +31,8 @@ pub struct LabRequest {
     pub release: Release,
     /// Members.
     pub members: u32,
+    /// Clients that belong to the cluster, where the product has some.
+    pub clients: u32,
     /// The cluster's name.
     pub name: String,
     /// The folder to make.
@@ -109,6 +111,7 @@ pub async fn up(request: &LabRequest, progress: OnProgress<'_>) -> Result<(Lab, 
         name: request.name.clone(),
         dir: dir.clone(),
         members: request.members,
+        clients: request.clients,
         tls: request.tls,
         auth: request.auth,
         v2_keys: request.v2_keys,

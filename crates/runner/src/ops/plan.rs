@@ -1,6 +1,10 @@
 //! Planning: look, plan, prove, keep.
 
-use super::{artifacts::bring_way, run::steps, see::observe};
+use super::{
+    artifacts::{bring, bring_way},
+    run::steps,
+    see::observe,
+};
 use crate::{
     problem::{BAD_PACK, BAD_PLAN, NOT_NOW, NOT_PROVED, Problem},
     setup::Setup,
@@ -13,8 +17,8 @@ use quorate_model::{
     Release,
 };
 use quorate_packs::is_native;
-use quorate_planner::{Measured, PlanRequest, Planned, plan};
-use std::path::Path;
+use quorate_planner::{Measured, PlanRequest, Planned, RestartRequest, plan, restart};
+use std::{collections::BTreeMap, path::Path};
 
 /// What a person may say in place of the policy.
 pub struct PlanOptions<'a> {
@@ -42,10 +46,7 @@ pub async fn make(
     to: &Release,
     options: PlanOptions<'_>,
 ) -> Result<Made, Problem> {
-    let mut cluster = cluster.clone();
-    if let Some(policy) = options.policy {
-        cluster.policy = policy;
-    }
+    let cluster = with_policy(cluster, options.policy);
     let pack = setup.pack(&cluster)?;
     let observation = observe(setup, &cluster).await?;
     if let Some(from) = observation.nodes.iter().filter_map(|node| node.release.as_ref()).min() {
@@ -69,11 +70,56 @@ pub async fn make(
         .map_err(|problem| with_unanswered(problem, &observation))
 }
 
+fn with_policy(cluster: &Cluster, policy: Option<Policy>) -> Cluster {
+    Cluster { policy: policy.unwrap_or_else(|| cluster.policy.clone()), ..cluster.clone() }
+}
+
+/// What members shall be started anew with; nothing means: freshly installed, as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Anew {
+    /// Settings to give, by their plain names.
+    pub set: BTreeMap<String, String>,
+    /// Settings to take away.
+    pub unset: Vec<String>,
+}
+
+/// Plans a restart of a cluster on the release that runs, proves the plan and keeps it.
+pub async fn make_restart(
+    setup: &Setup,
+    cluster: &Cluster,
+    anew: &Anew,
+    options: PlanOptions<'_>,
+) -> Result<Made, Problem> {
+    let cluster = with_policy(cluster, options.policy);
+    let pack = setup.pack(&cluster)?;
+    let observation = observe(setup, &cluster).await?;
+    let running = observation.nodes.iter().filter_map(|node| node.release.as_ref()).min();
+    if let Some(release) = running {
+        // What cannot be had is left to the planner, which says what is missing.
+        let _ = bring(setup, &pack, release, options.progress).await;
+    }
+    let request = RestartRequest {
+        cluster: &cluster,
+        pack: &pack,
+        observation: &observation,
+        artifacts: &setup.artifacts(&cluster.pack),
+        measured: &measured(setup, cluster.pack.as_str())?,
+        now: Timestamp::now(),
+        state_files: &state_files(&setup.state_dir),
+        set: &anew.set,
+        unset: &anew.unset,
+    };
+    settle(setup, restart(&request), &cluster, Doing::Restart)
+        .map_err(|problem| with_unanswered(problem, &observation))
+}
+
 /// What a person wants of a cluster, for the title of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doing {
     /// Up to another release.
     Upgrade,
+    /// Started anew on the release that runs.
+    Restart,
     /// Back from a run.
     GoBack,
     /// A copy of the data.
@@ -88,6 +134,7 @@ impl Doing {
     fn words(self) -> &'static str {
         match self {
             Self::Upgrade => "be upgraded",
+            Self::Restart => "be restarted",
             Self::GoBack => "go back",
             Self::BackUp => "be backed up",
             Self::Restore => "get that backup",

@@ -20,6 +20,8 @@ pub struct Credentials {
     pub password: Secret,
     /// How a token is had; none when the product has no tokens.
     pub login: Option<LoginRequest>,
+    /// The header in which the password itself goes as the token with every request, where nobody logs in.
+    pub token_header: Option<String>,
     /// User and password go as HTTP basic authentication to addresses that contain this, instead of a token.
     pub basic_for: Option<String>,
 }
@@ -105,8 +107,10 @@ impl Tokens {
 }
 
 impl Credentials {
+    /// Whether the password goes with the request itself.
     pub(crate) fn is_basic(&self, url: &str) -> bool {
-        self.basic_for.as_ref().is_some_and(|part| url.contains(part.as_str()))
+        let named = self.basic_for.as_ref().is_some_and(|part| url.contains(part.as_str()));
+        named || self.token_header.is_some()
     }
 
     pub(crate) fn read_password(&self) -> Result<SecretText, String> {

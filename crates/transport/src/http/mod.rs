@@ -176,9 +176,15 @@ impl HttpClient {
     /// How the proof travels.
     fn auth(&self, proof: &Proof) -> exchange::Auth {
         match (proof, &self.inner.credentials) {
-            (Proof::Basic { password }, Some(credentials)) => {
-                exchange::Auth::Basic { user: credentials.user.clone(), password: password.clone() }
-            }
+            (Proof::Basic { password }, Some(credentials)) => match &credentials.token_header {
+                Some(name) => {
+                    exchange::Auth::Header { name: name.clone(), value: password.clone() }
+                }
+                None => exchange::Auth::Basic {
+                    user: credentials.user.clone(),
+                    password: password.clone(),
+                },
+            },
             (Proof::Token { token, .. }, Some(Credentials { login: Some(login), .. })) => {
                 exchange::Auth::Header { name: login.header.clone(), value: token.text.clone() }
             }

@@ -38,6 +38,7 @@ fn credentials(path: &Path) -> Credentials {
             token_pointer: "/token".into(),
             header: "Authorization".into(),
         }),
+        token_header: None,
         basic_for: Some("/v2/".into()),
     }
 }

@@ -5,36 +5,20 @@
 use super::{
     super::live::LiveHands,
     Asked,
+    scratch::{self, ASK_LIMIT, SCRATCH_LIMIT, Scratch},
     v2_keys::{V2Key, keys_of},
 };
 use crate::hands::call::first_line;
-use quorate_hosts::service;
-use quorate_model::{NodeName, ProcessSpec, ServiceSpec};
+use quorate_model::NodeName;
 use quorate_transport::{
-    Answer, Command, LocalTransport,
+    Answer, Command,
     http::{HttpClient, HttpRequest},
 };
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
-
-/// A scratch member that has not answered by then has a fault of its own: restores of hundreds of megabytes take seconds.
-const SCRATCH_LIMIT: Duration = Duration::from_secs(60);
-/// How often it is asked. Ten times a second costs nothing and loses nothing.
-const SCRATCH_EVERY: Duration = Duration::from_millis(100);
-/// One small question on loopback.
-const ASK_LIMIT: Duration = Duration::from_secs(5);
-
-/// A member restored from a backup, running until dropped by `end`.
-struct Scratch {
-    spec: ServiceSpec,
-    client_url: String,
-    folder: tempfile::TempDir,
-}
 
 /// Restores a v3 snapshot and compares revision, number of keys and content hash with the live cluster.
 pub(super) async fn snapshot(asked: Asked<'_>) -> Result<String, String> {
@@ -43,7 +27,7 @@ pub(super) async fn snapshot(asked: Asked<'_>) -> Result<String, String> {
     let tools = PathBuf::from(hands.tools(node, releases).await?);
     let folder =
         tempfile::tempdir().map_err(|error| format!("cannot make a scratch folder: {error}"))?;
-    let (client, peer) = (free_port()?, free_port()?);
+    let (client, peer) = (scratch::free_port()?, scratch::free_port()?);
     let data = folder.path().join("data");
     let restorer =
         ["etcdutl", "etcdctl"].map(|name| tools.join(name)).into_iter().find(|tool| tool.is_file());
@@ -70,9 +54,9 @@ pub(super) async fn snapshot(asked: Asked<'_>) -> Result<String, String> {
         .run(node, &Command::new(words).env("ETCDCTL_API", "3"), SCRATCH_LIMIT)
         .await
         .into_result()?;
-    let scratch = start(&tools, folder, &data, client, peer, &[]).await?;
+    let scratch = start(&tools, folder, &data, (client, peer), &[]).await?;
     let outcome = compare_v3(hands, node, &tools, &scratch, &file).await;
-    end(scratch).await;
+    scratch::end(scratch).await;
     outcome
 }
 
@@ -103,14 +87,14 @@ async fn compare_v3(
         .and_then(Value::as_u64)
         .ok_or("snapshot status names no revision")?;
     let live = live_endpoint(hands, node)?;
-    let restored = count(hands, tools, &scratch.client_url, None, false).await?;
+    let restored = count(hands, tools, &scratch.url, None, false).await?;
     let expected = count(hands, tools, &live, Some(revision), true).await?;
     if restored != expected {
         return Err(format!(
             "the restored copy holds {restored} keys, the cluster held {expected} at revision {revision}"
         ));
     }
-    let hash = hash_kv(hands, tools, &scratch.client_url, revision, false).await?;
+    let hash = hash_kv(hands, tools, &scratch.url, revision, false).await?;
     let live_hash = hash_kv(hands, tools, &live, revision, true).await?;
     if hash != live_hash {
         return Err(format!(
@@ -220,12 +204,12 @@ pub(super) async fn v2_backup(asked: Asked<'_>, compared: Comparison) -> Result<
     let copy =
         Command::new(["cp".to_owned(), "-a".into(), "--".into(), text(&backup), text(&data)]);
     hands.run(node, &copy, SCRATCH_LIMIT).await.into_result()?;
-    let (client, peer) = (free_port()?, free_port()?);
+    let (client, peer) = (scratch::free_port()?, scratch::free_port()?);
     let scratch =
-        start(&tools, folder, &data, client, peer, &["--force-new-cluster", "--enable-v2=true"])
+        start(&tools, folder, &data, (client, peer), &["--force-new-cluster", "--enable-v2=true"])
             .await?;
     let outcome = compare_v2(hands, node, &scratch, compared).await;
-    end(scratch).await;
+    scratch::end(scratch).await;
     outcome
 }
 
@@ -236,9 +220,8 @@ async fn compare_v2(
     compared: Comparison,
 ) -> Result<String, String> {
     let own = HttpClient::new(None, None).map_err(|error| error.to_string())?;
-    let restored = v2_keys(&own, &scratch.client_url)
-        .await?
-        .ok_or("the scratch member does not serve the v2 API")?;
+    let restored =
+        v2_keys(&own, &scratch.url).await?.ok_or("the scratch member does not serve the v2 API")?;
     let Some(live) = v2_keys(hands.http(None), &live_endpoint(hands, node)?).await? else {
         // From 3.4 on the API is off unless it is switched on: nobody can change these keys, and nobody can read them.
         return Ok(format!(
@@ -267,19 +250,12 @@ async fn start(
     tools: &Path,
     folder: tempfile::TempDir,
     data: &Path,
-    client: u16,
-    peer: u16,
+    (client, peer): (u16, u16),
     more: &[&str],
 ) -> Result<Scratch, String> {
     let (client_url, peer_url) =
         (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-    // A file of its own: a member that runs the same one is never taken for the scratch member, nor the other way round.
-    let program = folder.path().join("etcd");
-    tokio::fs::copy(tools.join("etcd"), &program)
-        .await
-        .map_err(|error| format!("the scratch member's program cannot be copied: {error}"))?;
     let words = [
-        text(&program),
         "--name".into(),
         "scratch".into(),
         "--data-dir".into(),
@@ -297,58 +273,9 @@ async fn start(
         "--initial-cluster-token".into(),
         format!("scratch-{client}"),
     ];
-    let spec = ServiceSpec::Process(ProcessSpec {
-        argv: words.into_iter().chain(more.iter().map(|word| (*word).to_owned())).collect(),
-        env: BTreeMap::new(),
-        pid_file: folder.path().join("pid"),
-        log_file: folder.path().join("log"),
-        work_dir: None,
-        grace: Duration::from_secs(5),
-    });
-    let local = LocalTransport;
-    service::start(&local, &spec).await.into_result()?;
-    let scratch = Scratch { spec, client_url, folder };
-    match serves(&scratch).await {
-        Ok(()) => Ok(scratch),
-        Err(because) => {
-            end(scratch).await;
-            Err(because)
-        }
-    }
-}
-
-async fn serves(scratch: &Scratch) -> Result<(), String> {
-    let http = HttpClient::new(None, None).map_err(|error| error.to_string())?;
-    let began = Instant::now();
-    let mut last = String::new();
-    while began.elapsed() < SCRATCH_LIMIT {
-        let request = HttpRequest::get(format!("{}/health", scratch.client_url));
-        match http.send(&request, ASK_LIMIT).await {
-            Answer::Done(answer) if answer.text().contains("true") => return Ok(()),
-            Answer::Done(answer) => last = answer.text(),
-            Answer::Failed(because) | Answer::Unknown(because) => last = because,
-        }
-        tokio::time::sleep(SCRATCH_EVERY).await;
-    }
-    Err(format!("the scratch member does not serve after {} s: {last}", SCRATCH_LIMIT.as_secs()))
-}
-
-/// Stops the scratch member and removes its folder.
-async fn end(scratch: Scratch) {
-    if let Answer::Failed(because) | Answer::Unknown(because) =
-        service::stop(&LocalTransport, &scratch.spec).await
-    {
-        tracing::warn!(because, "a scratch member could not be stopped");
-    }
-    drop(scratch.folder);
-}
-
-/// A port of loopback that is free now.
-fn free_port() -> Result<u16, String> {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port on loopback: {error}"))
+    let words = words.into_iter().chain(more.iter().map(|word| (*word).to_owned())).collect();
+    let scratch = scratch::start(&tools.join("etcd"), folder, words, client_url).await?;
+    scratch::serves(scratch, "/health", |answer| answer.contains("true")).await
 }
 
 fn text(path: &Path) -> String {

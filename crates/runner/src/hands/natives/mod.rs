@@ -1,8 +1,10 @@
 //! Actions that data cannot say, by name: proofs of backups, each by a restore into a scratch member and a comparison, and
 //! restores that take more than one command.
 
+mod consul;
 mod etcd;
 mod etcd_v2;
+mod scratch;
 mod v2_keys;
 
 use super::{call::Said, live::LiveHands};
@@ -46,6 +48,8 @@ pub(crate) async fn run(
         "etcd.verify-v2-backup" => proof(limit, etcd::v2_backup(asked, compare)).await,
         "etcd.verify-restored-v2" => proof(limit, etcd::v2_backup(asked, compare_restored)).await,
         "etcd.restore-v2-backup" => act(limit, etcd_v2::restore(asked)).await,
+        "consul.save-snapshot" => act(limit, consul::save(asked, limit)).await,
+        "consul.verify-snapshot" => proof(limit, consul::verify(asked)).await,
         "etcd.join-restored" => act(limit, etcd_v2::join(asked)).await,
         other => Answer::Failed(format!("there is no action `{other}` in this program")),
     }

@@ -1,0 +1,149 @@
+//! What a lab must know of Consul: addresses, settings, health, ACLs.
+//!
+//! Every agent has a loopback address of its own, so that all of them use Consul's own ports, as on hosts of their own.
+//! Settings go into a JSON file, which every release reads; flags are those of every release from 0.7 on.
+
+use super::{
+    LabError, LabSpec, Registry,
+    place::{at_least, write},
+    product::Agent,
+};
+use quorate_model::NodeName;
+use quorate_transport::{
+    Answer,
+    http::{HttpClient, HttpRequest},
+};
+use serde_json::json;
+use std::path::Path;
+
+/// Agents that fit into one block of addresses: 127.A.B.1 to 127.A.B.250.
+const BLOCK: usize = 250;
+
+/// Agents of one lab: each has some 60 MB of memory.
+const CLIENTS_MAX: u32 = 500;
+
+/// Refuses what the release cannot do, before anything is made.
+pub(super) fn suits(spec: &LabSpec) -> Result<(), LabError> {
+    let release = &spec.artifact.release;
+    let refuse = |text: String| Err(LabError::Input(text));
+    if spec.tls {
+        return refuse("labs of Consul have no TLS yet".to_owned());
+    }
+    if spec.v2_keys > 0 {
+        return refuse("v2 keys are etcd's: a lab of Consul has none".to_owned());
+    }
+    if spec.auth && at_least(release, "1.4") == Some(false) {
+        return refuse(format!("a lab with ACLs needs Consul 1.4 or newer, not {release}"));
+    }
+    if spec.clients > CLIENTS_MAX {
+        return refuse(format!("a lab has at most {CLIENTS_MAX} clients, not {}", spec.clients));
+    }
+    Ok(())
+}
+
+/// Names and addresses of all agents, and the ports that stand for their blocks of addresses.
+pub(super) fn agents(
+    spec: &LabSpec,
+    registry: &Registry,
+    dir: &Path,
+) -> Result<(Vec<Agent>, Vec<u16>), LabError> {
+    let count = |n: u32| usize::try_from(n).unwrap_or_default();
+    let all = count(spec.members) + count(spec.clients);
+    // Nobody listens at this port: it is held so that no two labs take the same block of addresses.
+    let blocks = registry.reserve(dir, all.div_ceil(BLOCK))?;
+    let address = |nth: usize| {
+        let block = blocks.get(nth / BLOCK).copied().unwrap_or_default();
+        let [high, low] = block.to_be_bytes();
+        format!("127.{high}.{low}.{}", nth % BLOCK + 1)
+    };
+    let servers = (1..=spec.members).map(|number| ("server", format!("{}-{number}", spec.name)));
+    let clients =
+        (1..=spec.clients).map(|number| ("client", format!("{}-client-{number}", spec.name)));
+    let agents = servers.chain(clients).enumerate().map(|(nth, (group, name))| {
+        let address = address(nth);
+        let at = |port: u16| format!("http://{address}:{port}");
+        let mut endpoints = vec![("client", at(8500)), ("dns", at(8600))];
+        if group == "server" {
+            endpoints.push(("peer", at(8300)));
+        }
+        Agent { name, group, endpoints }
+    });
+    Ok((agents.collect(), blocks))
+}
+
+/// The arguments of one agent; its settings are written beside its data.
+pub(super) fn args(
+    spec: &LabSpec,
+    agent: &Agent,
+    all: &[Agent],
+    data_dir: &Path,
+    token: Option<&str>,
+) -> Result<Vec<String>, LabError> {
+    let settings = data_dir.with_file_name("settings.json");
+    write(&settings, self::settings(spec, agent, token).to_string().as_bytes(), 0o600)?;
+    let own = host(agent);
+    let mut args = vec![
+        "agent".to_owned(),
+        format!("-node={}", agent.name),
+        format!("-data-dir={}", data_dir.display()),
+        format!("-config-file={}", settings.display()),
+        format!("-bind={own}"),
+        format!("-client={own}"),
+        "-retry-interval=1s".to_owned(),
+    ];
+    let servers = || all.iter().filter(|agent| agent.group == "server");
+    args.extend(servers().map(|server| format!("-retry-join={}", host(server))));
+    if agent.group == "server" {
+        args.push("-server".to_owned());
+        args.push(format!("-bootstrap-expect={}", spec.members));
+        args.extend(spec.extra_args.iter().cloned());
+    }
+    Ok(args)
+}
+
+fn settings(spec: &LabSpec, agent: &Agent, token: Option<&str>) -> serde_json::Value {
+    let release = &spec.artifact.release;
+    // As upstream advises for production, and with no word to upstream.
+    let mut settings = json!({
+        "performance": { "raft_multiplier": 1 },
+        "disable_update_check": true,
+    });
+    let mut set = |key: &str, value: serde_json::Value| {
+        if let Some(map) = settings.as_object_mut() {
+            map.insert(key.to_owned(), value);
+        }
+    };
+    if agent.group == "server" {
+        set("leave_on_terminate", json!(false));
+        set("skip_leave_on_interrupt", json!(true));
+        if at_least(release, "0.8") == Some(true) {
+            // So that people see that it is read from the cluster, and need not wait for it.
+            set("autopilot", json!({ "server_stabilization_time": "2s" }));
+        }
+    }
+    if let Some(token) = token {
+        let tokens = json!({ "master": token, "agent": token, "default": token });
+        set("primary_datacenter", json!("dc1"));
+        set("acl", json!({ "enabled": true, "default_policy": "deny", "tokens": tokens }));
+    }
+    settings
+}
+
+/// The address of an agent, without scheme and port.
+fn host(agent: &Agent) -> String {
+    let url = agent.endpoint("client");
+    let bare = url.trim_start_matches("http://");
+    bare.split(':').next().unwrap_or_default().to_owned()
+}
+
+/// Asks an agent once whether it serves: it knows a leader.
+pub(super) async fn serves(http: &HttpClient, node: &NodeName, url: &str) -> Result<(), String> {
+    let asked = HttpRequest::get(format!("{url}/v1/status/leader"));
+    match http.send(&asked, super::product::REQUEST_LIMIT).await {
+        Answer::Done(answer) if answer.ok() && answer.text().trim().len() > 2 => Ok(()),
+        Answer::Done(answer) => {
+            Err(format!("{node} knows no leader: {} {}", answer.status, answer.text().trim()))
+        }
+        Answer::Failed(because) | Answer::Unknown(because) => Err(because),
+    }
+}
