@@ -220,6 +220,7 @@ impl Function {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::process::{Command, Stdio};
 
     #[test]
@@ -254,11 +255,15 @@ mod tests {
 
     #[test]
     fn a_process_is_known_by_its_name_and_its_file() {
-        let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
+        let mut command = Command::new("cat");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // One that has answered certainly runs its own program.
+        child.stdin.as_mut().unwrap().write_all(b"x\n").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let found = names(pid);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(found.contains(&"sleep".to_owned()), "{found:?}");
+        assert!(found.contains(&"cat".to_owned()), "{found:?}");
     }
 }
