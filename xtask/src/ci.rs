@@ -12,7 +12,8 @@ const SIM_SEEDS_CI: &str = "2000";
 /// `curl` is what a run book asks with.
 /// `mount` makes the small disks that tests fill.
 /// `sshd` and `ssh-keygen` make the hosts of the tests of SSH.
-const PACKAGES: [(&str, &str); 7] = [
+/// The last five make, link and break whole machines.
+const PACKAGES: [(&str, &str); 12] = [
     ("setsid", "util-linux"),
     ("dpkg-deb", "dpkg"),
     ("cc", "gcc"),
@@ -20,6 +21,11 @@ const PACKAGES: [(&str, &str); 7] = [
     ("mount", "mount"),
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("systemd-nspawn", "systemd-container"),
+    ("nft", "nftables"),
+    ("ip", "iproute2"),
+    ("mkfs.ext4", "e2fsprogs"),
 ];
 
 pub(crate) fn check() -> Result<(), String> {

@@ -9,6 +9,7 @@ mod cold;
 mod figure;
 mod fleet;
 mod gap;
+mod lab;
 mod machine;
 mod naive;
 mod overhead;
@@ -30,11 +31,12 @@ type Measured = Result<Vec<Figure>, String>;
 type Bench = fn() -> Measured;
 
 /// Every benchmark by its name, the quick ones first.
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("path_1000", paths::measure),
     ("plan_fleet", fleet::measure),
     ("cold_start", cold::measure),
     ("sim_rate", simulate::measure),
+    ("lab_boot", lab::measure),
     ("rolling_ratio", rolling::measure),
     ("write_gap", gap::measure),
     ("run_overhead", overhead::measure),
