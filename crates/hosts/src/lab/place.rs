@@ -3,7 +3,8 @@
 use super::LabError;
 use quorate_model::{Fleet, NodeName, PackName, Release, ServiceSpec};
 use quorate_transport::beside;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::{
     fs::{self, OpenOptions},
     io::Write,
@@ -88,19 +89,25 @@ pub fn state(dir: &Path) -> Result<LabState, LabError> {
     if !dir.join(MARK).is_file() {
         return Err(LabError::NoLab(dir.to_owned()));
     }
-    let path = dir.join(STATE);
-    let text = fs::read(&path).map_err(LabError::disk("read", &path))?;
-    let unusable =
-        |because: String| LabError::Setup { what: format!("use {}", path.display()), because };
-    let state: LabState =
-        serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
-    if state.schema > STATE_SCHEMA {
-        return Err(unusable(format!(
-            "it has schema {}, this program knows up to {STATE_SCHEMA}",
-            state.schema
-        )));
+    read(&dir.join(STATE), STATE_SCHEMA)
+}
+
+/// Reads a state file; one of a newer schema is refused before its content is looked at.
+pub(super) fn read<T: DeserializeOwned>(path: &Path, schema: u32) -> Result<T, LabError> {
+    let text = fs::read(path).map_err(LabError::disk("read", path))?;
+    let value: Value =
+        serde_json::from_slice(&text).map_err(|error| unusable(path, error.to_string()))?;
+    let own = value.get("schema").and_then(Value::as_u64).unwrap_or_default();
+    if own > u64::from(schema) {
+        let because = format!("it has schema {own}, this program knows up to {schema}");
+        return Err(unusable(path, because));
     }
-    Ok(state)
+    serde_json::from_value(value).map_err(|error| unusable(path, error.to_string()))
+}
+
+/// A state file that says nothing usable.
+pub(super) fn unusable(path: &Path, because: String) -> LabError {
+    LabError::Setup { what: format!("use {}", path.display()), because }
 }
 
 /// Whether a release is a bound or newer; nothing when the bound is no release.

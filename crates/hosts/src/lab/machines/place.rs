@@ -4,14 +4,13 @@
 //! (`root`, over `upper` and `work`), the volume (`data.img`, mounted at `data`) and the console's log.
 
 use super::{
-    super::place::{MARK, write},
+    super::place::{MARK, read, unusable, write},
     LabError,
     net::Rule,
 };
 use crate::lab::machines::Debian;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
 };
@@ -155,20 +154,10 @@ pub(super) fn state(dir: &Path) -> Result<State, LabError> {
         return Err(LabError::NoLab(dir.to_owned()));
     }
     let path = dir.join(STATE);
-    let text = fs::read(&path).map_err(LabError::disk("read", &path))?;
-    let unusable =
-        |because: String| LabError::Setup { what: format!("use {}", path.display()), because };
-    let state: State =
-        serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
-    if state.schema > SCHEMA {
-        return Err(unusable(format!(
-            "it has schema {}, this program knows up to {SCHEMA}",
-            state.schema
-        )));
-    }
+    let state: State = read(&path, SCHEMA)?;
     // Names of things to remove follow from it: an edited file must not lead anywhere else.
     if state.id.len() != ID_LETTERS || !state.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(unusable(format!("`{}` is no number of a lab", state.id)));
+        return Err(unusable(&path, format!("`{}` is no number of a lab", state.id)));
     }
     Ok(state)
 }
