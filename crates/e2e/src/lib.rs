@@ -26,6 +26,9 @@ use std::{
 /// The three releases of the road, as Debian has them.
 pub const ROAD: [&str; 3] = ["3.3.25", "3.4.23", "3.5.16"];
 
+/// The release of Consul, as Debian has it.
+pub const CONSUL: &str = "1.8.7";
+
 /// A cluster on this machine, made for one test.
 pub struct Bed {
     folder: tempfile::TempDir,
@@ -100,7 +103,7 @@ pub fn binary() -> PathBuf {
         .expect("build it first: cargo build --release -p quorate-cli")
 }
 
-/// The folder of releases, laid out `DIR/etcd/<release>/<binary>`; fetched when it is not there yet.
+/// The folder of releases, laid out `DIR/<product>/<release>/<binary>`; fetched when it is not there yet.
 pub fn artifacts() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| match std::env::var_os("QUORATE_ARTIFACTS") {
@@ -117,10 +120,11 @@ fn fetch() -> PathBuf {
         let cache =
             quorate_hosts::artifacts::Cache::open(folder.join("cache")).expect("a cache folder");
         let packs = quorate_packs::Packs::builtin();
-        let pack = packs.get(&"etcd".into()).expect("the etcd pack is built in");
-        for text in ROAD {
+        let etcd = ROAD.map(|release| ("etcd", release));
+        for (product, text) in etcd.into_iter().chain([("consul", CONSUL)]) {
+            let pack = packs.get(&product.into()).expect("the pack is built in");
             let release = text.parse().expect("a release");
-            let whole = folder.join("etcd").join(text);
+            let whole = folder.join(product).join(text);
             if whole.join(".whole").is_file() {
                 continue;
             }
@@ -150,8 +154,12 @@ fn fetch() -> PathBuf {
 }
 
 impl Bed {
-    /// A lab of three members on this release; more words for `lab up` may follow (`--tls`, `--members 5`).
+    /// A lab of three members of etcd on this release; more words for `lab up` may follow (`--tls`, `--members 5`).
     pub fn up(release: &str, more: &[&str]) -> Self {
+        Self::of("etcd", release, more)
+    }
+    /// The same of another product.
+    pub fn of(product: &str, release: &str, more: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("quorate-e2e-").tempdir().expect("a folder");
         let name = format!(
             "t{}",
@@ -169,7 +177,7 @@ impl Bed {
         let mut words = vec![
             "lab",
             "up",
-            "etcd",
+            product,
             "--release",
             release,
             "--name",

@@ -1,22 +1,16 @@
 //! Looks at a made-up product whose members answer from a table: what is asked when, and what is made of the answers.
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail loudly, as the test itself does")]
 
+mod member;
+
+use member::{Member, transports};
 use quorate_model::{
     Cluster, Host, Node, NodeObservation, Observation, Policy, ProcessSpec, Reach, Role,
     ServiceSpec,
 };
-use quorate_observe::{
-    AdoptError, AdoptOptions, Clients, Depth, Observer, Tools, Transports, adopt,
-};
+use quorate_observe::{AdoptError, AdoptOptions, Clients, Depth, Observer, Tools, adopt};
 use quorate_packs::{Pack, Packs};
-use quorate_transport::{LocalTransport, Transport};
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
-    net::TcpListener,
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 const PACK: &str = r#"
 schema: 1
@@ -64,52 +58,6 @@ detect:
     - { code: no-leader, when: "cluster.leader == null", severity: error, text: "{{ cluster.name }} has no leader" }
 "#;
 
-type Answers = Arc<Mutex<BTreeMap<String, String>>>;
-
-/// A member that answers from a table and remembers what it was asked.
-struct Member {
-    url: String,
-    answers: Answers,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Member {
-    fn start(answers: &[(&str, &str)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let owned = answers.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        let (answers, asked) =
-            (Arc::new(Mutex::new(owned.collect())), Arc::new(Mutex::new(Vec::new())));
-        let member = Self { url, answers: Arc::clone(&answers), asked: Arc::clone(&asked) };
-        thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                let mut lines =
-                    BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-                let first = lines.next().unwrap_or_default();
-                let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-                lines.take_while(|line| !line.is_empty()).for_each(drop);
-                let answer: Option<String> = answers.lock().unwrap().get(&path).cloned();
-                asked.lock().unwrap().push(path);
-                let (status, text) = answer.map_or((404, "{}".into()), |text| (200, text));
-                let head = format!(
-                    "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                    text.len()
-                );
-                let _ = stream.write_all(format!("{head}{text}").as_bytes());
-            }
-        });
-        member
-    }
-
-    fn set(&self, path: &str, text: &str) {
-        self.answers.lock().unwrap().insert(path.into(), text.into());
-    }
-
-    fn asked(&self, path: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|asked| *asked == path).count()
-    }
-}
-
 fn status(id: u32, applied: u32, cluster: &str) -> String {
     format!(
         r#"{{"id":"{id}","applied":"{applied}","leads":{},"well":true,"cluster":"{cluster}"}}"#,
@@ -151,10 +99,6 @@ fn pack() -> Arc<Pack> {
     let text = PACK.replace("NAME", &own_name());
     let packs = Packs::load(&[("pack.yaml".to_owned(), text)]).unwrap();
     packs.shared(&"shelf".into()).unwrap()
-}
-
-fn transports() -> Transports {
-    Arc::new(|_: &Host| Arc::new(LocalTransport::new()) as Arc<dyn Transport>)
 }
 
 fn observer(urls: &[String]) -> Observer {
