@@ -3,7 +3,7 @@
 
 mod support;
 
-use quorate_model::{Action, Plan, PlanKind, Setting, SettingSource, StepRole};
+use quorate_model::{Action, Plan, PlanKind, ServiceSpec, Setting, SettingSource, StepRole};
 use quorate_packs::{Pack, Packs};
 use quorate_planner::{Planned, RestartRequest, restart};
 use std::{collections::BTreeMap, sync::Arc};
@@ -94,8 +94,8 @@ fn who_runs_with_it_already_is_left_alone() {
     let mut world = world(3, "1.1.9");
     let flag = "--wire=2".to_owned();
     for node in world.cluster.nodes.iter_mut().filter(|node| node.name.as_str() != "b") {
-        let quorate_model::ServiceSpec::Process { argv, .. } = node.service.as_mut().unwrap();
-        argv.push(flag.clone());
+        let Some(ServiceSpec::Process(service)) = &mut node.service else { panic!("a process") };
+        service.argv.push(flag.clone());
     }
     for name in ["a", "c"] {
         let setting =
