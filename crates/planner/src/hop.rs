@@ -138,6 +138,16 @@ impl<'a> HopPlan<'a, '_> {
     pub(crate) fn wave_id(&self, wave: &str) -> String {
         format!("h{}.{wave}", self.number)
     }
+    /// Steps one after another.
+    pub(crate) fn wave(
+        &self,
+        name: &str,
+        title: String,
+        node: Option<NodeName>,
+        steps: Vec<Step>,
+    ) -> Wave {
+        Wave { id: self.wave_id(name), title, node, lanes: None, steps }
+    }
     /// A step that changes nothing, to be shaped further.
     pub(crate) fn look(&self, id: StepId, title: String, role: StepRole) -> Step {
         Step {
@@ -220,7 +230,7 @@ impl<'a> HopPlan<'a, '_> {
             "hop {}: {} -> {}, before anything stops",
             self.number, self.hop.from, self.hop.to
         );
-        Ok(Wave { id: self.wave_id("begin"), title, node: None, steps })
+        Ok(self.wave("begin", title, None, steps))
     }
 
     /// The artifact beside the live files of every member.
@@ -375,7 +385,7 @@ impl<'a> HopPlan<'a, '_> {
             steps.extend([save, verify]);
         }
         let title = format!("back up {} before the way back closes", self.words.cluster.name);
-        Wave { id: self.wave_id("backup"), title, node: None, steps }
+        self.wave("backup", title, None, steps)
     }
 
     fn cures(&self) -> Result<Wave, Unrendered> {
@@ -400,7 +410,7 @@ impl<'a> HopPlan<'a, '_> {
             }
         }
         let title = format!("cure what {} -> {} would stumble over", self.hop.from, self.hop.to);
-        Ok(Wave { id: self.wave_id("cure"), title, node: None, steps })
+        Ok(self.wave("cure", title, None, steps))
     }
 
     fn finalize(&self) -> Result<Option<Wave>, Unrendered> {
@@ -421,12 +431,7 @@ impl<'a> HopPlan<'a, '_> {
             first.undo = Undo::BackupOnly;
         }
         let title = format!("finalize {}", self.hop.to);
-        Ok((!steps.is_empty()).then(|| Wave {
-            id: self.wave_id("finalize"),
-            title,
-            node: None,
-            steps,
-        }))
+        Ok((!steps.is_empty()).then(|| self.wave("finalize", title, None, steps)))
     }
 
     /// A recipe as steps: one, or one a voter. Without its own probe the condition that it is to make true is its probe.
@@ -515,7 +520,7 @@ impl<'a> HopPlan<'a, '_> {
         confirm.limit = CONFIRM_LIMIT;
         confirm.needs_approval = true;
         let title = self.passage("the point of no return of");
-        Wave { id: self.wave_id("go"), title, node: None, steps: vec![confirm] }
+        self.wave("go", title, None, vec![confirm])
     }
 
     pub(crate) fn complete(&self) -> Wave {
@@ -542,7 +547,7 @@ impl<'a> HopPlan<'a, '_> {
         let gate = self.gate("hop-complete", conditions, self.policy.rejoin_limit);
         look.gate = Some(Gate { good_looks: 1, ..gate });
         let title = format!("hop {} complete", self.number);
-        Wave { id: self.wave_id("complete"), title, node: None, steps: vec![look] }
+        self.wave("complete", title, None, vec![look])
     }
 
     /// Asks as often as the policy says; the go before a door is asked in any case.

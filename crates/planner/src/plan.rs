@@ -566,14 +566,10 @@ pub(crate) fn assemble(
         refused: Vec::new(),
         config_findings: Vec::new(),
         losses: Vec::new(),
-        estimate: steps(&hops).map(|step| step.estimate).sum(),
+        estimate: hops.iter().flat_map(|hop| &hop.waves).map(quorate_model::Wave::estimate).sum(),
         outage: hops.iter().map(|hop| outage(hop, kind)).sum(),
         hops,
     }
-}
-
-fn steps(hops: &[Hop]) -> impl Iterator<Item = &quorate_model::Step> {
-    hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps)
 }
 
 /// From the first stop to the last member back, when everything stops at once.

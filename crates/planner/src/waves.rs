@@ -90,7 +90,7 @@ fn member_wave(
     } else {
         format!("{name}: {} -> {}", plan.hop.from, plan.hop.to)
     };
-    Ok(Wave { id: plan.wave_id(name.as_str()), title, node: Some(name.clone()), steps })
+    Ok(plan.wave(name.as_str(), title, Some(name.clone()), steps))
 }
 
 /// All stop, all are exchanged, all start, and each must be back.
@@ -98,7 +98,7 @@ pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option
     let members: Vec<&Member<'_>> = plan.order.iter().map(|index| &plan.members[*index]).collect();
     let mut wave = |name: &str, title: &str, steps: Vec<Step>| {
         let title = format!("{title} ({} -> {})", plan.hop.from, plan.hop.to);
-        waves.push(Wave { id: plan.wave_id(name), title, node: None, steps });
+        waves.push(plan.wave(name, title, None, steps));
     };
     let stops = members.iter().map(|member| {
         let mut stop = stop(plan, member);
@@ -125,12 +125,7 @@ pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option
 
 fn wave_if_any(waves: &mut Vec<Wave>, plan: &HopPlan<'_, '_>, step: Option<Step>) {
     if let Some(step) = step {
-        waves.push(Wave {
-            id: plan.wave_id("soak"),
-            title: "healthy time".into(),
-            node: None,
-            steps: vec![step],
-        });
+        waves.push(plan.wave("soak", "healthy time".into(), None, vec![step]));
     }
 }
 

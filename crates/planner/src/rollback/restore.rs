@@ -252,12 +252,8 @@ fn build_waves(
     losses: &[String],
 ) -> Result<Vec<Wave>, Unrendered> {
     let members: Vec<&Member<'_>> = plan.order.iter().map(|index| &plan.members[*index]).collect();
-    let wave = |name: &str, title: &str, steps: Vec<Step>| Wave {
-        id: plan.wave_id(name),
-        title: title.to_owned(),
-        node: None,
-        steps,
-    };
+    let wave =
+        |name: &str, title: &str, steps: Vec<Step>| plan.wave(name, title.to_owned(), None, steps);
     let mut go = plan.go();
     for step in &mut go.steps {
         let text =
@@ -311,11 +307,13 @@ fn joined(
     join: &CallTemplate,
 ) -> Result<Vec<Wave>, Unrendered> {
     let Some((seed, others)) = members.split_first() else { return Ok(Vec::new()) };
-    let wave = |member: &Member<'_>, title: String, put: Step| Wave {
-        id: plan.wave_id(member.name().as_str()),
-        title,
-        node: None,
-        steps: vec![put, asked_on_host(waves::start(plan, member))],
+    let wave = |member: &Member<'_>, title: String, put: Step| {
+        plan.wave(
+            member.name().as_str(),
+            title,
+            None,
+            vec![put, asked_on_host(waves::start(plan, member))],
+        )
     };
     let title = format!("{} gets the backup and starts alone", seed.name());
     let mut waves = vec![wave(seed, title, restore(plan, seed, chosen)?)];
