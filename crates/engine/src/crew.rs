@@ -141,7 +141,17 @@ impl Engine {
         self.lanes.len() > before
     }
 
+    /// Those that were stopped and failed take every place. Under a new controller they are tried first, else the run halts.
     fn no_place_left(&mut self, limits: &Lanes) {
+        let again: Vec<NodeName> = self
+            .behind
+            .iter()
+            .filter(|(_, one)| one.again && one.stopped && one.group == limits.group)
+            .map(|(node, _)| node.clone())
+            .collect();
+        if !again.is_empty() {
+            return self.try_again(again);
+        }
         let text = format!(
             "{} of {} may be on their way at the same time, and as many were stopped and are not back: {}",
             limits.at_most,
@@ -156,23 +166,29 @@ impl Engine {
         let Some(at) = self.lanes.get(lane).map(|lane| lane.at) else { return };
         self.say(RunEvent::LeftBehind { node: node.clone(), hold: hold.clone() });
         self.turn_to(lane, Stage::Left);
-        let step = hold.step.clone();
-        let failed = self.note_behind(at, limits.group.clone(), node, hold, false);
-        if failed > limits.failures {
-            let text = format!(
-                "{failed} of {} failed, the policy allows {}: {}",
-                limits.group,
-                limits.failures,
-                self.names_behind()
-            );
+        self.note_behind(at, limits.group.clone(), node, hold, false);
+        self.hold_to_budget(limits);
+    }
+
+    /// Halts the run when more nodes of a group failed than may.
+    fn hold_to_budget(&mut self, limits: &Lanes) {
+        let Lanes { group, failures: may, at_most: _ } = limits;
+        let failed = self.failures.get(group).copied().unwrap_or(0);
+        if failed > *may {
+            let names = self.names_behind();
+            let text = format!("{failed} of {group} failed, the policy allows {may}: {names}");
             self.halt("failure-budget", text, Some(AFTER_FAILURES));
-            if let Some(hold) = self.hold.as_mut().filter(|hold| hold.step.is_none()) {
-                hold.step = step;
-            }
         }
     }
 
-    /// Writes down who failed; gives the failures of its group since the run last halted.
+    /// A controller may have died between the failure that was one too many and the halt.
+    pub(crate) fn hold_to_budgets(&mut self) {
+        let plan = self.plan.clone();
+        let waves = plan.hops.iter().flat_map(|hop| &hop.waves);
+        waves.filter_map(|wave| wave.lanes.as_ref()).for_each(|limits| self.hold_to_budget(limits));
+    }
+
+    /// Writes down who failed.
     pub(crate) fn note_behind(
         &mut self,
         at: usize,
@@ -180,13 +196,19 @@ impl Engine {
         node: NodeName,
         hold: Hold,
         again: bool,
-    ) -> u32 {
-        let (hop, stopped) = (self.steps.hop(at), self.steps.lane_stopped(&self.plan, at));
+    ) {
+        let seen = self.plan.observed.nodes.iter().find(|seen| seen.name == node);
+        let was_down = seen.is_some_and(|seen| !seen.is_healthy());
+        let (hop, stopped) =
+            (self.steps.hop(at), was_down || self.steps.lane_stopped(&self.plan, at));
         let behind = Behind { hold, hop, group: group.clone(), stopped, again };
         self.behind.insert(node, behind);
-        let failed = self.failures.entry(group).or_default();
-        *failed += 1;
-        *failed
+        *self.failures.entry(group).or_default() += 1;
+    }
+
+    fn try_again(&mut self, nodes: Vec<NodeName>) {
+        self.take_back(&nodes);
+        self.say(RunEvent::Retried { nodes });
     }
 
     /// Nodes are tried once more: their earlier failure counts no longer.
@@ -217,8 +239,7 @@ impl Engine {
             .map(|(node, _)| node.clone())
             .collect();
         if !again.is_empty() {
-            self.take_back(&again);
-            self.say(RunEvent::Retried { nodes: again });
+            self.try_again(again);
             return true;
         }
         let what = match next {

@@ -104,8 +104,8 @@ impl Engine {
 
     /// The run halts once nothing is under way.
     pub(crate) fn halt(&mut self, code: &str, text: String, hint: Option<&str>) {
-        let step = self.lanes.is_empty().then(|| self.current().map(|step| step.id.clone()));
-        self.hold.get_or_insert(hold(step.flatten(), code, text, hint));
+        let step = self.current().map(|step| step.id.clone());
+        self.hold.get_or_insert(hold(step, code, text, hint));
     }
 
     /// Nothing is under way, and the run halts.

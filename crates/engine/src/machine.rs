@@ -55,7 +55,7 @@ pub(crate) struct Behind {
     /// The hop in which it failed.
     pub(crate) hop: usize,
     pub(crate) group: GroupName,
-    /// It was stopped, so it may be down by our doing.
+    /// It was stopped, or did not serve when the plan was made: it takes a place among those that may be down.
     pub(crate) stopped: bool,
     /// It failed under an earlier controller: somebody looked meanwhile, so it is tried once more.
     pub(crate) again: bool,

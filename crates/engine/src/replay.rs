@@ -45,6 +45,7 @@ impl Engine {
         }
         if !engine.is_over() {
             engine.phase = Phase::SeeingWorld { asked: false };
+            engine.hold_to_budgets();
         }
         // A halt or a pause is lifted by resuming; requests that led to them are settled.
         engine.pause_asked = None;

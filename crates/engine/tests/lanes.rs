@@ -366,6 +366,44 @@ fn a_run_resumed_after_any_event_repeats_no_finished_step() {
 }
 
 #[test]
+fn a_controller_that_dies_before_the_halt_does_not_renew_the_budget() {
+    let plan = plan_of(vec![wave("w1", &["c1", "c2", "c3"], 2, 0)]);
+    let mut run = Driver::new(&plan);
+    run.looked("c1.stop", not_yet("c1"));
+    run.acted("c1.stop", Outcome::Failed { because: "no such unit".into() });
+    assert!(matches!(run.journal.last().unwrap().event, RunEvent::LeftBehind { .. }));
+    let engine = Engine::replay(plan.clone(), &run.journal, run.now).unwrap();
+    let mut again = Driver::with(engine, run.journal);
+    again.poll();
+    again.go_on(&[]);
+    assert_eq!(again.hold().code, "failure-budget");
+    assert_eq!(again.started("c2.stop"), 0);
+    // The halt was seen by a person, who resumes.
+    let engine = Engine::replay(plan, &again.journal, again.now).unwrap();
+    let mut last = Driver::with(engine, again.journal);
+    last.poll();
+    last.go_on(&[]);
+    assert_eq!(last.engine.phase(), &Phase::Over(RunEnd::Succeeded));
+}
+
+#[test]
+fn with_every_place_taken_those_that_failed_are_tried_first() {
+    let plan = plan_of(vec![wave("w1", &["c1"], 1, 1), wave("w2", &["c2"], 1, 1)]);
+    let mut run = Driver::new(&plan);
+    run.stopped("c1");
+    run.looked("c1.start", not_yet("c1"));
+    run.acted("c1.start", Outcome::Failed { because: "exec format error".into() });
+    run.go_on(&[]);
+    assert_eq!(run.hold().code, "failure-budget", "no place is left");
+    let engine = Engine::replay(plan, &run.journal, run.now).unwrap();
+    let mut again = Driver::with(engine, run.journal);
+    again.poll();
+    again.go_on(&[]);
+    assert_eq!(again.engine.phase(), &Phase::Over(RunEnd::Succeeded));
+    assert_eq!(again.most, 1);
+}
+
+#[test]
 fn those_left_behind_are_tried_once_more_after_a_person_has_looked() {
     let plan = plan_of(vec![wave("w1", &["c1", "c2"], 2, 1), single("complete")]);
     let mut run = Driver::new(&plan);

@@ -38,8 +38,8 @@ pub use observation::{
 pub use plan::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Backup, Call, CallKind, Condition, ConfigChange,
     ConfigFinding, Door, Edge, FileRewrite, Gate, Hop, HopKind, Lanes, MAY_STOP, MemberChange,
-    ObservationRef, PLAN_SCHEMA, Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict, Spoken, Step,
-    StepRole, TextEdit, Undo, Wave,
+    ObservationRef, PLAN_SCHEMA, Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict,
+    SERVERS_WELL, Spoken, Step, StepRole, TextEdit, Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

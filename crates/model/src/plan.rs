@@ -318,6 +318,8 @@ pub struct Lanes {
 pub const REJOIN_GATE: &str = "rejoin";
 /// Name of the condition that the safety oracle answers, not an expression: with the member gone a quorum remains.
 pub const MAY_STOP: &str = "may-stop";
+/// Name of the condition under which a node without a vote may stop: the servers that it depends on serve.
+pub const SERVERS_WELL: &str = "servers-well";
 /// Name of the condition that the host answers: the staged files are those of the plan.
 pub const ARTIFACT_WHOLE: &str = "artifact-whole";
 /// Name of the condition that the controller answers from its own disk: the copy that will be put back is the planned one.

@@ -57,7 +57,7 @@ struct Ground<'a> {
 impl<'a> Ground<'a> {
     fn new(asked: Asked<'a>) -> Result<Self, Refusal> {
         let Asked { cluster, pack, observation, node, .. } = asked;
-        let members = members(cluster, observation);
+        let members = members(pack, cluster, observation);
         let Some(own) = members.iter().copied().find(|member| member.name() == node) else {
             let text = format!("{node} must be a node of {}", cluster.name);
             return Err(blocked("declared", text, "no such node is declared".into(), None));
