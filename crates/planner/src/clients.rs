@@ -94,7 +94,7 @@ fn limits(plan: &HopPlan<'_, '_>, crowd: &Crowd<'_, '_>) -> Lanes {
 /// to move them takes nothing away. Those that run the release already have no way to go.
 fn crowds<'w, 'a>(plan: &'w HopPlan<'a, '_>) -> Vec<Crowd<'w, 'a>> {
     let moves =
-        |member: &&Member<'_>| member.is_client() && !(plan.moved(member) && !plan.down(member));
+        |member: &&Member<'_>| member.is_client() && (!plan.moved(member) || plan.down(member));
     let clients = || plan.order.iter().map(|at| &plan.members[*at]).filter(moves);
     let size = |group: &GroupName| {
         let own = |member: &&Member<'_>| member.is_client() && member.node.group == *group;

@@ -13,6 +13,7 @@ use quorate_packs::{
     eval::{Scope, Truth},
 };
 use quorate_planner::safety::{SafetyRequest, may_stop};
+use std::collections::BTreeSet;
 
 /// What is judged.
 pub struct Judged<'a> {
@@ -182,7 +183,8 @@ pub fn world(
 ) -> Vec<String> {
     let mut differs = Vec::new();
     // Whether a client is as the journal implies is for its own lane to see: one that is not costs its group's budget.
-    for node in plan.observed.nodes.iter().filter(|node| node.role != Role::Client) {
+    let beside = beside(plan);
+    for node in plan.observed.nodes.iter().filter(|node| !beside.contains(&node.name)) {
         let want = match implied(plan, finished, touched, &node.name) {
             Implied::Moving => continue,
             Implied::Runs(release) => Some(release),
@@ -205,6 +207,14 @@ pub fn world(
         }
     }
     differs
+}
+
+/// Nodes without a vote: those that move beside each other, and those that have no way to go. Nothing else waits for them.
+pub fn beside(plan: &Plan) -> BTreeSet<&NodeName> {
+    let waves = plan.hops.iter().flat_map(|hop| &hop.waves);
+    let lanes = waves.filter(|wave| wave.lanes.is_some()).flat_map(|wave| &wave.steps);
+    let clients = plan.observed.nodes.iter().filter(|node| node.role == Role::Client);
+    lanes.filter_map(|step| step.node.as_ref()).chain(clients.map(|node| &node.name)).collect()
 }
 
 enum Implied {
