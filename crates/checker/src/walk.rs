@@ -1,9 +1,9 @@
 //! Goes through the plan step by step: first every watcher looks at the step, then the world changes as the step says.
 
 use crate::invariants::{
-    Violation, membership::Membership, s1_quorum::Quorum, s2_one_at_a_time::OneAtATime,
-    s3_leader_last::LeaderLast, s4_gates::Gates, s5_hops::Hops, s6_one_way::OneWay,
-    s7_repeat::Repeat, s9_artifact::Artifacts,
+    Violation, membership::Membership, s1_quorum::Quorum, s2_lanes::Lanes,
+    s2_one_at_a_time::OneAtATime, s3_leader_last::LeaderLast, s4_gates::Gates, s5_hops::Hops,
+    s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts,
 };
 use crate::world::World;
 use quorate_model::{Action, Hop, HopKind, NodeName, Plan, PlanKind, Step, StepId};
@@ -94,6 +94,7 @@ pub(crate) fn walk(plan: &Plan) -> Vec<Violation> {
     let watchers: &mut [&mut dyn Watch<'_>] = &mut [
         &mut Quorum,
         &mut OneAtATime,
+        &mut Lanes,
         &mut LeaderLast::default(),
         &mut Gates::default(),
         &mut Hops,

@@ -11,6 +11,9 @@ use quorate_model::{
 /// The conditions that bring a started member back into the count.
 pub(crate) const REJOIN_CONDITIONS: [&str; 4] = ["release", "healthy", "member", "caught-up"];
 
+/// Those that bring a node without a vote back.
+const CLIENT_CONDITIONS: [&str; 2] = ["release", "healthy"];
+
 /// Where a member's process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -31,6 +34,8 @@ pub(crate) enum Life {
 pub(crate) struct Member<'p> {
     pub(crate) name: &'p NodeName,
     pub(crate) voter: bool,
+    /// It has no part in the quorum and holds no data.
+    pub(crate) client: bool,
     pub(crate) group: &'p str,
     pub(crate) life: Life,
     /// The release that runs, or ran last.
@@ -249,6 +254,7 @@ impl<'p> Member<'p> {
         Self {
             name: &node.name,
             voter: counts_as_voter(node, all),
+            client: counts_as_client(node, all),
             group: node.group.as_str(),
             life: if node.is_healthy() { Life::Up } else { Life::FoundDown },
             release: node.release.as_ref().or(node.disk_release.as_ref()),
@@ -267,7 +273,9 @@ impl<'p> Member<'p> {
     }
     /// The rejoin conditions that no gate has seen since the start.
     pub(crate) fn not_yet_held(&self) -> impl Iterator<Item = &'static str> {
-        REJOIN_CONDITIONS.into_iter().filter(|name| !self.held.contains(name))
+        // Who holds no data catches up with nothing.
+        let asked = if self.client { &CLIENT_CONDITIONS[..] } else { &REJOIN_CONDITIONS[..] };
+        asked.iter().copied().filter(|name| !self.held.contains(name))
     }
     /// Whether a gate saw this condition since the start.
     pub(crate) fn has_held(&self, name: &str) -> bool {
@@ -293,6 +301,22 @@ fn counts_as_voter(node: &NodeObservation, all: &[NodeObservation]) -> bool {
             let mut known = all.iter().filter(|other| other.voter == Some(true)).peekable();
             known.peek().is_none() || known.any(|other| other.group == node.group)
         }
+    }
+}
+
+/// A client says so itself; one that was not seen is one when all others of its group are.
+fn counts_as_client(node: &NodeObservation, all: &[NodeObservation]) -> bool {
+    match (node.role, node.voter) {
+        (_, Some(true)) => false,
+        (Role::Client, _) => true,
+        (Role::Unknown, _) => {
+            let mut seen = all
+                .iter()
+                .filter(|other| other.group == node.group && other.role != Role::Unknown)
+                .peekable();
+            seen.peek().is_some() && seen.all(|other| other.role == Role::Client)
+        }
+        (Role::Leader | Role::Follower | Role::Candidate | Role::Learner, _) => false,
     }
 }
 

@@ -1,45 +1,59 @@
 //! How a run comes to rest or to its end: what people and clients say is honoured, what was set for a time is put back.
 //!
-//! Invariant: nothing is under way when a run rests or ends. Read next: `machine.rs`, which takes the steps.
+//! Invariant: nothing is under way when a run rests or ends. Read next: `crew.rs`, which lets lanes begin.
 
 use crate::{
     Effect,
+    lane::Stage,
     machine::{Engine, Phase},
     steps::StepStatus,
 };
-use quorate_model::{Action, Hold, Outcome, RunEnd, RunEvent, Step, Unsafe};
+use quorate_model::{Action, Hold, Outcome, RunEnd, RunEvent, Step, StepId, Unsafe};
 
 /// What next after a halt for what clients saw.
 const SEE_THE_CLIENT: &str = "see what clients saw, and in which step, in `quorate run report`";
 
+fn hold(step: Option<StepId>, code: &str, text: String, hint: Option<&str>) -> Hold {
+    Hold { step, code: code.to_owned(), text, hint: hint.map(str::to_owned) }
+}
+
 impl Engine {
-    pub(crate) fn honour_requests(&mut self) -> bool {
-        if let Some((by, reason)) = self.abort_asked.take() {
-            self.settle(RunEvent::Aborted { by, reason });
-            return true;
-        }
-        if self.honour_clients() {
-            return true;
-        }
-        if let Some(by) = self.pause_asked.take() {
-            self.settle(RunEvent::Paused { by });
-            return true;
-        }
-        false
+    /// Whether somebody or something wants the run to stand still.
+    pub(crate) fn is_asked_to_rest(&self) -> bool {
+        self.hold.is_some()
+            || self.abort_asked.is_some()
+            || self.lost.is_some()
+            || self.gap.is_some()
+            || self.pause_asked.is_some()
     }
 
-    /// What clients saw ends a run as a person's word does: at the next point where nothing is under way.
-    pub(crate) fn honour_clients(&mut self) -> bool {
-        if let Some(text) = self.lost.take() {
-            self.halt("client-lost", text, Some(SEE_THE_CLIENT));
-            return true;
+    /// Nothing is under way: the gravest wish counts. What clients saw ends a run as a person's word does.
+    pub(crate) fn come_to_rest(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            self.settle(RunEvent::Halted { hold });
+        } else if let Some((by, reason)) = self.abort_asked.take() {
+            self.settle(RunEvent::Aborted { by, reason });
+        } else if let Some(text) = self.lost.take() {
+            self.halt_now("client-lost", text, Some(SEE_THE_CLIENT));
+        } else if let Some((gap_ms, max_ms)) = self.gap.take() {
+            let text = format!(
+                "clients went {gap_ms} ms without an acknowledged write, the policy allows {max_ms} ms"
+            );
+            self.halt_now("client-gap", text, Some(SEE_THE_CLIENT));
+        } else if let Some(by) = self.pause_asked.take() {
+            self.settle(RunEvent::Paused { by });
         }
-        let Some((gap_ms, max_ms)) = self.gap.take() else { return false };
-        let text = format!(
-            "clients went {gap_ms} ms without an acknowledged write, the policy allows {max_ms} ms"
-        );
-        self.halt("client-gap", text, Some(SEE_THE_CLIENT));
-        true
+    }
+
+    /// Every step is over.
+    pub(crate) fn at_the_end(&mut self) {
+        if self.owed.is_empty() {
+            self.phase = Phase::Accounting { asked: false };
+            return;
+        }
+        let owed = self.owed.iter().cloned().collect::<Vec<_>>().join(", ");
+        let text = format!("the plan ended with temporary changes not put back: {owed}");
+        self.halt_now("invariant", text, None);
     }
 
     /// A run that lost what its client was promised did not succeed, whatever its gates saw.
@@ -51,48 +65,59 @@ impl Engine {
             let text = format!(
                 "every step is done, and {lost} acknowledged writes of the client are not there"
             );
-            return self.halt("client-lost", text, Some(SEE_THE_CLIENT));
+            return self.halt_now("client-lost", text, Some(SEE_THE_CLIENT));
         }
         self.say(RunEvent::Succeeded);
         self.phase = Phase::Over(RunEnd::Succeeded);
     }
 
-    /// A gate is a safe point for a person: its step is done, only looking goes on.
-    pub(crate) fn leave_if_asked(&mut self) {
-        if let Some((by, reason)) = self.abort_asked.take() {
-            self.settle(RunEvent::Aborted { by, reason });
-        } else if self.honour_clients() {
-            // The halt is under way.
-        } else if let Some(by) = self.pause_asked.take() {
-            self.settle(RunEvent::Paused { by });
+    /// A step failed. A node without a vote is left behind, as long as its group's budget lasts; else the run halts.
+    pub(crate) fn fail(&mut self, lane: usize, code: &str, text: String, hint: Option<&str>) {
+        let Some(at) = self.lanes.get(lane).map(|lane| lane.at) else { return };
+        let step = self.step_of(lane).map(|step| (step.id.clone(), step.node.clone()));
+        let Some((id, node)) = step else { return };
+        let hold = hold(Some(id), code, text, hint);
+        match (self.steps.limits(&self.plan, at).cloned(), node) {
+            (Some(limits), Some(node)) => self.leave_behind(lane, &limits, node, hold),
+            (None, _) | (_, None) => self.halt_lane(lane, hold),
         }
     }
 
-    pub(crate) fn halt_unsafe(&mut self, reason: &Unsafe) {
-        let text = format!("going on would not be safe: {reason}");
-        self.halt("unsafe", text, Some("mend the member that is named, then `quorate run resume`"));
-    }
-
-    pub(crate) fn halt_ended(&mut self, because: String) {
+    pub(crate) fn fail_ended(&mut self, lane: usize, because: String) {
         let hint = "mend the cause, start it as it is declared, then `quorate run resume`";
-        self.halt("member-ended", because, Some(hint));
+        self.fail(lane, "member-ended", because, Some(hint));
     }
 
+    /// Something else than the lane's own node breaks: that is nobody's budget.
+    pub(crate) fn halt_unsafe(&mut self, lane: usize, reason: &Unsafe) {
+        let text = format!("going on would not be safe: {reason}");
+        let hint = Some("mend the member that is named, then `quorate run resume`");
+        let step = self.step_of(lane).map(|step| step.id.clone());
+        self.halt_lane(lane, hold(step, "unsafe", text, hint));
+    }
+
+    /// The lane goes no further, and the run halts once the others stand where they may stand.
+    fn halt_lane(&mut self, lane: usize, hold: Hold) {
+        self.turn_to(lane, Stage::Left);
+        self.hold.get_or_insert(hold);
+    }
+
+    /// The run halts once nothing is under way.
     pub(crate) fn halt(&mut self, code: &str, text: String, hint: Option<&str>) {
-        let hold = Hold {
-            step: self.current().map(|step| step.id.clone()),
-            code: code.to_owned(),
-            text,
-            hint: hint.map(str::to_owned),
-        };
-        self.settle(RunEvent::Halted { hold });
+        let step = self.current().map(|step| step.id.clone());
+        self.hold.get_or_insert(hold(step, code, text, hint));
+    }
+
+    /// Nothing is under way, and the run halts.
+    fn halt_now(&mut self, code: &str, text: String, hint: Option<&str>) {
+        let step = self.current().map(|step| step.id.clone());
+        self.settle(RunEvent::Halted { hold: hold(step, code, text, hint) });
     }
 
     /// Puts temporary changes back when the run ends, then writes `then` and stops. A pause keeps them: the run goes on.
     pub(crate) fn settle(&mut self, then: RunEvent) {
-        self.gate = None;
+        self.lanes.clear();
         if matches!(then, RunEvent::Paused { .. }) {
-            self.said = None;
             self.say(then);
             self.phase = Phase::Resting;
             return;
@@ -155,10 +180,8 @@ impl Engine {
             (0..self.steps.len()).find(|index| self.steps.get(&self.plan, *index).is_some_and(what))
         };
         let (Some(set), Some(put)) = (find(&sets), find(&puts)) else { return };
-        if self.steps.status.get(put) == Some(&StepStatus::Pending)
-            && let Some(status) = self.steps.status.get_mut(set)
-        {
-            *status = StepStatus::Pending;
+        if *self.steps.status(put) == StepStatus::Pending {
+            self.steps.set(set, StepStatus::Pending);
         }
     }
 }

@@ -84,10 +84,6 @@ impl GateClock {
         }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.gate.name
-    }
-
     /// When looks at it began.
     pub(crate) fn began(&self) -> Timestamp {
         self.began

@@ -45,6 +45,7 @@ impl Engine {
         }
         if !engine.is_over() {
             engine.phase = Phase::SeeingWorld { asked: false };
+            engine.hold_to_budgets();
         }
         // A halt or a pause is lifted by resuming; requests that led to them are settled.
         engine.pause_asked = None;
@@ -55,8 +56,8 @@ impl Engine {
     pub(crate) fn fold(&mut self, event: &RunEvent, at: Timestamp) -> Result<(), ReplayError> {
         match event {
             RunEvent::Started { step, attempt } => {
-                self.set(step, StepStatus::Begun(*attempt))?;
-                self.step_began = Some(at);
+                let place = self.set(step, StepStatus::Begun(*attempt))?;
+                self.began.insert(place, at);
             }
             RunEvent::Acted { step, attempt, outcome } => {
                 let status = match outcome {
@@ -67,11 +68,26 @@ impl Engine {
                         StepStatus::Doubtful(*attempt)
                     }
                 };
-                self.set(step, status)?;
+                let _ = self.set(step, status)?;
             }
             RunEvent::Finished { step, outcome, .. } => {
-                self.set(step, StepStatus::Finished(outcome.clone()))?;
+                let place = self.set(step, StepStatus::Finished(outcome.clone()))?;
+                self.began.remove(&place);
             }
+            RunEvent::LeftBehind { node, hold } => {
+                let step = hold.step.as_ref();
+                let place = step.and_then(|step| self.steps.index(step)).ok_or_else(|| {
+                    ReplayError::UnknownStep(step.cloned().unwrap_or_else(|| "".into()))
+                })?;
+                if let Some(limits) = self.steps.limits(&self.plan, place).cloned() {
+                    self.note_behind(place, limits.group, node.clone(), hold.clone(), true);
+                }
+            }
+            RunEvent::Retried { nodes } => {
+                self.take_back(nodes);
+            }
+            // A person looks at a halt before the run goes on: what failed until then has had its consequence.
+            RunEvent::Halted { .. } => self.failures.clear(),
             RunEvent::TempSet { key } => {
                 self.owed.insert(key.clone());
             }
@@ -105,17 +121,14 @@ impl Engine {
             | RunEvent::ClientGap { .. }
             | RunEvent::Baseline { .. }
             | RunEvent::ClientFigures { .. }
-            | RunEvent::Floor { .. }
-            | RunEvent::Halted { .. } => {}
+            | RunEvent::Floor { .. } => {}
         }
         Ok(())
     }
 
-    fn set(&mut self, step: &StepId, status: StepStatus) -> Result<(), ReplayError> {
-        let index = self.steps.index(step).ok_or_else(|| ReplayError::UnknownStep(step.clone()))?;
-        if let Some(place) = self.steps.status.get_mut(index) {
-            *place = status;
-        }
-        Ok(())
+    fn set(&mut self, step: &StepId, status: StepStatus) -> Result<usize, ReplayError> {
+        let at = self.steps.index(step).ok_or_else(|| ReplayError::UnknownStep(step.clone()))?;
+        self.steps.set(at, status);
+        Ok(at)
     }
 }

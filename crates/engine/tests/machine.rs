@@ -2,97 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up shall fail")]
 
+mod support;
+
 use jiff::{SignedDuration, Timestamp};
 use quorate_engine::{Effect, Engine, Input, Look, Phase, Verdict};
 use quorate_model::*;
 use std::{sync::Arc, time::Duration};
-
-fn condition(name: &str) -> Condition {
-    Condition { name: name.into(), cel: String::new(), text: name.into() }
-}
-
-fn step(id: &str, role: StepRole, action: Action) -> Step {
-    let acts = !matches!(action, Action::Look | Action::Confirm { .. });
-    Step {
-        id: id.into(),
-        title: id.into(),
-        role,
-        node: Some("n1".into()),
-        action,
-        precheck: Vec::new(),
-        done: acts.then(|| condition("done")),
-        gate: None,
-        undo: Undo::Nothing,
-        limit: Duration::from_secs(5),
-        estimate: Duration::from_secs(1),
-        one_way: false,
-        needs_approval: false,
-    }
-}
-
-fn gate(soak: u64) -> Gate {
-    Gate {
-        name: "rejoin".into(),
-        conditions: vec![condition("healthy")],
-        good_looks: 2,
-        look_every: Duration::from_secs(1),
-        soak: Duration::from_secs(soak),
-        limit: Duration::from_secs(30),
-    }
-}
+use support::{began, gate, plan_of, step};
 
 fn plan(steps: Vec<Step>) -> Arc<Plan> {
-    let release: Release = "3.4.23".parse().unwrap();
-    let at = Timestamp::UNIX_EPOCH;
-    let policy = Policy { look_every: Duration::from_secs(1), ..Policy::default() };
-    Arc::new(Plan {
-        schema: PLAN_SCHEMA,
-        digest: Digest::new("d1"),
-        parent: None,
-        cluster: "c".into(),
-        pack: "p".into(),
-        pack_digest: Digest::new("p"),
-        kind: PlanKind::Upgrade,
-        from: release.clone(),
-        to: release.clone(),
-        observation: ObservationRef { taken_at: at, digest: Digest::new("o") },
-        observed: Observation {
-            cluster: "c".into(),
-            pack: "p".into(),
-            taken_at: at,
-            nodes: vec![],
-            facts: Facts::new(),
-            findings: vec![],
-        },
-        policy,
-        hops: vec![Hop {
-            from: release.clone(),
-            to: release.clone(),
-            kind: HopKind::Rolling,
-            risk: Risk::Low,
-            one_way: Door::None,
-            rules: vec![],
-            edge: Edge {
-                permitted_by: vec![],
-                blocks: vec![],
-                excused: vec![],
-                never_land: vec![],
-                protocols: Vec::new(),
-            },
-            artifact: ArtifactRef {
-                pack: "p".into(),
-                release,
-                source: ArtifactSource::Folder("/a".into()),
-                files: vec![],
-            },
-            waves: vec![Wave { id: "w".into(), title: "w".into(), node: None, steps }],
-        }],
-        refused: vec![],
-        config_findings: vec![],
-        losses: vec![],
-        estimate: Duration::ZERO,
-        outage: Duration::ZERO,
-    })
+    let (id, title) = ("w".into(), "w".into());
+    plan_of(vec![Wave { id, title, node: None, lanes: None, steps }])
 }
 
 /// A driver that keeps the journal and the time.
@@ -108,12 +28,7 @@ impl Driver {
         let now = Timestamp::UNIX_EPOCH;
         let mut driver =
             Self { engine: Engine::new(plan.clone(), now), journal: vec![], now, last: None };
-        driver.record(RunEvent::Began {
-            plan: plan.digest.clone(),
-            cluster: "c".into(),
-            holder: Holder { who: "anna".into(), pid: 1 },
-            generation: Generation(1),
-        });
+        driver.record(began(&plan));
         driver.poll();
         driver
     }
@@ -332,7 +247,7 @@ fn nobody_pauses_while_a_member_is_down() {
 fn an_approval_is_waited_for() {
     let mut run = Driver::new(plan(vec![Step { needs_approval: true, ..stop() }]));
     assert_eq!(run.last, None);
-    assert!(matches!(run.engine.phase(), Phase::AwaitingApproval));
+    assert!(matches!(run.engine.phase(), Phase::AwaitingApproval { .. }));
     run.tell(Input::Operator(RunEvent::Approved { step: "stop".into(), by: "anna".into() }));
     assert_eq!(run.last, Some(Effect::Look { step: Some("stop".into()), look: Look::Done }));
 }

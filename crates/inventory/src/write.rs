@@ -231,6 +231,8 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
     let default = Policy::default();
     let Policy {
         max_unavailable,
+        client_wave,
+        client_failure_budget,
         soak,
         good_looks,
         look_every,
@@ -256,6 +258,12 @@ fn policy_lines(policy: &Policy) -> Vec<String> {
         *max_unavailable != default.max_unavailable,
         "max_unavailable",
         max_unavailable.to_string(),
+    );
+    add(*client_wave != default.client_wave, "client_wave", client_wave.to_string());
+    add(
+        *client_failure_budget != default.client_failure_budget,
+        "client_failure_budget",
+        client_failure_budget.to_string(),
     );
     add(*soak != default.soak, "soak_secs", secs(*soak));
     add(*good_looks != default.good_looks, "good_looks", good_looks.to_string());

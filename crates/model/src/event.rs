@@ -102,6 +102,10 @@ pub enum RunEvent {
         #[serde(with = "secs", rename = "floor_secs")]
         floor: Duration,
     },
+    /// A node without a vote failed and was left as it is; the others go on. The hold says at which step, and why.
+    LeftBehind { node: NodeName, hold: Hold },
+    /// Nodes that were left behind before are tried once more.
+    Retried { nodes: Vec<NodeName> },
     /// The run halted; nothing further is touched.
     Halted { hold: Hold },
     /// Stopped by a person.

@@ -17,6 +17,7 @@ pub mod reason;
 pub mod release;
 pub mod run;
 pub mod secs;
+pub mod share;
 mod words;
 
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
@@ -36,12 +37,13 @@ pub use observation::{
 };
 pub use plan::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Backup, Call, CallKind, Condition, ConfigChange,
-    ConfigFinding, Door, Edge, FileRewrite, Gate, Hop, HopKind, MAY_STOP, MemberChange,
+    ConfigFinding, Door, Edge, FileRewrite, Gate, Hop, HopKind, Lanes, MAY_STOP, MemberChange,
     ObservationRef, PLAN_SCHEMA, Plan, PlanKind, REJOIN_GATE, Risk, RuleApplied, RuleVerdict,
-    Spoken, Step, StepRole, TextEdit, Undo, Wave,
+    SERVERS_WELL, Spoken, Step, StepRole, TextEdit, Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;
 pub use reason::{Blocked, NotNow, Refusal, Refused, Unsafe, WaitingOn};
 pub use release::Release;
-pub use run::{Hold, Holder, Lease, RunEnd, RunHeader, RunState};
+pub use run::{Hold, Holder, LEFT_BEHIND, Lease, RunEnd, RunHeader, RunState};
+pub use share::{Share, ShareError};

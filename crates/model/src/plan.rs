@@ -4,8 +4,8 @@
 //! Read next: `event.rs`, what a run writes down while it carries a plan out.
 
 use crate::{
-    ArtifactRef, ClusterName, Digest, Ejection, Facts, NodeName, Observation, PackName, Policy,
-    Range, Refused, Release, ServiceSpec, StepId, secs,
+    ArtifactRef, ClusterName, Digest, Ejection, Facts, GroupName, NodeName, Observation, PackName,
+    Policy, Range, Refused, Release, ServiceSpec, StepId, secs,
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -263,14 +263,63 @@ pub struct Wave {
     pub title: String,
     /// The member it moves, when it is one member's.
     pub node: Option<NodeName>,
-    /// In order.
+    /// Set for nodes without a vote, which move beside each other: the steps of one node are its lane. Without it all steps
+    /// are one after another.
+    // Left out when there are none, so that plans of programs that did not know it keep their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<Lanes>,
+    /// In order; with lanes, in order within each node's lane.
     pub steps: Vec<Step>,
+}
+
+impl Wave {
+    /// How long it is expected to take: its steps one after another; with lanes, its longest lane as often as lanes must wait
+    /// for each other.
+    pub fn estimate(&self) -> Duration {
+        let lanes = self.lane_places();
+        let of_lane = |lane: &Vec<usize>| lane.iter().map(|at| self.steps[*at].estimate).sum();
+        let longest: Duration = lanes.iter().map(of_lane).max().unwrap_or_default();
+        let most = self.lanes.as_ref().map_or(1, |lanes| lanes.at_most.max(1));
+        let turns = u32::try_from(lanes.len()).unwrap_or(u32::MAX).div_ceil(most);
+        longest.saturating_mul(turns)
+    }
+
+    /// The steps that are one after another: all of them, or, with lanes, those of each node for itself. By their places in
+    /// `steps`.
+    pub fn lane_places(&self) -> Vec<Vec<usize>> {
+        if self.lanes.is_none() {
+            return vec![(0..self.steps.len()).collect()];
+        }
+        let mut lanes: Vec<Vec<usize>> = Vec::new();
+        let mut lane_of: BTreeMap<Option<&NodeName>, usize> = BTreeMap::new();
+        for (place, step) in self.steps.iter().enumerate() {
+            let lane = *lane_of.entry(step.node.as_ref()).or_insert_with(|| {
+                lanes.push(Vec::new());
+                lanes.len() - 1
+            });
+            lanes[lane].push(place);
+        }
+        lanes
+    }
+}
+
+/// Nodes of one group that move beside each other, and how many may be down or fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lanes {
+    /// Their group; nobody in it has a vote.
+    pub group: GroupName,
+    /// Nodes of the group that may be on their way at the same time. One that was stopped and failed counts until it is back.
+    pub at_most: u32,
+    /// Nodes of the group that may fail and be left behind; with one more the run halts.
+    pub failures: u32,
 }
 
 /// Name of the gate that a started member must pass; overrides use it.
 pub const REJOIN_GATE: &str = "rejoin";
 /// Name of the condition that the safety oracle answers, not an expression: with the member gone a quorum remains.
 pub const MAY_STOP: &str = "may-stop";
+/// Name of the condition under which a node without a vote may stop: the servers that it depends on serve.
+pub const SERVERS_WELL: &str = "servers-well";
 /// Name of the condition that the host answers: the staged files are those of the plan.
 pub const ARTIFACT_WHOLE: &str = "artifact-whole";
 /// Name of the condition that the controller answers from its own disk: the copy that will be put back is the planned one.

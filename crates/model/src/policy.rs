@@ -1,6 +1,6 @@
 //! The operator's limits. A plan carries the policy it was made under, so that the proof needs nothing else.
 
-use crate::{NodeName, secs};
+use crate::{NodeName, Share, secs};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,16 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
-    /// Members of one group that may be down by our doing. Voters are one at a time whatever this says.
+    /// Members of one group that may be down by our doing. Voters are one at a time whatever this says, nodes without a vote
+    /// go by `client_wave`.
     pub max_unavailable: u32,
+    /// Nodes of a group without a vote that move at the same time: `10%` of the group, or a number. At least one.
+    // These two are left out when they are the defaults, so that plans of programs that did not know them keep their digest.
+    #[serde(skip_serializing_if = "is_wave_default")]
+    pub client_wave: Share,
+    /// Nodes of a group without a vote that may fail in one run before it halts: `1%` of the group, or a number.
+    #[serde(skip_serializing_if = "is_budget_default")]
+    pub client_failure_budget: Share,
     /// Healthy time after a member came back, before the next is touched, in seconds.
     #[serde(with = "secs", rename = "soak_secs")]
     #[schemars(with = "f64")]
@@ -53,10 +61,25 @@ pub struct Policy {
     pub overrides: Vec<Override>,
 }
 
+/// A tenth: ten waves for a group of any size, and what runs on the others can carry the rest.
+const CLIENT_WAVE: Share = Share::Percent(10);
+/// One in a hundred: of some hundred hosts one or two are ill on any day; more of them are the release's own fault.
+const CLIENT_FAILURE_BUDGET: Share = Share::Percent(1);
+
+fn is_wave_default(share: &Share) -> bool {
+    *share == CLIENT_WAVE
+}
+
+fn is_budget_default(share: &Share) -> bool {
+    *share == CLIENT_FAILURE_BUDGET
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
             max_unavailable: 1,
+            client_wave: CLIENT_WAVE,
+            client_failure_budget: CLIENT_FAILURE_BUDGET,
             // Ten seconds: the field's own habit, and longer than etcd's and Consul's election time-outs.
             soak: Duration::from_secs(10),
             // Three looks: one can be luck, kOps learnt to ask for more than one the hard way.
@@ -85,7 +108,7 @@ impl Default for Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Approve {
-    /// Before each member.
+    /// Before each member; where nodes without a vote move beside each other, before each wave of them.
     Each,
     /// Before each wave.
     Wave,

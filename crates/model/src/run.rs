@@ -71,12 +71,16 @@ pub enum RunEnd {
     Aborted { by: String, reason: String },
 }
 
+/// Code of the hold of a run that did everything that was left to do, and left nodes without a vote behind.
+pub const LEFT_BEHIND: &str = "left-behind";
+
 /// What halted a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// The step at which it halted.
     pub step: Option<StepId>,
-    /// Stable name: `gate-timeout`, `precheck`, `unsafe`, `act-failed`, `unknown-outcome`, `world-differs`, `lease-lost`, `client-gap`, `invariant`.
+    /// Stable name: `gate-timeout`, `precheck`, `unsafe`, `act-failed`, `unknown-outcome`, `world-differs`, `lease-lost`, `client-gap`, `invariant`,
+    /// `failure-budget`, [`LEFT_BEHIND`].
     pub code: String,
     /// Who, what, why.
     pub text: String,

@@ -12,7 +12,7 @@ use quorate_packs::eval::Scope;
 
 /// Plans every copy that the pack knows for the release that runs (`to` of the request is not looked at).
 pub fn copies(request: &PlanRequest<'_>) -> Result<Vec<Backup>, Refusal> {
-    let members = members(request.cluster, request.observation);
+    let members = members(request.pack, request.cluster, request.observation);
     let lowest = members.iter().filter_map(Member::release).min();
     let Some(release) = lowest else {
         let what = format!("no member of {} says which release it runs", request.cluster.name);

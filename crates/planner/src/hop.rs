@@ -5,6 +5,7 @@
 
 use crate::{
     backup::{BackupRequest, PlannedBackup, backups},
+    clients,
     estimate::{Measured, expected},
     members::{Member, Standing},
     path::PathHop,
@@ -82,27 +83,37 @@ impl<'a> HopPlan<'a, '_> {
     /// Builds the hop's waves.
     pub(crate) fn build(&self) -> Result<BuiltHop, HopFault> {
         let mut waves = vec![self.begin()?];
+        waves.extend(clients::staging(self));
         let copies = if self.needs_backup() { self.copies()? } else { Vec::new() };
-        if copies.is_empty() && self.hop.one_way != Door::None {
+        let door = self.door();
+        if copies.is_empty() && door != Door::None {
             return Err(HopFault::NoBackup { release: self.hop.from.clone() });
         }
         if !copies.is_empty() {
             waves.push(self.backup_wave(&copies));
         }
-        let go_first = self.hop.one_way == Door::Now || self.kind != HopKind::Rolling;
+        let go_first = door == Door::Now || self.kind != HopKind::Rolling;
         if go_first {
             waves.push(self.go());
         }
         if !self.hop.cures.is_empty() {
             waves.push(self.cures()?);
         }
+        // Clients follow their servers, upward and back: they are never of a newer release than those.
+        let back = self.hop.to < self.hop.from;
+        if back {
+            waves.extend(clients::waves(self));
+        }
         let leader = match self.kind {
             HopKind::Rolling => waves::rolling(self, &mut waves)?,
             HopKind::FullStop | HopKind::Offline => waves::full_stop(self, &mut waves),
         };
+        if !back {
+            waves.extend(clients::waves(self));
+        }
         waves.push(self.complete());
         if let Some(wave) = self.finalize()? {
-            if self.hop.one_way == Door::Finalize && !go_first {
+            if door == Door::Finalize && !go_first {
                 waves.push(self.go());
             }
             waves.push(wave);
@@ -113,7 +124,7 @@ impl<'a> HopPlan<'a, '_> {
             to: self.hop.to.clone(),
             kind: self.kind,
             risk: self.hop.risk,
-            one_way: self.hop.one_way,
+            one_way: door,
             rules: self.hop.rules.clone(),
             edge: crate::path::edge(self.pack, self.hop),
             artifact: self.artifact.clone(),
@@ -137,6 +148,16 @@ impl<'a> HopPlan<'a, '_> {
     /// Names a wave: `h1.demo-2`.
     pub(crate) fn wave_id(&self, wave: &str) -> String {
         format!("h{}.{wave}", self.number)
+    }
+    /// Steps one after another.
+    pub(crate) fn wave(
+        &self,
+        name: &str,
+        title: String,
+        node: Option<NodeName>,
+        steps: Vec<Step>,
+    ) -> Wave {
+        Wave { id: self.wave_id(name), title, node, lanes: None, steps }
     }
     /// A step that changes nothing, to be shaped further.
     pub(crate) fn look(&self, id: StepId, title: String, role: StepRole) -> Step {
@@ -176,10 +197,16 @@ impl<'a> HopPlan<'a, '_> {
         let own = told.and_then(|told| Duration::try_from(told).ok()).unwrap_or_default();
         self.policy.soak.max(own.min(PRODUCT_SOAK_MAX))
     }
+    /// Members with a part in the quorum, in the order in which they move.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Member<'a>> {
+        self.order.iter().map(|at| &self.members[*at]).filter(|member| !member.is_client())
+    }
     /// The conditions that a started member must meet.
-    pub(crate) fn rejoined(&self) -> Vec<Condition> {
+    pub(crate) fn rejoined(&self, member: &Member<'_>) -> Vec<Condition> {
         let here = |condition: &&NamedCondition| {
-            condition.releases.as_ref().is_none_or(|range| range.contains(&self.hop.to))
+            let releases = condition.releases.as_ref();
+            releases.is_none_or(|range| range.contains(&self.hop.to))
+                && condition.is_for(&member.node.group)
         };
         let mut conditions: Vec<_> =
             self.safety.rejoined.iter().filter(here).map(condition).collect();
@@ -220,42 +247,34 @@ impl<'a> HopPlan<'a, '_> {
             "hop {}: {} -> {}, before anything stops",
             self.number, self.hop.from, self.hop.to
         );
-        Ok(Wave { id: self.wave_id("begin"), title, node: None, steps })
+        Ok(self.wave("begin", title, None, steps))
     }
 
-    /// The artifact beside the live files of every member.
+    /// The artifact beside the live files of every member; clients have a wave of their own.
     pub(crate) fn stages(&self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        for index in self.order {
-            let member = &self.members[*index];
-            let mut stage = self.look(
-                self.id("begin", &format!("stage-{}", member.name())),
-                format!("put {} beside the live files of {}", self.hop.to, member.name()),
-                StepRole::Stage,
-            );
-            stage.node = Some(member.name().clone());
-            stage.action =
-                Action::Stage { node: member.name().clone(), artifact: self.artifact.clone() };
-            stage.done = Some(seen_on_host(
-                "staged",
-                format!("{} holds the files of {}", member.name(), self.hop.to),
-            ));
-            stage.limit = STAGE_LIMIT;
-            steps.push(stage);
-        }
-        steps
+        self.servers().map(|member| self.stage("begin", member)).collect()
+    }
+
+    /// The artifact beside the live files of one node.
+    pub(crate) fn stage(&self, wave: &str, member: &Member<'_>) -> Step {
+        let (name, to) = (member.name(), &self.hop.to);
+        let mut stage = self.look(
+            self.id(wave, &format!("stage-{name}")),
+            format!("put {to} beside the live files of {name}"),
+            StepRole::Stage,
+        );
+        stage.node = Some(name.clone());
+        stage.action = Action::Stage { node: name.clone(), artifact: self.artifact.clone() };
+        stage.done = Some(seen_on_host("staged", format!("{name} holds the files of {to}")));
+        stage.limit = STAGE_LIMIT;
+        stage
     }
 
     /// What must hold before a hop: members that the plan knows to be down are named as such and left out.
     fn precheck(&self) -> Vec<Condition> {
-        let up = self
-            .members
-            .iter()
-            .filter(|m| m.part() != crate::members::Part::Client && !self.down(m));
-        let names: Vec<_> = up.map(|m| quoted(m.name().as_str())).collect();
-        let these = format!("nodes.filter(n, n.name in [{}])", names.join(", "));
-        let down: Vec<_> =
-            self.members.iter().filter(|m| self.down(m)).map(|m| m.name().as_str()).collect();
+        let servers = || self.members.iter().filter(|m| !m.is_client());
+        let these = these(servers().filter(|m| !self.down(m)));
+        let down: Vec<_> = servers().filter(|m| self.down(m)).map(|m| m.name().as_str()).collect();
         let except =
             if down.is_empty() { String::new() } else { format!(" except {}", down.join(", ")) };
         let (from, to) = (&self.hop.from, &self.hop.to);
@@ -326,7 +345,13 @@ impl<'a> HopPlan<'a, '_> {
 
     /// Before a door, and before every outage.
     fn needs_backup(&self) -> bool {
-        self.hop.one_way != Door::None || self.kind != HopKind::Rolling
+        self.door() != Door::None || self.kind != HopKind::Rolling
+    }
+
+    /// Where the way back closes. When every server is there already it has closed before, and clients have none.
+    fn door(&self) -> Door {
+        let moves = |member: &Member<'_>| !self.moved(member) || self.down(member);
+        if self.servers().any(moves) { self.hop.one_way } else { Door::None }
     }
 
     fn copies(&self) -> Result<Vec<PlannedBackup<'a>>, Unrendered> {
@@ -375,7 +400,7 @@ impl<'a> HopPlan<'a, '_> {
             steps.extend([save, verify]);
         }
         let title = format!("back up {} before the way back closes", self.words.cluster.name);
-        Wave { id: self.wave_id("backup"), title, node: None, steps }
+        self.wave("backup", title, None, steps)
     }
 
     fn cures(&self) -> Result<Wave, Unrendered> {
@@ -400,7 +425,7 @@ impl<'a> HopPlan<'a, '_> {
             }
         }
         let title = format!("cure what {} -> {} would stumble over", self.hop.from, self.hop.to);
-        Ok(Wave { id: self.wave_id("cure"), title, node: None, steps })
+        Ok(self.wave("cure", title, None, steps))
     }
 
     fn finalize(&self) -> Result<Option<Wave>, Unrendered> {
@@ -416,17 +441,12 @@ impl<'a> HopPlan<'a, '_> {
             let name = format!("finalize-{}", nth + 1);
             steps.extend(self.recipe_steps("finalize", &name, recipe, StepRole::Finalize, done)?);
         }
-        if let Some(first) = steps.first_mut().filter(|_| self.hop.one_way == Door::Finalize) {
+        if let Some(first) = steps.first_mut().filter(|_| self.door() == Door::Finalize) {
             first.one_way = true;
             first.undo = Undo::BackupOnly;
         }
         let title = format!("finalize {}", self.hop.to);
-        Ok((!steps.is_empty()).then(|| Wave {
-            id: self.wave_id("finalize"),
-            title,
-            node: None,
-            steps,
-        }))
+        Ok((!steps.is_empty()).then(|| self.wave("finalize", title, None, steps)))
     }
 
     /// A recipe as steps: one, or one a voter. Without its own probe the condition that it is to make true is its probe.
@@ -515,7 +535,7 @@ impl<'a> HopPlan<'a, '_> {
         confirm.limit = CONFIRM_LIMIT;
         confirm.needs_approval = true;
         let title = self.passage("the point of no return of");
-        Wave { id: self.wave_id("go"), title, node: None, steps: vec![confirm] }
+        self.wave("go", title, None, vec![confirm])
     }
 
     pub(crate) fn complete(&self) -> Wave {
@@ -530,7 +550,13 @@ impl<'a> HopPlan<'a, '_> {
         let mut conditions: Vec<_> =
             self.safety.hop_complete.iter().filter(here).map(condition).collect();
         if conditions.is_empty() {
-            let cel = format!("nodes.all(n, n.release == '{}')", self.hop.to);
+            // Clients were asked one by one, and those that failed are told by name.
+            let all = if self.members.iter().any(Member::is_client) {
+                these(self.members.iter().filter(|member| !member.is_client()))
+            } else {
+                "nodes".to_owned()
+            };
+            let cel = format!("{all}.all(n, n.release == '{}')", self.hop.to);
             conditions.push(named(
                 "hop-complete",
                 cel,
@@ -542,7 +568,7 @@ impl<'a> HopPlan<'a, '_> {
         let gate = self.gate("hop-complete", conditions, self.policy.rejoin_limit);
         look.gate = Some(Gate { good_looks: 1, ..gate });
         let title = format!("hop {} complete", self.number);
-        Wave { id: self.wave_id("complete"), title, node: None, steps: vec![look] }
+        self.wave("complete", title, None, vec![look])
     }
 
     /// Asks as often as the policy says; the go before a door is asked in any case.
@@ -550,14 +576,24 @@ impl<'a> HopPlan<'a, '_> {
         for wave in waves {
             let ask = match self.policy.approve {
                 Approve::None => false,
-                Approve::Each => wave.node.is_some(),
-                Approve::Wave => wave.steps.iter().any(|step| changes_a_member(&step.action)),
+                Approve::Each => wave.node.is_some() || wave.lanes.is_some() && moves(wave),
+                Approve::Wave => moves(wave),
             };
             if let Some(first) = wave.steps.first_mut().filter(|_| ask) {
                 first.needs_approval = true;
             }
         }
     }
+}
+
+/// These members, in an expression.
+pub(crate) fn these<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>>) -> String {
+    let names: Vec<_> = members.map(|member| quoted(member.name().as_str())).collect();
+    format!("nodes.filter(n, n.name in [{}])", names.join(", "))
+}
+
+fn moves(wave: &Wave) -> bool {
+    wave.steps.iter().any(|step| changes_a_member(&step.action))
 }
 
 fn changes_a_member(action: &Action) -> bool {

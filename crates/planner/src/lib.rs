@@ -6,6 +6,7 @@
 //! Read next: `path/` (the hops), `plan.rs` (the whole plan), `waves.rs` (one hop), `safety.rs` (may this member stop).
 
 pub mod backup;
+mod clients;
 pub mod config;
 pub mod copies;
 pub mod digest;

@@ -1,14 +1,19 @@
 //! The declared nodes of a cluster, each with what was seen of it.
 //!
 //! Invariant: a declared server that could not be seen counts as a voter, and as not healthy (S11).
+//! Invariant: what was seen goes before what is declared: a node of a group without a vote that votes is a voter.
 
 use quorate_model::{Cluster, Node, NodeName, NodeObservation, Observation, Reach, Release, Role};
+use quorate_packs::PackFile;
+use std::collections::HashMap;
 
 /// A declared node and what was seen of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member<'a> {
     pub(crate) node: &'a Node,
     pub(crate) seen: Option<&'a NodeObservation>,
+    /// Whether the pack lets its group be members of the quorum.
+    pub(crate) votes: bool,
 }
 
 /// A node's part, as far as it matters for order and quorum.
@@ -31,15 +36,30 @@ pub(crate) enum Standing {
 }
 
 /// Joins what is declared with what was seen, in declared order.
-pub(crate) fn members<'a>(cluster: &'a Cluster, observation: &'a Observation) -> Vec<Member<'a>> {
-    let seen = |node: &Node| observation.nodes.iter().find(|seen| seen.name == node.name);
-    cluster.nodes.iter().map(|node| Member { node, seen: seen(node) }).collect()
+pub(crate) fn members<'a>(
+    pack: &PackFile,
+    cluster: &'a Cluster,
+    observation: &'a Observation,
+) -> Vec<Member<'a>> {
+    let by_name: HashMap<&NodeName, &NodeObservation> =
+        observation.nodes.iter().map(|seen| (&seen.name, seen)).collect();
+    let member = |node: &'a Node| Member {
+        node,
+        seen: by_name.get(&node.name).copied(),
+        votes: pack.votes(&node.group),
+    };
+    cluster.nodes.iter().map(member).collect()
 }
 
-/// A node's part by what was seen of it.
-pub(crate) fn part(seen: &NodeObservation) -> Part {
+/// A node's part by what was seen of it. Where nothing of that was seen, its group tells.
+pub(crate) fn part(pack: &PackFile, seen: &NodeObservation) -> Part {
+    part_of(seen, pack.votes(&seen.group))
+}
+
+fn part_of(seen: &NodeObservation, votes: bool) -> Part {
     match (seen.role, seen.voter) {
         (Role::Client, _) => Part::Client,
+        (Role::Unknown, None | Some(false)) if !votes => Part::Client,
         (Role::Learner, _) | (_, Some(false)) => Part::Learner,
         (Role::Leader | Role::Follower | Role::Candidate | Role::Unknown, _) => Part::Voter,
     }
@@ -50,7 +70,15 @@ impl Member<'_> {
         &self.node.name
     }
     pub(crate) fn part(&self) -> Part {
-        self.seen.map_or(Part::Voter, part)
+        match self.seen {
+            Some(seen) => part_of(seen, self.votes),
+            None if self.votes => Part::Voter,
+            None => Part::Client,
+        }
+    }
+    /// Whether it has no part in the quorum and holds no data: clients, routers.
+    pub(crate) fn is_client(&self) -> bool {
+        self.part() == Part::Client
     }
     pub(crate) fn is_voter(&self) -> bool {
         self.part() == Part::Voter

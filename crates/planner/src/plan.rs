@@ -8,7 +8,7 @@ use crate::{
     digest::{observation_digest, plan_digest},
     estimate::{Measured, expected},
     hop::{HopFault, HopPlan},
-    members::{Member, Part, Standing, members},
+    members::{Member, Standing, members},
     order::order,
     path::{PathAnswer, PathHop, PathOutcome, PathRequest, path, path_in},
     safety::{SafetyRequest, may_stop_in},
@@ -90,8 +90,9 @@ fn begun_hop_is_open(
         .filter(|c| c.releases.as_ref().is_none_or(|range| range.contains(&start.from)));
     let open =
         here.filter(|condition| request.pack.holds(&condition.cel, &scope).is_false()).count() > 0;
-    let is_down =
-        |member: &&Member<'_>| member.part() != Part::Client && member.standing() != Standing::Up;
+    // A client that is down holds nothing back. With nothing else to do it is said all the same: no plan starts it.
+    let counts = |member: &Member<'_>| !member.is_client() || start.from == *request.to;
+    let is_down = |member: &&Member<'_>| counts(member) && member.standing() != Standing::Up;
     let down = members.iter().find(is_down);
     let seen = || {
         let said = request.observation.facts.get("cluster_release");
@@ -118,7 +119,7 @@ fn begun_hop_is_open(
 }
 
 fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
-    let members = members(request.cluster, request.observation);
+    let members = members(request.pack, request.cluster, request.observation);
     let purpose = Purpose::Upgrade;
     let in_the_way =
         stands_in_the_way(request.pack, request.cluster, request.observation, &members, purpose);
@@ -316,7 +317,8 @@ fn outage_allowed(
     let one: Duration =
         roles.into_iter().map(|role| expected(role, request.pack, request.measured)).sum();
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let outage = one.saturating_mul(count(members.len())).saturating_mul(count(stops));
+    let servers = members.iter().filter(|member| !member.is_client()).count();
+    let outage = one.saturating_mul(count(servers)).saturating_mul(count(stops));
     let voters = count(members.iter().filter(|member| member.is_voter()).count());
     let blocked = Blocked::NeedsOutage { voters, outage_secs: outage.as_secs_f64().ceil() as u64 };
     Err(Refusal {
@@ -345,7 +347,9 @@ pub(crate) fn unsafe_now(
     if kind_of(members, hop) != HopKind::Rolling {
         return serves_before_outage(members).err().map(NotNow::Unsafe).into_iter().collect();
     }
-    let down: Vec<_> = members.iter().filter(|member| member.standing() != Standing::Up).collect();
+    // Nodes without a vote are asked in their own lanes: one that is ill costs its group's budget, not the plan.
+    let members = || members.iter().filter(|member| !member.is_client());
+    let down: Vec<_> = members().filter(|member| member.standing() != Standing::Up).collect();
     // A leader that does not serve is about to be none: nobody can say who goes last until there is another.
     if let Some(leader) = down.iter().find(|member| member.is_leader()) {
         return vec![NotNow::Unsafe(Unsafe::NoLeader { node: leader.name().clone() })];
@@ -370,8 +374,7 @@ pub(crate) fn unsafe_now(
     }
     let healed = (!down.is_empty()).then(|| as_if_healed(ground.observation, &down));
     let observation = healed.as_ref().unwrap_or(ground.observation);
-    let moving =
-        members.iter().filter(|m| m.standing() == Standing::Up && m.release() != Some(&hop.to));
+    let moving = members().filter(|m| m.standing() == Standing::Up && m.release() != Some(&hop.to));
     let refused = moving.filter_map(|member| safety(observation, member.name()).err()).next();
     refused.map(NotNow::Unsafe).into_iter().collect()
 }
@@ -566,14 +569,10 @@ pub(crate) fn assemble(
         refused: Vec::new(),
         config_findings: Vec::new(),
         losses: Vec::new(),
-        estimate: steps(&hops).map(|step| step.estimate).sum(),
+        estimate: hops.iter().flat_map(|hop| &hop.waves).map(quorate_model::Wave::estimate).sum(),
         outage: hops.iter().map(|hop| outage(hop, kind)).sum(),
         hops,
     }
-}
-
-fn steps(hops: &[Hop]) -> impl Iterator<Item = &quorate_model::Step> {
-    hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps)
 }
 
 /// From the first stop to the last member back, when everything stops at once.

@@ -64,7 +64,7 @@ pub fn restart(request: &RestartRequest<'_>) -> Planned {
 
 fn try_restart(request: &RestartRequest<'_>) -> Result<Planned, Refusal> {
     let RestartRequest { cluster, pack, observation, .. } = *request;
-    let members = members(cluster, observation);
+    let members = members(pack, cluster, observation);
     let purpose = Purpose::Upgrade;
     refuse_if_any(stands_in_the_way(pack, cluster, observation, &members, purpose))?;
     let release = running(&members)?;
@@ -167,7 +167,9 @@ fn on_one_release(wave: &mut Wave) {
         }
         let with = if config.is_some() { " and its configuration" } else { "" };
         step.title = format!("make the planned files of {release} live on {node}{with}");
-        wave.title = format!("{node}: started anew on {release}");
+        if wave.lanes.is_none() {
+            wave.title = format!("{node}: started anew on {release}");
+        }
     }
 }
 
@@ -352,6 +354,7 @@ fn may_not_stop(
         max_unavailable: request.cluster.policy.max_unavailable,
         down_by_us: &[],
     };
-    let those = members.iter().map(Member::name).filter(|name| moving.contains(*name));
+    let servers = members.iter().filter(|member| !member.is_client());
+    let those = servers.map(Member::name).filter(|name| moving.contains(*name));
     those.filter_map(|name| may_stop(&asked, name).err()).take(1).map(NotNow::Unsafe).collect()
 }

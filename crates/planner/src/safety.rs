@@ -63,8 +63,8 @@ pub(crate) fn may_stop_in(
         )));
     };
     one_at_a_time(request, own)?;
-    if part(own) == Part::Voter {
-        let others: Vec<_> = others(request.observation, node).collect();
+    if part(request.pack, own) == Part::Voter {
+        let others: Vec<_> = others(request, node).collect();
         quorum_remains(own, &others)?;
         if own.is_healthy() {
             others_carry_on(request.observation, own, &others)?;
@@ -76,15 +76,17 @@ pub(crate) fn may_stop_in(
 
 /// Voters other than this one; what was not seen counts as one.
 fn others<'a>(
-    observation: &'a Observation,
+    request: &SafetyRequest<'a>,
     node: &'a NodeName,
 ) -> impl Iterator<Item = &'a NodeObservation> {
-    observation.nodes.iter().filter(move |seen| seen.name != *node && part(seen) == Part::Voter)
+    let voter = |seen: &NodeObservation| part(request.pack, seen) == Part::Voter;
+    request.observation.nodes.iter().filter(move |seen| seen.name != *node && voter(seen))
 }
 
 /// S2.
 fn one_at_a_time(request: &SafetyRequest<'_>, own: &NodeObservation) -> Result<(), Unsafe> {
-    let max = if part(own) == Part::Voter { 1 } else { request.max_unavailable.max(1) };
+    let max =
+        if part(request.pack, own) == Part::Voter { 1 } else { request.max_unavailable.max(1) };
     let down: Vec<_> =
         request.down_by_us.iter().filter(|down| **down != own.name).cloned().collect();
     let count = u32::try_from(down.len()).unwrap_or(u32::MAX);
@@ -184,7 +186,8 @@ fn pack_agrees(
             .is_none_or(|range| own.release.as_ref().is_some_and(|r| range.contains(r)))
     };
     let scope = scope.with_node(&own.name);
-    for condition in safety.may_stop.iter().filter(|condition| concerns(&condition.releases)) {
+    let asked = safety.may_stop.iter().filter(|condition| condition.is_for(&own.group));
+    for condition in asked.filter(|condition| concerns(&condition.releases)) {
         if !pack.holds(&condition.cel, &scope).is_true() {
             return Err(Unsafe::Pack {
                 node: own.name.clone(),

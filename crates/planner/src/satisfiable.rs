@@ -3,7 +3,7 @@
 //! A member that is well now must pass the gate that will ask it to be well later. If a condition does not hold on it
 //! today, something other than the upgrade stands in the way.
 
-use crate::members::{Member, Part, Standing};
+use crate::members::{Member, Standing};
 use jiff::Timestamp;
 use quorate_model::{Blocked, Hop, NodeName, NotNow, Policy, REJOIN_GATE, Release, WaitingOn};
 use quorate_packs::{
@@ -28,15 +28,15 @@ pub(crate) fn never_passing(request: &GateRequest<'_, '_>) -> Vec<NotNow> {
     let Some(safety) = &request.pack.safety else { return Vec::new() };
     let mut reasons = Vec::new();
     for member in request.members {
-        if member.standing() != Standing::Up || member.part() == Part::Client {
+        if member.standing() != Standing::Up {
             continue;
         }
         let Some(release) = member.release() else { continue };
         let scope =
             request.scope.with_node(member.name()).with_releases(Some(release), Some(release));
-        for condition in
-            safety.rejoined.iter().filter(|c| concerns(c, release) && concerns(c, request.to))
-        {
+        for condition in safety.rejoined.iter().filter(|c| {
+            c.is_for(&member.node.group) && concerns(c, release) && concerns(c, request.to)
+        }) {
             match request.pack.holds(&condition.cel, &scope) {
                 Truth::True => {}
                 _ if only_this_moment(member, condition) => {}

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is left out by accident. A node that cannot be seen, named or acted on refuses the plan by name.
 
-use crate::members::{Member, Part, Standing};
+use crate::members::{Member, Standing};
 use quorate_model::{Blocked, Cluster, Finding, NotNow, Observation, Reach, Release, Severity};
 use quorate_packs::Pack;
 
@@ -62,6 +62,22 @@ pub(crate) fn stands_in_the_way(
                 rule: "release".into(),
                 text: format!("which release {node} runs must be known"),
                 what: format!("neither {node} nor its binary on disk says its release"),
+            });
+        }
+        if !member.votes && !member.is_client() {
+            block(Blocked::Condition {
+                rule: "group".into(),
+                text: "every node must be declared in a group that fits its part in the cluster"
+                    .into(),
+                because: format!(
+                    "{} is declared in group {}, which has no part in the quorum, and it has",
+                    member.name(),
+                    member.node.group
+                ),
+                way_out: Some(format!(
+                    "give {} the group of the servers in the fleet file",
+                    member.name()
+                )),
             });
         }
         for finding in member.seen.iter().flat_map(|seen| &seen.findings) {
@@ -133,8 +149,7 @@ fn reasons_of(pack: &Pack, finding: &Finding, member: &Member<'_>) -> Option<Blo
 /// Finds the start. Two releases are a hop left half done, whether it is permitted is for the path to say; more than
 /// two are no single hop.
 pub(crate) fn start(members: &[Member<'_>]) -> Result<Option<Start>, Box<NotNow>> {
-    let servers = members.iter().filter(|member| member.part() != Part::Client);
-    let mut releases: Vec<&Release> = servers.filter_map(Member::release).collect();
+    let mut releases: Vec<&Release> = members.iter().filter_map(Member::release).collect();
     releases.sort();
     releases.dedup();
     match releases.as_slice() {

@@ -22,7 +22,8 @@ pub(crate) fn rolling(
     waves: &mut Vec<Wave>,
 ) -> Result<Option<usize>, Unrendered> {
     let last = last_to_move(plan);
-    for (place, index) in plan.order.iter().enumerate() {
+    let servers = plan.order.iter().filter(|index| !plan.members[**index].is_client());
+    for (place, index) in servers.enumerate() {
         if plan.hop.one_way == Door::LastMember && last == Some(*index) {
             waves.push(plan.go());
         }
@@ -39,7 +40,11 @@ pub(crate) fn rolling(
 
 /// The last member that does not run the target yet: with it the way back closes.
 fn last_to_move(plan: &HopPlan<'_, '_>) -> Option<usize> {
-    plan.order.iter().rev().copied().find(|index| !plan.moved(&plan.members[*index]))
+    let movers = plan.order.iter().rev().copied().filter(|at| !plan.members[*at].is_client());
+    let last = movers.into_iter().find(|index| !plan.moved(&plan.members[*index]));
+    // Of those that are down with the new files nobody knows which has run them: any of them may be the last.
+    let down = |at: &usize| !plan.members[*at].is_client() && plan.down(&plan.members[*at]);
+    last.or_else(|| plan.order.iter().copied().find(down))
 }
 
 fn member_wave(
@@ -90,15 +95,15 @@ fn member_wave(
     } else {
         format!("{name}: {} -> {}", plan.hop.from, plan.hop.to)
     };
-    Ok(Wave { id: plan.wave_id(name.as_str()), title, node: Some(name.clone()), steps })
+    Ok(plan.wave(name.as_str(), title, Some(name.clone()), steps))
 }
 
 /// All stop, all are exchanged, all start, and each must be back.
 pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option<usize> {
-    let members: Vec<&Member<'_>> = plan.order.iter().map(|index| &plan.members[*index]).collect();
+    let members: Vec<&Member<'_>> = plan.servers().collect();
     let mut wave = |name: &str, title: &str, steps: Vec<Step>| {
         let title = format!("{title} ({} -> {})", plan.hop.from, plan.hop.to);
-        waves.push(Wave { id: plan.wave_id(name), title, node: None, steps });
+        waves.push(plan.wave(name, title, None, steps));
     };
     let stops = members.iter().map(|member| {
         let mut stop = stop(plan, member);
@@ -125,12 +130,7 @@ pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option
 
 fn wave_if_any(waves: &mut Vec<Wave>, plan: &HopPlan<'_, '_>, step: Option<Step>) {
     if let Some(step) = step {
-        waves.push(Wave {
-            id: plan.wave_id("soak"),
-            title: "healthy time".into(),
-            node: None,
-            steps: vec![step],
-        });
+        waves.push(plan.wave("soak", "healthy time".into(), None, vec![step]));
     }
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn bring_leadership_home(plan: &HopPlan<'_, '_>) -> Result<Vec<Step>,
 }
 
 /// A member is not stopped for files that could not take its place.
-fn artifact_whole(plan: &HopPlan<'_, '_>, name: &NodeName) -> Condition {
+pub(crate) fn artifact_whole(plan: &HopPlan<'_, '_>, name: &NodeName) -> Condition {
     let text = format!("the staged files of {} on {name} have the planned digests", plan.hop.to);
     seen_on_host(ARTIFACT_WHOLE, text)
 }
@@ -265,9 +265,9 @@ fn done(plan: &HopPlan<'_, '_>, member: &Member<'_>, name: &str, text: String) -
     seen_on_host(name, text)
 }
 
-fn may_stop(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Vec<Condition> {
+pub(crate) fn may_stop(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Vec<Condition> {
     let release = runs(plan, member);
-    let here = plan.safety.may_stop.iter();
+    let here = plan.safety.may_stop.iter().filter(|c| c.is_for(&member.node.group));
     here.filter(|c| c.releases.as_ref().is_none_or(|range| range.contains(release)))
         .map(condition)
         .collect()
@@ -282,7 +282,7 @@ pub(crate) fn rejoin(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     let title = format!("wait until {name} is a member again, caught up, its data equal");
     let mut step = plan.look(plan.id(name.as_str(), "rejoin"), title, StepRole::Rejoin);
     step.node = Some(name.clone());
-    let gate = plan.gate(REJOIN_GATE, plan.rejoined(), plan.policy.rejoin_limit);
+    let gate = plan.gate(REJOIN_GATE, plan.rejoined(member), plan.policy.rejoin_limit);
     // The soak asks the same, with all the good looks: to ask for them twice would only take time.
     let good_looks = if plan.soak().is_zero() { gate.good_looks } else { 1 };
     step.gate = Some(Gate { good_looks, ..gate });
@@ -299,7 +299,7 @@ pub(crate) fn soak(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Option<Step> 
     let title = format!("let {} s of healthy time pass on {name}", soak.as_secs_f64());
     let mut step = plan.look(plan.id(name.as_str(), "soak"), title, StepRole::Soak);
     step.node = Some(name.clone());
-    let mut gate = plan.gate("soak", plan.rejoined(), soak + policy.rejoin_limit);
+    let mut gate = plan.gate("soak", plan.rejoined(member), soak + policy.rejoin_limit);
     gate.soak = soak;
     step.gate = Some(gate);
     step.estimate = soak + expected(StepRole::Soak, plan.pack, plan.measured);

@@ -5,7 +5,7 @@
 mod support;
 
 use quorate_packs::Packs;
-use quorate_planner::{PathOutcome, PathRequest, path};
+use quorate_planner::{PathOutcome, PathRequest, Planned, path};
 use support::release;
 
 /// A thousand releases: fifty lines of twenty patches.
@@ -35,4 +35,26 @@ fn a_path_over_a_thousand_releases() {
         answer.hops.iter().all(|hop| hop.to.numbers()[2] == 19),
         "the newest patch of every line"
     );
+}
+
+#[test]
+fn three_servers_and_three_hundred_clients_are_planned_proved_and_readable() {
+    let world = support::with_clients(support::world(3, "1.0.5"), 300);
+    let Planned::Ready(plan) = world.plan("1.1.9") else { panic!("no plan") };
+    let found = quorate_checker::check(&plan);
+    assert_eq!(found, Vec::new());
+    let moving = plan.hops[0].waves.iter().filter(|wave| wave.id.starts_with("h1.client-"));
+    let widths: Vec<usize> = moving.map(|wave| wave.lane_places().len()).collect();
+    assert_eq!(widths, vec![30; 10], "ten waves of a tenth");
+    let summary = quorate_planner::explain::summary(&plan);
+    assert!(summary.lines().count() < 12, "{summary}");
+    let book = world.book(support::keeper(), &plan);
+    for node in ["c1", "c30", "c300"] {
+        assert!(
+            book.contains(&format!("stop_service /run/{node}.pid")),
+            "{node} is stopped by hand"
+        );
+    }
+    let headings = book.lines().filter(|line| line.starts_with("### ")).count();
+    assert!(headings < 20, "{headings} blocks");
 }

@@ -41,7 +41,11 @@ fn transcript(text: &str) -> String {
 fn run(world: &mut World, command: &str) -> String {
     let words: Vec<&str> = command.split_whitespace().collect();
     match words.as_slice() {
-        ["load", size, "at", at] => *world = support::world(size.parse().unwrap(), at),
+        ["load", size, "at", at] => {
+            let (size, clients) = size.split_once('+').unwrap_or((size, "0"));
+            let servers = support::world(size.parse().unwrap(), at);
+            *world = support::with_clients(servers, clients.parse().unwrap());
+        }
         ["observe", node, what @ ..] => what.iter().for_each(|what| observe(world, node, what)),
         ["fact", pair] => {
             let (name, value) = pair.split_once('=').unwrap();
@@ -76,6 +80,8 @@ fn observe(world: &mut World, name: &str, what: &str) {
                 "no route to host",
             );
         }
+        ("up", _) => *node = support::client(name, &node.disk_release.clone().unwrap().to_string()),
+        ("voter", _) => (node.voter, node.lag) = (Some(true), Some(0)),
         ("unhealthy", _) => node.healthy = Some(false),
         ("follower", _) => node.role = Role::Follower,
         ("leader", _) => node.role = Role::Leader,
@@ -105,6 +111,8 @@ fn policy(world: &mut World, pair: &str) {
         ("allow_outage", on) => policy.allow_outage = on == "true",
         ("rewrite_config", on) => policy.rewrite_config = on == "true",
         ("soak", secs) => policy.soak = Duration::from_secs(secs.parse().unwrap()),
+        ("client_wave", share) => policy.client_wave = share.parse().unwrap(),
+        ("client_failure_budget", share) => policy.client_failure_budget = share.parse().unwrap(),
         ("approve", "each") => policy.approve = Approve::Each,
         ("approve", "wave") => policy.approve = Approve::Wave,
         _ => panic!("`{pair}` is no policy"),
@@ -154,6 +162,22 @@ fn shown(planned: &Planned) -> String {
 
 fn waves(plan: &Plan, out: &mut String) {
     for wave in plan.hops.iter().flat_map(|hop| &hop.waves) {
+        if let Some(lanes) = &wave.lanes {
+            let of_lane = |lane: Vec<usize>| {
+                let steps = lane.iter().map(|at| {
+                    let step = &wave.steps[*at];
+                    let ask = if step.needs_approval { "?" } else { "" };
+                    format!("{}{ask}", step.id.as_str().rsplit('.').next().unwrap())
+                });
+                let node = wave.steps[lane[0]].node.as_ref().unwrap();
+                format!("{node}({})", steps.collect::<Vec<_>>().join(" "))
+            };
+            let together: Vec<String> = wave.lane_places().into_iter().map(of_lane).collect();
+            let (most, failures) = (lanes.at_most, lanes.failures);
+            let limits = format!("{most} at most, {failures} may fail");
+            writeln!(out, "  {} [{limits}]: {}", wave.id, together.join(" | ")).unwrap();
+            continue;
+        }
         let steps = wave.steps.iter().map(|step| {
             let name =
                 step.id.as_str().strip_prefix(&format!("{}.", wave.id)).unwrap_or(step.id.as_str());

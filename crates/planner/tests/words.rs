@@ -317,3 +317,12 @@ fn the_path_is_written_as_others_read_it() {
         assert!(json["hops"][0]["rules"][0][field].is_string(), "{field}");
     }
 }
+
+#[test]
+fn clients_that_move_beside_each_other_are_one_block_of_the_run_book() {
+    let mut world = support::with_clients(world(3, "1.0.5"), 3);
+    world.cluster.policy.client_wave = "2".parse().unwrap();
+    let book = world.book(keeper(), &planned(&world, "1.1.9"));
+    let own = book.split("### ").find(|part| part.starts_with("client 1 to 2")).unwrap();
+    insta::assert_snapshot!(own);
+}

@@ -42,6 +42,8 @@ pub(crate) fn text(event: &RunEvent, title: &dyn Fn(&StepId) -> Option<String>) 
         | RunEvent::TempSet { .. }
         | RunEvent::PutBack { .. }
         | RunEvent::BackedUp { .. }
+        | RunEvent::LeftBehind { .. }
+        | RunEvent::Retried { .. }
         | RunEvent::Halted { .. }
         | RunEvent::Succeeded => run_text(event),
     };
@@ -177,6 +179,13 @@ fn run_text(event: &RunEvent) -> String {
                 .map_or("not verified".to_owned(), |how| format!("verified: {how}"));
             format!("backup {file}, {}, {proof}", words::bytes(*size_bytes))
         }
+        RunEvent::LeftBehind { node, hold } => {
+            format!("{node} is left behind ({}): {}", hold.code, hold.text)
+        }
+        RunEvent::Retried { nodes } => {
+            let names = nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("tried once more: {names}")
+        }
         RunEvent::Halted { hold } => {
             let hint = hold.hint.as_ref().map_or(String::new(), |hint| format!("; hint: {hint}"));
             format!("halted ({}): {}{hint}", hold.code, hold.text)
@@ -212,7 +221,7 @@ pub(crate) fn tone(event: &RunEvent) -> Tone {
             }
         }
         RunEvent::ClientFigures { figures } if figures.writes_lost > 0 => Tone::Bad,
-        RunEvent::Halted { .. } => Tone::Bad,
+        RunEvent::Halted { .. } | RunEvent::LeftBehind { .. } => Tone::Bad,
         RunEvent::Waiting { .. } | RunEvent::ClientGap { .. } | RunEvent::TempSet { .. } => {
             Tone::Warn
         }
@@ -227,6 +236,7 @@ pub(crate) fn tone(event: &RunEvent) -> Tone {
         | RunEvent::Aborted { .. } => Tone::Person,
         RunEvent::Began { .. }
         | RunEvent::Resumed { .. }
+        | RunEvent::Retried { .. }
         | RunEvent::Started { .. }
         | RunEvent::Acted { .. }
         | RunEvent::DoneProbed { .. }

@@ -5,9 +5,9 @@
 use jiff::Timestamp;
 use quorate_model::{
     ClientFigures, ClientSample, ClusterName, ConfigFinding, Digest, Door, Generation, GroupName,
-    Hold, Holder, HopKind, NodeName, ObservationRef, Override, PackName, PlanKind, Refused,
-    Release, Risk, Role, RuleApplied, RunEnd, RunId, RunState, Seq, StepId, StepRole, WaitingOn,
-    secs,
+    Hold, Holder, HopKind, LEFT_BEHIND, Lanes, NodeName, ObservationRef, Override, PackName,
+    PlanKind, Refused, Release, Risk, Role, RuleApplied, RunEnd, RunId, RunState, Seq, StepId,
+    StepRole, WaitingOn, secs,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -61,6 +61,8 @@ pub struct Report {
     pub ledger: Vec<LedgerEntry>,
     /// Copies of the data.
     pub backups: Vec<BackupReport>,
+    /// Nodes without a vote that failed and were left as they are.
+    pub left_behind: Vec<LeftBehind>,
     /// Why it halted; a run that was taken up again can have several.
     pub halts: Vec<HaltReport>,
     /// Times when it stood still because a person said so.
@@ -143,7 +145,10 @@ pub struct WaveReport {
     pub title: String,
     /// The member it moves.
     pub node: Option<NodeName>,
-    /// In order.
+    /// Set where nodes without a vote move beside each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<Lanes>,
+    /// In order; with lanes, in order within each node's lane.
     pub steps: Vec<StepReport>,
 }
 
@@ -409,6 +414,17 @@ pub struct BackupReport {
     pub verified: Option<String>,
 }
 
+/// A node that failed and was left as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// When.
+    pub at: Timestamp,
+    /// Which.
+    pub node: NodeName,
+    /// At which step, and why.
+    pub hold: Hold,
+}
+
 /// Why a run halted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HaltReport {
@@ -554,7 +570,7 @@ impl Report {
             .map_or(Duration::ZERO, |began| since(began, self.ended_at.unwrap_or(self.as_of)))
     }
 
-    /// In one word: `succeeded`, `halted`, `aborted`, `running`, `paused`, `awaiting-approval`, `not-begun`.
+    /// In one word: `succeeded`, `left-behind`, `halted`, `aborted`, `running`, `paused`, `awaiting-approval`, `not-begun`.
     pub fn outcome(&self) -> &'static str {
         match &self.state {
             _ if self.began_at.is_none() => "not-begun",
@@ -562,6 +578,9 @@ impl Report {
             RunState::Paused { .. } => "paused",
             RunState::AwaitingApproval { .. } => "awaiting-approval",
             RunState::Ended { end: RunEnd::Succeeded } => "succeeded",
+            RunState::Ended { end: RunEnd::Halted { hold } } if hold.code == LEFT_BEHIND => {
+                LEFT_BEHIND
+            }
             RunState::Ended { end: RunEnd::Halted { .. } } => "halted",
             RunState::Ended { end: RunEnd::Aborted { .. } } => "aborted",
         }

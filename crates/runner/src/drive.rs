@@ -5,6 +5,7 @@
 
 use crate::{clock::Clock, journal::Journal};
 use async_trait::async_trait;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use quorate_engine::{Effect, Engine, Input, Look, Verdict};
 use quorate_model::{Attempt, Outcome, RunEnd, RunEvent, Step, StepId};
@@ -19,6 +20,9 @@ pub const LEASE_TTL: Duration = Duration::from_secs(15);
 const LEASE_EVERY: Duration = Duration::from_secs(5);
 /// How often the journal is read for what people wrote. A person notices a fifth of a second only just.
 const LISTEN_EVERY: Duration = Duration::from_millis(200);
+/// Looks and acts in flight at the same time. Sixty-four wait for answers rather than work, as many as an observer asks at once;
+/// a wave of a tenth of three hundred fits twice, and what a plan lets begin beyond that waits here, its intent not yet written.
+const FLIGHTS_MAX: usize = 64;
 /// Added to a step's own limit before the driver gives an act up: the act's own time-outs come first and say more.
 const ACT_MARGIN: Duration = Duration::from_secs(2);
 
@@ -117,12 +121,13 @@ pub struct Driver {
     pub person: UnboundedReceiver<RunEvent>,
 }
 
+type Flights = FuturesUnordered<InFlight>;
 type InFlight = Pin<Box<dyn Future<Output = (Input, Vec<RunEvent>)> + Send>>;
 
 impl Driver {
     /// Carries the run on until it is over or rests. The lease is still held: whoever called gives it back.
     pub async fn drive(mut self) -> Result<(Ending, Journal), DriveError> {
-        let mut in_flight: Option<InFlight> = None;
+        let mut in_flight = Flights::new();
         let mut renew = tokio::time::interval(LEASE_EVERY);
         let mut listen = tokio::time::interval(LISTEN_EVERY);
         listen.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -137,11 +142,13 @@ impl Driver {
                 .map_or(Duration::from_secs(3600), |at| self.clock.until(at));
             tokio::select! {
                 biased;
-                answer = answer_of(&mut in_flight) => {
-                    in_flight = None;
-                    let (input, news) = answer;
-                    self.journal.append(self.clock.now(), &news)?;
-                    self.engine.handle(input, self.clock.now());
+                Some(answer) = in_flight.next(), if !in_flight.is_empty() => {
+                    let mut answers = vec![answer];
+                    // Lanes that answer in the same moment share one write.
+                    while let Some(Some(answer)) = in_flight.next().now_or_never() {
+                        answers.push(answer);
+                    }
+                    self.take_in(answers)?;
                 }
                 Some(event) = self.person.recv() => {
                     self.journal.append(self.clock.now(), std::slice::from_ref(&event))?;
@@ -158,46 +165,72 @@ impl Driver {
         }
     }
 
-    /// Takes turns until the machine waits; gives the ending when there is one.
-    fn turn(&mut self, in_flight: &mut Option<InFlight>) -> Result<Option<Ending>, DriveError> {
-        while let Some(turn) = self.engine.poll_action(self.clock.now()) {
-            match self.journal.append(self.clock.now(), &turn.journal) {
+    fn take_in(&mut self, answers: Vec<(Input, Vec<RunEvent>)>) -> Result<(), DriveError> {
+        let news: Vec<RunEvent> = answers.iter().flat_map(|(_, news)| news.clone()).collect();
+        self.journal.append(self.clock.now(), &news)?;
+        for (input, _) in answers {
+            self.engine.handle(input, self.clock.now());
+        }
+        Ok(())
+    }
+
+    /// Takes turns until the machine waits; gives the ending when there is one. The events of turns that are due at the same
+    /// moment are written at once, before any of their effects is begun.
+    fn turn(&mut self, in_flight: &mut Flights) -> Result<Option<Ending>, DriveError> {
+        loop {
+            let (events, effects) = self.due(in_flight.len());
+            if events.is_empty() && effects.is_empty() {
+                return Ok(None);
+            }
+            match self.journal.append(self.clock.now(), &events) {
                 Ok(()) => {}
                 Err(StoreError::Fenced { .. }) => {
-                    self.engine.handle(
-                        Input::LeaseLost {
-                            because: "a newer controller holds this cluster".into(),
-                        },
-                        self.clock.now(),
-                    );
+                    self.lose_lease("a newer controller holds this cluster");
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             }
-            match turn.effect {
-                None => {}
-                Some(Effect::Rest) => return Ok(Some(Ending::Resting)),
-                Some(Effect::End(end)) => return Ok(Some(Ending::Over(end))),
-                Some(Effect::Act { .. }) if !self.holds_lease() => {
-                    let because =
-                        "the lease could not be renewed, so nothing more is touched".into();
-                    self.engine.handle(Input::LeaseLost { because }, self.clock.now());
+            for effect in effects {
+                match effect {
+                    Effect::Rest => return Ok(Some(Ending::Resting)),
+                    Effect::End(end) => return Ok(Some(Ending::Over(end))),
+                    Effect::Act { .. } if !self.holds_lease() => {
+                        self.lose_lease(
+                            "the lease could not be renewed, so nothing more is touched",
+                        );
+                        break;
+                    }
+                    effect => in_flight.extend(self.begin(effect)),
                 }
-                Some(effect) => *in_flight = self.begin(effect),
             }
         }
-        Ok(None)
+    }
+
+    /// The turns that are due now, as many as may be in flight.
+    fn due(&mut self, in_flight: usize) -> (Vec<RunEvent>, Vec<Effect>) {
+        let (mut events, mut effects) = (Vec::new(), Vec::new());
+        // A run that is over is told so however much is still in flight.
+        while in_flight + effects.len() < FLIGHTS_MAX || self.engine.is_over() {
+            let Some(turn) = self.engine.poll_action(self.clock.now()) else { break };
+            events.extend(turn.journal);
+            let last = matches!(turn.effect, Some(Effect::Rest | Effect::End(_)));
+            effects.extend(turn.effect);
+            if last {
+                break;
+            }
+        }
+        (events, effects)
+    }
+
+    fn lose_lease(&mut self, because: &str) {
+        self.engine.handle(Input::LeaseLost { because: because.into() }, self.clock.now());
     }
 
     fn begin(&self, effect: Effect) -> Option<InFlight> {
         let hands = self.hands.clone();
         match effect {
             Effect::Look { step, look } => {
-                let view = View {
-                    step: self.engine.current().cloned(),
-                    finished: self.engine.finished().map(|(step, _)| step.id.clone()).collect(),
-                    touched: self.engine.touched().cloned().collect(),
-                };
+                let view = self.view_of(step.as_ref(), look);
                 let clock = self.clock;
                 Some(Box::pin(async move {
                     let seen = hands.look(&view, look, clock.now()).await;
@@ -238,6 +271,18 @@ impl Driver {
                 }))
             }
             Effect::Rest | Effect::End(_) => None,
+        }
+    }
+
+    /// What hands may know for a look. Only one at the world asks for more than its own step.
+    fn view_of(&self, step: Option<&StepId>, look: Look) -> View {
+        let world = look == Look::World;
+        let finished = self.engine.finished().filter(|_| world);
+        let touched = self.engine.touched().filter(|_| world);
+        View {
+            step: step.and_then(|step| self.engine.step(step)).cloned(),
+            finished: finished.map(|(step, _)| step.id.clone()).collect(),
+            touched: touched.cloned().collect(),
         }
     }
 
@@ -308,11 +353,4 @@ fn lost(account: &[RunEvent]) -> u64 {
         _ => None,
     };
     account.iter().filter_map(lost).max().unwrap_or(0)
-}
-
-async fn answer_of(in_flight: &mut Option<InFlight>) -> (Input, Vec<RunEvent>) {
-    match in_flight {
-        Some(future) => future.await,
-        None => std::future::pending().await,
-    }
 }

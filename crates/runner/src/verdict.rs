@@ -5,13 +5,15 @@
 use quorate_engine::Verdict;
 use quorate_model::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Condition, Gate, Hop, HopKind, MAY_STOP, NodeName,
-    NodeObservation, Observation, Plan, Reach, Release, Step, StepId, StepRole, Unsafe, WaitingOn,
+    NodeObservation, Observation, Plan, Reach, Release, Role, SERVERS_WELL, Step, StepId, StepRole,
+    Unsafe, WaitingOn,
 };
 use quorate_packs::{
     Pack,
     eval::{Scope, Truth},
 };
 use quorate_planner::safety::{SafetyRequest, may_stop};
+use std::collections::BTreeSet;
 
 /// What is judged.
 pub struct Judged<'a> {
@@ -50,6 +52,11 @@ impl Judged<'_> {
                 MAY_STOP if condition.cel.is_empty() => self.may_stop(),
                 // No look at the cluster tells: the host was asked, or the copy itself was read.
                 ARTIFACT_WHOLE | BACKUP_WHOLE if condition.cel.is_empty() => continue,
+                SERVERS_WELL => match self.one(condition, &scope) {
+                    Verdict::Holds => Verdict::Holds,
+                    // Not the client's own fault: no budget pays for it.
+                    ill => Verdict::Unsafe(self.servers_ill(condition, &ill)),
+                },
                 _ => self.one(condition, &scope),
             };
             if verdict != Verdict::Holds {
@@ -124,6 +131,15 @@ impl Judged<'_> {
         }
     }
 
+    fn servers_ill(&self, condition: &Condition, seen: &Verdict) -> Unsafe {
+        let what = match seen {
+            Verdict::Unseen(what) => what.clone(),
+            _ => format!("it does not hold that {}", condition.text),
+        };
+        let node = self.step.node.clone().unwrap_or_else(|| "".into());
+        self.guard().unwrap_or(Unsafe::CannotSee { node, what })
+    }
+
     /// A voter other than the one at work that was well when the plan was made and is not well now.
     pub(crate) fn guard(&self) -> Option<Unsafe> {
         let node = self.step.node.as_ref()?;
@@ -166,7 +182,9 @@ pub fn world(
     seen: &Observation,
 ) -> Vec<String> {
     let mut differs = Vec::new();
-    for node in &plan.observed.nodes {
+    // Whether a client is as the journal implies is for its own lane to see: one that is not costs its group's budget.
+    let beside = beside(plan);
+    for node in plan.observed.nodes.iter().filter(|node| !beside.contains(&node.name)) {
         let want = match implied(plan, finished, touched, &node.name) {
             Implied::Moving => continue,
             Implied::Runs(release) => Some(release),
@@ -189,6 +207,14 @@ pub fn world(
         }
     }
     differs
+}
+
+/// Nodes without a vote: those that move beside each other, and those that have no way to go. Nothing else waits for them.
+pub fn beside(plan: &Plan) -> BTreeSet<&NodeName> {
+    let waves = plan.hops.iter().flat_map(|hop| &hop.waves);
+    let lanes = waves.filter(|wave| wave.lanes.is_some()).flat_map(|wave| &wave.steps);
+    let clients = plan.observed.nodes.iter().filter(|node| node.role == Role::Client);
+    lanes.filter_map(|step| step.node.as_ref()).chain(clients.map(|node| &node.name)).collect()
 }
 
 enum Implied {

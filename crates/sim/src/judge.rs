@@ -66,12 +66,19 @@ pub(crate) fn judge(
         return refused;
     }
     let question = question(&plan, hop, step, look);
-    let (seen, print) = world.look();
-    let asked = Asked { question, print: print.clone() };
+    let beside = step.node.as_ref().filter(|_| in_lane(hop, step));
+    let (seen, print) = match beside {
+        Some(node) => world.look_beside(node),
+        None => {
+            let (seen, print) = world.look();
+            (seen.clone(), print.clone())
+        }
+    };
+    let asked = Asked { question, print };
     if let Some(known) = KEPT.with_borrow(|kept| kept.get(&asked).cloned()) {
         return known;
     }
-    let judged = Judged { pack: Product::get().pack(), plan: &plan, hop, step, seen };
+    let judged = Judged { pack: Product::get().pack(), plan: &plan, hop, step, seen: &seen };
     let answer = match (look, &step.gate) {
         (Look::Gate | Look::GateOnTheWay, Some(gate)) => judged.gate(gate),
         _ => judged.conditions(conditions(step, look)),
@@ -83,6 +90,12 @@ pub(crate) fn judge(
         kept.insert(asked, answer.clone());
     });
     answer
+}
+
+/// Whether a step is one of a lane beside others.
+fn in_lane(hop: &Hop, step: &Step) -> bool {
+    let beside = hop.waves.iter().filter(|wave| wave.lanes.is_some());
+    beside.flat_map(|wave| &wave.steps).any(|own| own.id == step.id)
 }
 
 fn conditions(step: &Step, look: Look) -> &[Condition] {

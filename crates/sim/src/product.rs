@@ -2,7 +2,7 @@
 
 use quorate_model::{
     ArtifactFile, ArtifactRef, ArtifactSource, Cluster, Digest, Host, Node, NodeName, PackName,
-    Policy, ProcessSpec, Release, ServiceSpec,
+    Policy, ProcessSpec, Release, ServiceSpec, Share,
 };
 use quorate_packs::{Pack, Packs};
 use std::{
@@ -15,6 +15,11 @@ use std::{
 pub const PACK: &str = "simkv";
 /// Every release of the product, oldest first.
 const RELEASES: [&str; 5] = ["1.0.3", "1.1.2", "1.1.9", "1.2.4", "1.3.1"];
+
+/// The group of members.
+pub(crate) const SERVER: &str = "server";
+/// The group of clients.
+pub(crate) const CLIENT: &str = "client";
 
 /// A release by its place in the product's history.
 pub type Rel = usize;
@@ -75,10 +80,10 @@ fn artifact(rel: Rel, release: &Release) -> ArtifactRef {
 }
 
 /// The cluster as a fleet file would declare it.
-pub fn declared(names: &[NodeName], policy: Policy) -> Cluster {
-    let node = |name: &NodeName| Node {
+pub fn declared(names: &[NodeName], clients: &[NodeName], policy: Policy) -> Cluster {
+    let node = |(name, group): (&NodeName, &str)| Node {
         name: name.clone(),
-        group: "server".into(),
+        group: group.into(),
         host: Host::Local,
         endpoints: BTreeMap::new(),
         data_dir: None,
@@ -95,7 +100,12 @@ pub fn declared(names: &[NodeName], policy: Policy) -> Cluster {
         name: "sim".into(),
         pack: PACK.into(),
         environment: None,
-        nodes: names.iter().map(node).collect(),
+        nodes: names
+            .iter()
+            .map(|name| (name, SERVER))
+            .chain(clients.iter().map(|name| (name, CLIENT)))
+            .map(node)
+            .collect(),
         tls: None,
         auth: None,
         policy,
@@ -109,8 +119,15 @@ pub fn policy() -> Policy {
         good_looks: 2,
         look_every: Duration::from_millis(500),
         rejoin_limit: Duration::from_secs(45),
+        client_wave: Share::Percent(40),
+        client_failure_budget: Share::Count(1),
         ..Policy::default()
     }
+}
+
+/// Names of clients: c1, c2 and so on.
+pub fn client_names(count: usize) -> Vec<NodeName> {
+    (1..=count).map(|i| NodeName(format!("c{i}"))).collect()
 }
 
 /// Names of members: m1, m2 and so on.

@@ -29,11 +29,17 @@ pub enum Sabotage {
     TwoAtOnce,
     /// Backups are left out of the plan.
     NoBackup,
+    /// All clients move at the same time.
+    ShareIgnored,
+    /// However many clients fail, the run goes on.
+    BudgetIgnored,
+    /// The last server moves beside the first clients.
+    ServerAmongClients,
 }
 
 impl Sabotage {
     /// Every variant.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::LeaderFirst,
         Self::GateSkipped,
         Self::QuorumOffByOne,
@@ -43,6 +49,9 @@ impl Sabotage {
         Self::DigestNotChecked,
         Self::TwoAtOnce,
         Self::NoBackup,
+        Self::ShareIgnored,
+        Self::BudgetIgnored,
+        Self::ServerAmongClients,
     ];
 
     /// Breaks a plan; gives whether it was changed, so that its proof must be skipped.
@@ -53,6 +62,11 @@ impl Sabotage {
             Self::NoBackup => each_wave(plan, |wave| {
                 wave.steps.retain(|step| !matches!(step.role, StepRole::Backup | StepRole::Verify));
             }),
+            Self::ShareIgnored => all_clients_at_once(plan),
+            Self::BudgetIgnored => each_wave(plan, |wave| {
+                wave.lanes.iter_mut().for_each(|lanes| lanes.failures = u32::MAX);
+            }),
+            Self::ServerAmongClients => server_among_clients(plan),
             Self::GateSkipped
             | Self::QuorumOffByOne
             | Self::IntentAfterAct
@@ -79,7 +93,9 @@ impl Sabotage {
                 Look::Gate | Look::GateOnTheWay,
                 StepRole::Rejoin | StepRole::Soak,
             ) => Verdict::Holds,
-            (Self::QuorumOffByOne, Look::Precheck, StepRole::Stop) => {
+            (Self::QuorumOffByOne, Look::Precheck, StepRole::Stop)
+                if matches!(told, Verdict::Unsafe(_)) =>
+            {
                 let voters = seen.iter().filter(|node| node.voter != Some(false)).count();
                 let others = seen.iter().filter(|node| step.node.as_ref() != Some(&node.name));
                 let left = others.filter(|node| node.is_voter() && node.is_healthy()).count();
@@ -114,6 +130,47 @@ fn leader_first(plan: &mut Plan) {
         if let (Some(first), Some(leads)) = (first, leads) {
             let wave = hop.waves.remove(leads);
             hop.waves.insert(first, wave);
+        }
+    }
+}
+
+/// The first wave of clients takes in the others.
+fn all_clients_at_once(plan: &mut Plan) {
+    for hop in &mut plan.hops {
+        let mut first: Option<usize> = None;
+        let mut at = 0;
+        while at < hop.waves.len() {
+            let moves = hop.waves[at].steps.iter().any(|step| step.role == StepRole::Stop);
+            match first.filter(|_| moves && hop.waves[at].lanes.is_some()) {
+                Some(first) => {
+                    let more = hop.waves.remove(at).steps;
+                    hop.waves[first].steps.extend(more);
+                }
+                None => {
+                    if moves && hop.waves[at].lanes.is_some() {
+                        first = Some(at);
+                    }
+                    at += 1;
+                }
+            }
+        }
+    }
+    each_wave(plan, |wave| wave.lanes.iter_mut().for_each(|lanes| lanes.at_most = u32::MAX));
+}
+
+/// The last server's wave becomes a lane of the first wave of clients.
+fn server_among_clients(plan: &mut Plan) {
+    for hop in &mut plan.hops {
+        let moves = |wave: &Wave| wave.steps.iter().any(|step| step.role == StepRole::Stop);
+        let clients = hop.waves.iter().position(|wave| wave.lanes.is_some() && moves(wave));
+        let server = hop.waves.iter().rposition(|wave| wave.node.is_some());
+        if let (Some(clients), Some(server)) = (clients, server)
+            && server < clients
+        {
+            let steps = std::mem::take(&mut hop.waves[server].steps);
+            let wave = &mut hop.waves[clients];
+            wave.steps.extend(steps);
+            wave.lanes.iter_mut().for_each(|lanes| lanes.at_most += 1);
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Scenario {
     pub size: usize,
     /// How many of them have no vote.
     pub learners: usize,
+    /// Nodes without a vote beside them, that keep no data.
+    pub clients: usize,
     /// Where the cluster is.
     pub from: Rel,
     /// Where it shall go.
@@ -67,12 +69,15 @@ impl Scenario {
         let last = Product::get().releases.len() - 1;
         let from = chance.place(last);
         let to = from + 1 + chance.place((last - from).min(2));
-        let mut drawn = Self::calm(size, learners, from, to);
+        // Half of the clusters have clients; more of them would only repeat the same.
+        let clients = if chance.percent(50) { 3 + chance.place(8) } else { 0 };
+        let mut drawn = Self { clients, ..Self::calm(size, learners, from, to) };
         // One run in eight has a good day: it must converge.
         if chance.percent(12) {
             return drawn;
         }
-        drawn.calm_from = u64::try_from(size).unwrap_or(3) * PER_MEMBER * 2;
+        let lanes = drawn.clients.div_ceil(2);
+        drawn.calm_from = u64::try_from(size + lanes).unwrap_or(3) * PER_MEMBER * 2;
         drawn.draw_faults(chance);
         drawn.hurt_percent = *[0, 0, 3, 10, 25].get(chance.place(5)).unwrap_or(&0);
         if chance.percent(40) {
@@ -104,6 +109,7 @@ impl Scenario {
         Self {
             size,
             learners,
+            clients: 0,
             from,
             to,
             faults: Vec::new(),
@@ -116,9 +122,9 @@ impl Scenario {
     }
 
     fn draw_faults(&mut self, chance: &mut Chance) {
-        for _ in 0..chance.place(7) {
+        for _ in 0..chance.place(7 + self.clients / 2) {
             let at = chance.between(200, self.calm_from);
-            let member = chance.place(self.size);
+            let member = chance.place(self.size + self.clients);
             let lasts = chance.between(200, 25_000);
             match chance.place(10) {
                 0 | 1 => {

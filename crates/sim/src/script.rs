@@ -1,6 +1,6 @@
 //! Plays a script over a simulated cluster and gives the transcript, which echoes every command, so that it reads alone.
 //!
-//! `load fleet 3 at 1.1.2 [learners 1]`, `observe`, `plan 1.2.4`, `begin 1.2.4`, `step [N]` (acts), `run`, `resume`, `show`,
+//! `load fleet 3 at 1.1.2 [learners 1] [clients 4]`, `observe`, `plan 1.2.4`, `begin 1.2.4`, `step [N]` (acts), `run`, `resume`, `show`,
 //! `fault m2 dies|cut|joined|isolated|together|disk-full|disk-free|rots|behind|leads`, `fault next request-lost|reply-lost|refused`,
 //! `wait SECONDS`, `heal`. A line that begins with `#` is a comment.
 
@@ -80,17 +80,20 @@ impl Stage {
     }
 
     fn load(&mut self, size: &str, at: &str, rest: &[&str]) -> Answer {
-        let learners = match rest {
-            [] => 0,
-            ["learners", count] => number(count)?,
-            _ => return Err("`load fleet N at RELEASE [learners N]`".into()),
+        let (learners, clients) = match rest {
+            [] => (0, 0),
+            ["learners", count] => (number(count)?, 0),
+            ["clients", count] => (0, number(count)?),
+            ["learners", learners, "clients", count] => (number(learners)?, number(count)?),
+            _ => return Err("`load fleet N at RELEASE [learners N] [clients N]`".into()),
         };
         let (size, learners) = (usize_of(number(size)?), usize_of(learners));
         if size == 0 || learners >= size {
             return Err("a fleet has at least one voter".into());
         }
         let from = release(at)?;
-        let mut sim = Sim::new(Scenario::calm(size, learners, from, from), SEED, None);
+        let calm = Scenario::calm(size, learners, from, from);
+        let mut sim = Sim::new(Scenario { clients: usize_of(clients), ..calm }, SEED, None);
         sim.scripted = true;
         let names: Vec<_> =
             sim.world.members.iter().map(|member| member.name.to_string()).collect();
@@ -226,6 +229,17 @@ fn summary(plan: &Plan) -> String {
             hop.from, hop.to, hop.kind, hop.one_way
         );
         for wave in &hop.waves {
+            if let Some(lanes) = &wave.lanes {
+                let names = wave.lane_places().into_iter().filter_map(|lane| {
+                    let first = wave.steps.get(*lane.first()?)?;
+                    first.node.as_ref().map(ToString::to_string)
+                });
+                let names = names.collect::<Vec<_>>().join(" ");
+                let (most, failures) = (lanes.at_most, lanes.failures);
+                let limits = format!("{most} at a time, {failures} may fail");
+                let _ = writeln!(said, "    {} ({limits}): {names}", wave.id);
+                continue;
+            }
             let steps: Vec<_> =
                 wave.steps.iter().map(|step| format!("{:?}", step.role).to_lowercase()).collect();
             let _ = writeln!(said, "    {}: {}", wave.id, steps.join(" "));
@@ -305,6 +319,13 @@ fn line(event: &RunEvent, plan: Option<&Plan>) -> ControlFlow<(), String> {
             "the world is as the journal implies".into()
         }
         RunEvent::WorldSeen { differs } => format!("the world differs: {}", differs.join("; ")),
+        RunEvent::LeftBehind { node, hold } => {
+            format!("{node} is left behind ({}): {}", hold.code, hold.text)
+        }
+        RunEvent::Retried { nodes } => {
+            let names = nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
+            format!("once more: {}", names.join(" "))
+        }
         RunEvent::Halted { hold } => format!("HALTED ({}): {}", hold.code, hold.text),
         RunEvent::Succeeded => "SUCCEEDED".into(),
         RunEvent::Aborted { by, reason } => format!("ABORTED by {by}: {reason}"),

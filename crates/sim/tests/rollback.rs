@@ -21,7 +21,7 @@ fn ready(planned: Planned) -> Plan {
 /// The plan back from a cluster in which so many members have moved along the first hop.
 fn way_back(moved: usize) -> Plan {
     let (product, names, measured) = (Product::get(), names(3), Measured::new());
-    let cluster = declared(&names, policy());
+    let cluster = declared(&names, &[], policy());
     let mut world = World::new(&names, 0, 1, 7);
     let up = ready(plan(&PlanRequest {
         cluster: &cluster,

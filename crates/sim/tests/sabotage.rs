@@ -50,4 +50,7 @@ each_is_caught! {
     digest_not_checked: DigestNotChecked by "planned-artifact",
     two_at_once: TwoAtOnce by "one-down",
     no_backup: NoBackup by "backed-up",
+    share_ignored: ShareIgnored by "client-share",
+    budget_ignored: BudgetIgnored by "failure-budget",
+    server_among_clients: ServerAmongClients by "apart",
 }

@@ -52,6 +52,8 @@ pub fn event_name(event: &RunEvent) -> &'static str {
         RunEvent::Baseline { .. } => "baseline",
         RunEvent::ClientFigures { .. } => "client-figures",
         RunEvent::Floor { .. } => "floor",
+        RunEvent::LeftBehind { .. } => "left-behind",
+        RunEvent::Retried { .. } => "retried",
         RunEvent::Halted { .. } => "halted",
         RunEvent::Aborted { .. } => "aborted",
         RunEvent::Succeeded => "succeeded",

@@ -45,7 +45,9 @@ pub fn state_of(journal: &[Recorded]) -> RunState {
             | RunEvent::ClientGap { .. }
             | RunEvent::Baseline { .. }
             | RunEvent::ClientFigures { .. }
-            | RunEvent::Floor { .. } => {}
+            | RunEvent::Floor { .. }
+            | RunEvent::LeftBehind { .. }
+            | RunEvent::Retried { .. } => {}
         }
     }
     match (end, paused, asked.first()) {

@@ -3,6 +3,7 @@
 pub(crate) mod digest;
 pub(crate) mod membership;
 pub(crate) mod s1_quorum;
+pub(crate) mod s2_lanes;
 pub(crate) mod s2_one_at_a_time;
 pub(crate) mod s3_leader_last;
 pub(crate) mod s4_gates;
@@ -23,7 +24,7 @@ use std::fmt;
 pub enum Invariant {
     /// Healthy voters that remain form a quorum.
     S1,
-    /// No more members down by our doing than the policy allows, voters one at a time.
+    /// No more members down by our doing than the policy allows, voters one at a time and apart from everybody else.
     S2,
     /// The leader goes last, after a handover.
     S3,

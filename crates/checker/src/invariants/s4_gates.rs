@@ -100,7 +100,7 @@ fn uncompared<'w, 'p>(
     let back = world
         .members
         .iter()
-        .filter(|m| m.started && m.life == Life::Up && !m.has_held("data-equal"));
+        .filter(|m| m.started && !m.client && m.life == Life::Up && !m.has_held("data-equal"));
     back.filter_map(|member| {
         let starts = |step: &&Step| matches!(&step.action, Action::Start { node, .. } if node == member.name);
         Some((member, steps_of(hop).find(starts)?))

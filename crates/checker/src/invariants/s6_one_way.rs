@@ -4,7 +4,7 @@
 
 use super::{Invariant, Violation};
 use crate::{
-    walk::{Visit, Watch, acts, is_outage, steps_of},
+    walk::{Visit, Watch, acted_on, acts, is_outage, steps_of},
     world::World,
 };
 use quorate_model::{Action, BACKUP_WHOLE, Door, Hop, Plan, PlanKind, Step, StepId, StepRole};
@@ -77,13 +77,18 @@ fn blind(at: &Visit<'_>) -> Option<String> {
 /// The first step after which the old release cannot run.
 fn closing_step(plan: &Plan, hop: &Hop, world: &World<'_>) -> Option<StepId> {
     let steps: Vec<&Step> = steps_of(hop).filter(|step| !world.has_happened(step)).collect();
+    let is_client = |step: &Step| {
+        let member = acted_on(&step.action).and_then(|node| world.member(node));
+        member.is_some_and(|member| member.client)
+    };
     let first_stop = || steps.iter().position(|step| stops(step));
     let by_door = match hop.one_way {
         _ if plan.kind == PlanKind::RollbackRestore => first_stop(),
         Door::None => None,
         // With everything stopped at once there is no last member: the first stop begins what cannot be half undone.
         Door::LastMember if is_outage(plan, hop) => first_stop(),
-        Door::LastMember => steps.iter().rposition(|step| stops(step)),
+        // Nodes without a vote hold no data: the door is the servers'.
+        Door::LastMember => steps.iter().rposition(|step| stops(step) && !is_client(step)),
         Door::Now => steps.iter().position(|step| changes(step)),
         Door::Finalize => steps.iter().position(|step| step.role == StepRole::Finalize),
     };

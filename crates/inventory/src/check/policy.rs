@@ -2,6 +2,7 @@
 
 use super::Check;
 use crate::{file::ClusterFile, freeze::Window};
+use quorate_model::Share;
 use quorate_syntax::{Step, nearest};
 use std::time::Duration;
 
@@ -20,6 +21,14 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile) {
             "policy",
             "with 0 unavailable nothing can be upgraded",
             Some(hint.into()),
+        );
+    }
+    if matches!(policy.client_wave, Share::Count(0) | Share::Percent(0)) {
+        check.error(
+            &at("client_wave"),
+            "policy",
+            "with 0 nodes at a time no client can be upgraded",
+            Some("give a number of nodes, or a part of the group: `10%`".into()),
         );
     }
     if !(1..=LOOKS_MAX).contains(&policy.good_looks) {

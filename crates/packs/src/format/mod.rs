@@ -16,7 +16,7 @@ pub use detect::*;
 pub use recipes::*;
 pub use rules::*;
 
-use quorate_model::{PackName, Range};
+use quorate_model::{GroupName, PackName, Range};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,6 +47,10 @@ pub struct PackFile {
     /// Release lines, oldest first: `next-line` rules go by this order.
     #[serde(default)]
     pub lines: Vec<Line>,
+    /// Groups of nodes, in the order in which they move; without any, all nodes are servers that vote.
+    // Left out when there are none, so that packs that do not speak of groups keep their digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Known releases.
     #[serde(default)]
     pub releases: Vec<KnownRelease>,
@@ -108,6 +112,18 @@ pub struct Scheme {
     /// Debian packages that carry them.
     #[serde(default)]
     pub debian_packages: Vec<String>,
+}
+
+/// Nodes of one duty in a cluster: servers, clients, routers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// As a node's `group` in the fleet file names it.
+    pub name: GroupName,
+    /// Whether its nodes are members of the quorum. Those that are move one by one, and first; the others afterwards, in waves.
+    pub votes: bool,
+    /// Why.
+    pub because: String,
 }
 
 /// A release line.
@@ -201,4 +217,22 @@ pub struct NamedCondition {
     /// Only on these releases (the release that the member runs).
     #[serde(default)]
     pub releases: Option<Range>,
+    /// Only for nodes of these groups; without it for all.
+    // Left out when there are none, as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<GroupName>>,
+}
+
+impl NamedCondition {
+    /// Whether it is asked of nodes of this group.
+    pub fn is_for(&self, group: &GroupName) -> bool {
+        self.groups.as_ref().is_none_or(|groups| groups.contains(group))
+    }
+}
+
+impl PackFile {
+    /// Whether nodes of a group may be members of the quorum. A group that the pack does not name may be: that asks for more.
+    pub fn votes(&self, group: &GroupName) -> bool {
+        self.groups.iter().find(|known| known.name == *group).is_none_or(|known| known.votes)
+    }
 }

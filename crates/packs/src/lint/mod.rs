@@ -5,6 +5,7 @@
 
 mod expressions;
 mod facts;
+mod groups;
 mod recipes;
 mod rules;
 

@@ -99,9 +99,9 @@ fn conditions(lint: &mut Lint<'_>, path: &[Step<'_>], conditions: &[NamedConditi
     for (i, condition) in conditions.iter().enumerate() {
         let at = |key| path.iter().copied().chain([i.into(), Step::Key(key)]).collect::<Vec<_>>();
         lint.not_empty(&at("text"), &condition.text, "the text of the condition");
-        // The same name may stand twice for different releases, never for the same ones.
+        // The same name may stand twice for different releases or groups, never for the same ones.
         let releases = condition.releases.as_ref().map(|range| range.as_str());
-        if !seen.insert((condition.name.as_str(), releases)) {
+        if !seen.insert((condition.name.as_str(), releases, &condition.groups)) {
             let message =
                 format!("the condition `{}` is there already for these releases", condition.name);
             lint.error(&at("name"), "pack-duplicate-id", message);
@@ -128,12 +128,17 @@ fn safety(lint: &mut Lint<'_>) {
         conditions(lint, &["safety".into(), name.into()], some);
     }
     for name in REJOINED {
-        if !safety.rejoined.iter().any(|condition| condition.name == name) {
+        let voting = |condition: &NamedCondition| match &condition.groups {
+            Some(groups) => groups.iter().any(|group| lint.pack.votes(group)),
+            None => true,
+        };
+        if !safety.rejoined.iter().any(|condition| condition.name == name && voting(condition)) {
             let message = format!("nothing under `rejoined` is named `{name}`");
             let hint = format!("a member counts as back only by {}", REJOINED.join(", "));
             lint.error_hint(&["safety".into(), "rejoined".into()], "pack-rejoined", message, hint);
         }
     }
+    super::groups::check(lint, safety);
     if safety.hop_complete.is_empty() {
         let message = "nothing says when the cluster has taken the new release";
         lint.error(&["safety".into(), "hop_complete".into()], "pack-rejoined", message);

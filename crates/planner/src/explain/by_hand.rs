@@ -24,7 +24,7 @@ pub(super) struct Hands<'a> {
 
 impl<'a> Hands<'a> {
     pub(super) fn new(book: &'a RunBook<'a>, at: usize, hop: &'a Hop) -> Self {
-        let members = members(book.cluster, &book.plan.observed);
+        let members = members(book.pack, book.cluster, &book.plan.observed);
         Self { book, at, hop, members }
     }
 

@@ -12,7 +12,9 @@ mod shell;
 pub use path_text::path_text;
 pub use run_book::{RunBook, run_book};
 
-use quorate_model::{Action, HopKind, Plan, PlanKind, Risk};
+use quorate_model::{
+    Action, ConfigFinding, Hop, HopKind, Lanes, NodeName, Plan, PlanKind, Risk, Wave,
+};
 use std::{fmt::Write, time::Duration};
 
 /// Says a plan in a few lines, for a terminal.
@@ -38,6 +40,7 @@ pub fn summary(plan: &Plan) -> String {
         let order = hop.waves.iter().filter_map(|wave| wave.node.as_ref()).map(ToString::to_string);
         let order = order.collect::<Vec<_>>().join(", ");
         let how = match hop.kind {
+            HopKind::Rolling if order.is_empty() => "no server moves".to_owned(),
             HopKind::Rolling => format!("one by one: {order}"),
             HopKind::FullStop => "everything stops at once".to_owned(),
             HopKind::Offline => "everything stops, data change form".to_owned(),
@@ -50,6 +53,7 @@ pub fn summary(plan: &Plan) -> String {
             hop.to,
             risk_name(hop.risk)
         ));
+        crowds(hop).into_iter().for_each(&mut line);
     }
     let count =
         plan.hops.iter().flat_map(|hop| &hop.waves).map(|wave| wave.steps.len()).sum::<usize>();
@@ -64,17 +68,77 @@ pub fn summary(plan: &Plan) -> String {
     if !plan.outage.is_zero() {
         line(format!("  outage: about {}", spoken(plan.outage)));
     }
-    for finding in &plan.config_findings {
+    for (finding, nodes) in alike(&plan.config_findings) {
         let fatal = if finding.fatal { "does not start with it" } else { "starts" };
         line(format!(
             "  setting of {} at {}: {} ({fatal})",
-            finding.node, finding.release, finding.setting
+            names(&nodes),
+            finding.release,
+            finding.setting
         ));
     }
     for loss in &plan.losses {
         line(format!("  lost: {loss}"));
     }
     out
+}
+
+/// So many nodes with the same finding are told one by one; more are told together.
+const ONE_BY_ONE: usize = 5;
+/// Nodes that are named of many.
+const NAMED: usize = 3;
+
+/// Findings, those that many nodes share told once.
+fn alike(findings: &[ConfigFinding]) -> Vec<(&ConfigFinding, Vec<&NodeName>)> {
+    let same = |a: &ConfigFinding, b: &ConfigFinding| {
+        (&a.release, &a.setting, &a.change, a.fatal, &a.rewrite)
+            == (&b.release, &b.setting, &b.change, b.fatal, &b.rewrite)
+    };
+    let mut told: Vec<(&ConfigFinding, Vec<&NodeName>)> = Vec::new();
+    for finding in findings {
+        match told.iter_mut().find(|(known, _)| same(known, finding)) {
+            Some((_, nodes)) => nodes.push(&finding.node),
+            None => told.push((finding, vec![&finding.node])),
+        }
+    }
+    if told.iter().all(|(_, nodes)| nodes.len() <= ONE_BY_ONE) {
+        return findings.iter().map(|finding| (finding, vec![&finding.node])).collect();
+    }
+    told
+}
+
+/// `c1, c2, c3 and 297 more`.
+pub(crate) fn names(nodes: &[&NodeName]) -> String {
+    let named = if nodes.len() > ONE_BY_ONE { NAMED } else { nodes.len() };
+    let first: Vec<&str> = nodes.iter().take(named).map(|node| node.as_str()).collect();
+    match nodes.len() - named {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// A line for each group that moves in waves: `client: 300 in 10 waves of 30 at most, 3 may fail`.
+fn crowds(hop: &Hop) -> Vec<String> {
+    let mut crowds: Vec<(&Lanes, usize, usize)> = Vec::new();
+    for wave in hop.waves.iter().filter(|wave| stops_anybody(wave)) {
+        let Some(lanes) = &wave.lanes else { continue };
+        let nodes = wave.lane_places().len();
+        match crowds.iter_mut().find(|(known, ..)| known.group == lanes.group) {
+            Some((_, waves, all)) => (*waves, *all) = (*waves + 1, *all + nodes),
+            None => crowds.push((lanes, 1, nodes)),
+        }
+    }
+    let back = if hop.to < hop.from { "before them" } else { "then" };
+    let told = crowds.into_iter().map(|(lanes, waves, all)| {
+        let Lanes { group, at_most, failures } = lanes;
+        let many = if waves == 1 { "1 wave".to_owned() } else { format!("{waves} waves") };
+        format!("    {back} {all} of {group} in {many}, {at_most} at a time at most, {failures} may fail")
+    });
+    told.collect()
+}
+
+fn stops_anybody(wave: &Wave) -> bool {
+    wave.steps.iter().any(|step| matches!(step.action, Action::Stop { .. }))
 }
 
 fn steps(plan: &Plan, hop: usize) -> impl Iterator<Item = &quorate_model::Step> {

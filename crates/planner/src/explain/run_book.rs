@@ -1,10 +1,13 @@
 //! The run book: the plan as Markdown that a person could follow by hand, with the same gates.
 
 use super::{
-    by_hand::Hands, kind_name, only_looks, path_text::both_speak, risk_name, shell, spoken, way,
+    alike, by_hand::Hands, kind_name, names, only_looks, path_text::both_speak, risk_name, shell,
+    spoken, way,
 };
 use crate::path::clause;
-use quorate_model::{Cluster, Condition, Gate, Hop, HopKind, Plan, RuleVerdict, Step, Undo, Wave};
+use quorate_model::{
+    Cluster, Condition, Gate, Hop, HopKind, Lanes, Plan, RuleVerdict, Step, Undo, Wave,
+};
 use quorate_packs::Pack;
 use std::{fmt::Write, path::Path};
 
@@ -122,7 +125,7 @@ impl Book {
             self.line("## Settings that coming releases change\n");
             self.line("| member | release | setting | change | starts | what to do |");
             self.line("|---|---|---|---|---|---|");
-            for f in &plan.config_findings {
+            for (f, nodes) in alike(&plan.config_findings) {
                 let starts = if f.fatal { "**no**" } else { "yes" };
                 let cure = match f.rewrite.as_deref() {
                     Some("") => format!("{} (leave it out)", f.text),
@@ -131,7 +134,7 @@ impl Book {
                 };
                 self.line(&format!(
                     "| {} | {} | `{}` | {} | {starts} | {} |",
-                    f.node,
+                    names(&nodes),
                     f.release,
                     f.setting,
                     f.change,
@@ -197,13 +200,70 @@ impl Book {
 
     fn wave(&mut self, hands: &Hands<'_>, wave: &Wave) {
         self.line(&format!("### {} ({})\n", wave.title, wave.id));
+        if let Some(lanes) = &wave.lanes {
+            return self.beside(hands, wave, lanes);
+        }
         for (index, step) in wave.steps.iter().enumerate() {
             self.step(hands, index + 1, step);
         }
         self.line("");
     }
 
+    /// Nodes that move beside each other: each thing is done on all of them before the next.
+    fn beside(&mut self, hands: &Hands<'_>, wave: &Wave, lanes: &Lanes) {
+        let places = wave.lane_places();
+        let nodes: Vec<&str> = places
+            .iter()
+            .filter_map(|lane| wave.steps.get(*lane.first()?)?.node.as_ref())
+            .map(|node| node.as_str())
+            .collect();
+        self.line(&format!(
+            "On {} of {} at the same time, each step on all of them before the next: {}.\n",
+            nodes.len(),
+            lanes.group,
+            nodes.join(", ")
+        ));
+        self.line(&format!(
+            "A node that fails is left out of what follows; with more than {} of {} failed: stop.\n",
+            lanes.failures, lanes.group
+        ));
+        let longest = places.iter().map(Vec::len).max().unwrap_or(0);
+        for nth in 0..longest {
+            let steps = places.iter().filter_map(|lane| wave.steps.get(*lane.get(nth)?));
+            let steps: Vec<&Step> = steps.collect();
+            if let [first, more @ ..] = steps.as_slice() {
+                self.heading(nth + 1, first, more.len());
+                self.asked(first);
+                let by_hand: Vec<String> = steps.iter().flat_map(|step| hands.step(step)).collect();
+                if !by_hand.is_empty() {
+                    self.line("");
+                    self.block("   ", by_hand.iter().flat_map(|text| text.lines()));
+                }
+                if let Some(gate) = &first.gate {
+                    self.gate(gate);
+                }
+                self.undo(&first.undo);
+            }
+        }
+        self.line("");
+    }
+
     fn step(&mut self, hands: &Hands<'_>, number: usize, step: &Step) {
+        self.heading(number, step, 0);
+        self.asked(step);
+        let by_hand = hands.step(step);
+        if !by_hand.is_empty() {
+            self.line("");
+            self.block("   ", by_hand.iter().flat_map(|text| text.lines()));
+        }
+        if let Some(gate) = &step.gate {
+            self.gate(gate);
+        }
+        self.undo(&step.undo);
+    }
+
+    /// What is done, and on how many nodes beside this one the same.
+    fn heading(&mut self, number: usize, step: &Step, others: usize) {
         let door = if step.one_way { " **One-way door.**" } else { "" };
         let ask = if step.needs_approval { " **Ask first.**" } else { "" };
         let time = if only_looks(&step.action) && step.gate.is_none() {
@@ -211,11 +271,16 @@ impl Book {
         } else {
             format!(" (about {})", spoken(step.estimate))
         };
+        let like =
+            if others == 0 { String::new() } else { format!(", and the same for {others} others") };
         self.line(&format!(
-            "{number}. [ ] {}{time}{ask}{door} `{}`",
+            "{number}. [ ] {}{like}{time}{ask}{door} `{}`",
             capital(&step.title),
             step.id
         ));
+    }
+
+    fn asked(&mut self, step: &Step) {
         if let quorate_model::Action::Confirm { text, .. } = &step.action {
             self.line(&format!("   - {text}"));
         }
@@ -225,15 +290,10 @@ impl Book {
         if let Some(done) = &step.done {
             self.line(&format!("   - skip it if {}", shown(done)));
         }
-        let by_hand = hands.step(step);
-        if !by_hand.is_empty() {
-            self.line("");
-            self.block("   ", by_hand.iter().flat_map(|text| text.lines()));
-        }
-        if let Some(gate) = &step.gate {
-            self.gate(gate);
-        }
-        match &step.undo {
+    }
+
+    fn undo(&mut self, undo: &Undo) {
+        match undo {
             Undo::Nothing => {}
             Undo::ByPlan { text } => self.line(&format!("   - to undo: {text}")),
             Undo::Ledger => self.line("   - to undo: put the temporary change back"),

@@ -57,7 +57,7 @@ struct Ground<'a> {
 impl<'a> Ground<'a> {
     fn new(asked: Asked<'a>) -> Result<Self, Refusal> {
         let Asked { cluster, pack, observation, node, .. } = asked;
-        let members = members(cluster, observation);
+        let members = members(pack, cluster, observation);
         let Some(own) = members.iter().copied().find(|member| member.name() == node) else {
             let text = format!("{node} must be a node of {}", cluster.name);
             return Err(blocked("declared", text, "no such node is declared".into(), None));
@@ -241,13 +241,9 @@ impl<'a> Ground<'a> {
         };
         let own = self.own.name();
         let steps = make(&plan).map_err(|fault| cannot_build(&HopFault::from(fault)))?;
-        let begin = Wave {
-            id: plan.wave_id("begin"),
-            title: "before anything is touched".into(),
-            node: None,
-            steps: vec![self.begin(&plan)],
-        };
-        let change = Wave { id: plan.wave_id(own.as_str()), title, node: Some(own.clone()), steps };
+        let begin =
+            plan.wave("begin", "before anything is touched".into(), None, vec![self.begin(&plan)]);
+        let change = plan.wave(own.as_str(), title, Some(own.clone()), steps);
         let mut waves = vec![begin, change, self.complete(&plan)];
         plan.ask_for_approvals(&mut waves);
         let hop = Hop {
@@ -288,7 +284,7 @@ impl<'a> Ground<'a> {
         let mut look = plan.look(plan.id("complete", "look"), title, StepRole::HopComplete);
         look.gate = Some(plan.gate("complete", self.still_well(false), plan.policy.rejoin_limit));
         let title = "the cluster afterwards".into();
-        Wave { id: plan.wave_id("complete"), title, node: None, steps: vec![look] }
+        plan.wave("complete", title, None, vec![look])
     }
 
     /// One change of the membership, said through another member.

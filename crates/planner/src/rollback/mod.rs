@@ -82,7 +82,7 @@ fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
     if request.plan.kind == PlanKind::Restart {
         return Err(no_release_left(request));
     }
-    let members = members(request.cluster, request.observation);
+    let members = members(request.pack, request.cluster, request.observation);
     let purpose = Purpose::Rollback;
     refuse_if_any(stands_in_the_way(
         request.pack,
@@ -110,7 +110,7 @@ fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
 /// Plans putting a backup back on every member, on the release that runs: `plan` has one hop, from that release to itself.
 pub fn put_back(request: &RollbackRequest<'_>) -> Planned {
     let planned = || -> Result<Plan, Refusal> {
-        let members = members(request.cluster, request.observation);
+        let members = members(request.pack, request.cluster, request.observation);
         let purpose = Purpose::Rollback;
         refuse_if_any(stands_in_the_way(
             request.pack,

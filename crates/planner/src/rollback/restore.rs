@@ -5,6 +5,7 @@
 
 use super::{BackupAtHand, RollbackRequest, WayBack, applied, edge, no_way, old};
 use crate::{
+    clients,
     hop::{HopPlan, named, seen_on_host},
     members::Member,
     order::order,
@@ -39,7 +40,8 @@ pub(super) fn plan(
     if way.rule.complete == CompleteRollback::None {
         return Err(no_way(way.hop, way.rule.text.clone(), None));
     }
-    refuse_if_any(folders_unseen(request, members))?;
+    let servers: Vec<&Member<'_>> = members.iter().filter(|member| !member.is_client()).collect();
+    refuse_if_any(folders_unseen(request, &servers))?;
     let chosen = choose(request, way)?;
     let losses = losses(request, way, &chosen);
     let back = PathHop {
@@ -108,14 +110,14 @@ pub(super) fn plan(
 }
 
 /// A member may keep data in more folders than one: a restore that leaves one of them in its place restores nothing.
-fn folders_unseen(request: &RollbackRequest<'_>, members: &[Member<'_>]) -> Vec<NotNow> {
+fn folders_unseen(request: &RollbackRequest<'_>, members: &[&Member<'_>]) -> Vec<NotNow> {
     let form = request.pack.detect.as_ref().map(|detect| &detect.process);
     if form.is_none_or(|form| form.more_data_settings.is_empty()) {
         return Vec::new();
     }
     let unseen =
         members.iter().filter(|member| member.seen.is_none_or(|seen| seen.place.is_none()));
-    let block = |member: &Member<'_>| {
+    let block = |member: &&Member<'_>| {
         NotNow::Blocked(Blocked::ConditionUnseen {
             rule: "data-folders".into(),
             text: "every folder that holds data of a member must be known".into(),
@@ -251,13 +253,9 @@ fn build_waves(
     chosen: &Chosen<'_>,
     losses: &[String],
 ) -> Result<Vec<Wave>, Unrendered> {
-    let members: Vec<&Member<'_>> = plan.order.iter().map(|index| &plan.members[*index]).collect();
-    let wave = |name: &str, title: &str, steps: Vec<Step>| Wave {
-        id: plan.wave_id(name),
-        title: title.to_owned(),
-        node: None,
-        steps,
-    };
+    let members: Vec<&Member<'_>> = plan.servers().collect();
+    let wave =
+        |name: &str, title: &str, steps: Vec<Step>| plan.wave(name, title.to_owned(), None, steps);
     let mut go = plan.go();
     for step in &mut go.steps {
         let text =
@@ -268,18 +266,23 @@ fn build_waves(
         members.iter().map(|m| asked_on_host(make(plan, m))).collect()
     };
     let mut stops: Vec<Step> = each(waves::stop);
-    for stop in &mut stops {
+    // Clients go back before their servers. With the release as it is nothing of them changes.
+    let moves = plan.hop.from != plan.hop.to;
+    let mut clients = if moves { clients::waves(plan) } else { Vec::new() };
+    let client_stops = clients.iter_mut().flat_map(|wave| &mut wave.steps);
+    let client_stops = client_stops.filter(|step| step.role == StepRole::Stop);
+    for stop in stops.iter_mut().chain(client_stops) {
         // A first stop may have happened already: each one asks, and what was just read whole is not read again.
         let text =
             format!("{} is what was written down when it was taken", chosen.copy.backup.file);
         stop.precheck.push(seen_on_host(BACKUP_WHOLE, text));
     }
-    let mut waves = vec![
-        wave("begin", "the old files beside the live ones", plan.stages()),
-        go,
-        wave("stop", "everything stops", stops),
-        wave("swap", "the old files are put back", each(waves::swap)),
-    ];
+    let mut waves = vec![wave("begin", "the old files beside the live ones", plan.stages())];
+    waves.extend(clients::staging(plan).into_iter().filter(|_| moves));
+    waves.push(go);
+    waves.extend(clients);
+    waves.push(wave("stop", "everything stops", stops));
+    waves.push(wave("swap", "the old files are put back", each(waves::swap)));
     waves.extend(match &chosen.recipe.join {
         Some(join) => joined(plan, &members, chosen, join)?,
         None => {
@@ -311,11 +314,13 @@ fn joined(
     join: &CallTemplate,
 ) -> Result<Vec<Wave>, Unrendered> {
     let Some((seed, others)) = members.split_first() else { return Ok(Vec::new()) };
-    let wave = |member: &Member<'_>, title: String, put: Step| Wave {
-        id: plan.wave_id(member.name().as_str()),
-        title,
-        node: None,
-        steps: vec![put, asked_on_host(waves::start(plan, member))],
+    let wave = |member: &Member<'_>, title: String, put: Step| {
+        plan.wave(
+            member.name().as_str(),
+            title,
+            None,
+            vec![put, asked_on_host(waves::start(plan, member))],
+        )
     };
     let title = format!("{} gets the backup and starts alone", seed.name());
     let mut waves = vec![wave(seed, title, restore(plan, seed, chosen)?)];

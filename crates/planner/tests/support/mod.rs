@@ -74,6 +74,30 @@ pub(crate) fn world(size: usize, at: &str) -> World {
     World { cluster, seen, artifacts, measured: Measured::new() }
 }
 
+/// The same with clients `c1`, `c2` ... beside it.
+pub(crate) fn with_clients(mut world: World, count: usize) -> World {
+    let at = world.seen.nodes[0].release.clone().unwrap().to_string();
+    for name in (1..=count).map(|nth| format!("c{nth}")) {
+        world.cluster.nodes.push(Node { group: "client".into(), ..node(&name) });
+        world.seen.nodes.push(client(&name, &at));
+    }
+    world
+}
+
+/// A client that is well.
+pub(crate) fn client(name: &str, at: &str) -> NodeObservation {
+    NodeObservation {
+        reach: Reach::Reachable,
+        release: Some(release(at)),
+        disk_release: Some(release(at)),
+        role: Role::Client,
+        voter: Some(false),
+        healthy: Some(true),
+        os: Some("debian 12".into()),
+        ..NodeObservation::unseen(name.into(), "client".into(), "")
+    }
+}
+
 fn node(name: &str) -> Node {
     Node {
         name: name.into(),

@@ -14,7 +14,8 @@ mod tests;
 use crate::{
     lines,
     report::{
-        BackupReport, Controller, HaltReport, LedgerEntry, LogLine, Report, StepState, WorldSeen,
+        BackupReport, Controller, HaltReport, LedgerEntry, LeftBehind, LogLine, Report, StepState,
+        WorldSeen,
     },
 };
 use jiff::Timestamp;
@@ -144,6 +145,8 @@ impl Fold {
             | RunEvent::TempSet { .. }
             | RunEvent::PutBack { .. }
             | RunEvent::BackedUp { .. }
+            | RunEvent::LeftBehind { .. }
+            | RunEvent::Retried { .. }
             | RunEvent::Halted { .. }
             | RunEvent::Aborted { .. }
             | RunEvent::Succeeded => self.take_run(at, event),
@@ -190,6 +193,15 @@ impl Fold {
                     size_bytes: *size_bytes,
                     verified: verified.clone(),
                 });
+            }
+            RunEvent::LeftBehind { node, hold } => {
+                self.fail_step_of(at, hold);
+                self.report.left_behind.retain(|one| one.node != *node);
+                let (node, hold) = (node.clone(), hold.clone());
+                self.report.left_behind.push(LeftBehind { at, node, hold });
+            }
+            RunEvent::Retried { nodes } => {
+                self.report.left_behind.retain(|one| !nodes.contains(&one.node));
             }
             RunEvent::Halted { hold } => {
                 self.fail_step_of(at, hold);

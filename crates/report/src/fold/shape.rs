@@ -36,6 +36,7 @@ pub(super) fn of_plan(plan: &Plan) -> Report {
         overrides: Vec::new(),
         ledger: Vec::new(),
         backups: Vec::new(),
+        left_behind: Vec::new(),
         halts: Vec::new(),
         standstills: Vec::new(),
         request: None,
@@ -62,7 +63,7 @@ fn hop(hop: &Hop) -> HopReport {
         rolling: Duration::ZERO,
         soak: Duration::ZERO,
         floor: Duration::ZERO,
-        estimate: hop.waves.iter().flat_map(|wave| &wave.steps).map(|step| step.estimate).sum(),
+        estimate: hop.waves.iter().map(Wave::estimate).sum(),
         progress: 0.0,
         waves: hop.waves.iter().map(wave).collect(),
     }
@@ -73,6 +74,7 @@ fn wave(wave: &Wave) -> WaveReport {
         id: wave.id.clone(),
         title: wave.title.clone(),
         node: wave.node.clone(),
+        lanes: wave.lanes.clone(),
         steps: wave.steps.iter().map(step).collect(),
     }
 }

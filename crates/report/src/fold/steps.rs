@@ -1,7 +1,7 @@
 //! What a step's events do to the step, to its hop and to the member that it acts on.
 
 use super::Fold;
-use crate::report::{Health, HopReport, Report, StepReport, StepState, since};
+use crate::report::{Health, HopReport, Report, StepReport, StepState, WaveReport, since};
 use jiff::Timestamp;
 use quorate_model::{Hold, Outcome, Release, RunEvent, StepId, StepRole};
 use std::time::Duration;
@@ -115,7 +115,7 @@ fn measure(hop: &mut HopReport, now: Timestamp) {
     let started_at = steps().filter_map(|step| step.started_at).min();
     let ended_at = if is_over { steps().filter_map(|step| step.ended_at).max() } else { None };
     let wall = started_at.map_or(Duration::ZERO, |from| since(from, ended_at.unwrap_or(now)));
-    let floor = steps().filter_map(|step| step.floor).sum();
+    let floor = hop.waves.iter().map(floor).sum();
     let soak = steps().filter(|s| s.role == StepRole::Soak).filter_map(|step| step.took).sum();
     let rolling = rolling(steps(), now);
     let progress = progress(steps());
@@ -126,6 +126,12 @@ fn measure(hop: &mut HopReport, now: Timestamp) {
     hop.soak = soak;
     hop.rolling = rolling;
     hop.progress = progress;
+}
+
+/// What no orchestrator is faster than: one node after another, or, where nodes move beside each other, the slowest of them.
+fn floor(wave: &WaveReport) -> Duration {
+    let floors = wave.steps.iter().filter_map(|step| step.floor);
+    if wave.lanes.is_some() { floors.max().unwrap_or_default() } else { floors.sum() }
 }
 
 /// From the first handover or stop to the last member's soak, or to now before that.

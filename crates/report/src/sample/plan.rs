@@ -113,6 +113,7 @@ fn hop(number: usize, from: &Release, to: &Release, nodes: &[NodeName]) -> Hop {
             id: format!("h{number}.{node}"),
             title: format!("{node}: {from} -> {to}"),
             node: Some(node.clone()),
+            lanes: None,
             steps,
         });
     }
@@ -120,6 +121,7 @@ fn hop(number: usize, from: &Release, to: &Release, nodes: &[NodeName]) -> Hop {
         id: format!("h{number}.complete"),
         title: format!("the cluster takes {to}"),
         node: None,
+        lanes: None,
         steps: vec![step(number, StepRole::HopComplete, None, to)],
     });
     Hop {
@@ -157,7 +159,7 @@ fn begin(number: usize, from: &Release, to: &Release, nodes: &[NodeName], go: bo
         steps.push(step);
     }
     let (id, title) = (format!("h{number}.begin"), format!("before {from} -> {to}"));
-    Wave { id, title, node: None, steps }
+    Wave { id, title, node: None, lanes: None, steps }
 }
 
 fn step(number: usize, role: StepRole, node: Option<&NodeName>, to: &Release) -> Step {

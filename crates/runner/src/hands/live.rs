@@ -1,6 +1,6 @@
 //! One cluster of the real world, held by one controller: how it is looked at, and what is remembered between looks.
 
-use super::{call::outcome, copies::FoundWhole, looks::Recent};
+use super::{call::outcome, copies::FoundWhole, lanes::ServersSeen, looks::Recent};
 use crate::{
     drive::{Done, Hands, Seen, View},
     rewrites::Rewrites,
@@ -12,16 +12,17 @@ use quorate_engine::{Look, Verdict};
 use quorate_hosts::{artifacts::Cache, swap::Fingerprint};
 use quorate_model::{
     Action, Attempt, Call, Cluster, ConfigChange, Hop, Node, NodeName, NodeObservation,
-    Observation, Outcome, Plan, Reach, Release, RunEvent, ServiceSpec, Step,
+    Observation, Outcome, Plan, Reach, Release, RunEvent, ServiceSpec, Step, StepId,
 };
 use quorate_observe::{Clients, Depth, Observer};
 use quorate_packs::Pack;
 use quorate_store::Store;
 use quorate_transport::{Command, Transport, http::HttpClient, secret};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 /// What the hands are made of.
@@ -36,8 +37,10 @@ pub struct LiveParts {
     pub rewrites: Rewrites,
     /// The plan that is carried out.
     pub plan: Arc<Plan>,
-    /// Looks.
+    /// Looks at every node.
     pub observer: Observer,
+    /// Looks at the servers alone, when other nodes move beside each other in lanes of their own.
+    pub servers: Option<Observer>,
     /// Looks at everybody else while a long look of the other one is under way.
     pub guard: Observer,
     /// HTTP clients by release.
@@ -59,6 +62,10 @@ pub struct LiveHands {
     pub(super) staging: BTreeMap<NodeName, tokio::sync::Mutex<()>>,
     /// Copies that were found whole.
     pub(super) found_whole: FoundWhole,
+    /// Held while the servers are looked at for a lane: all lanes share the answer.
+    pub(super) servers_seen: tokio::sync::Mutex<Option<ServersSeen>>,
+    /// Steps of nodes that move beside each other.
+    beside: HashSet<StepId>,
     memory: Mutex<Memory>,
 }
 
@@ -72,6 +79,8 @@ struct Memory {
     whole: HashMap<(NodeName, Release), Fingerprint>,
     /// The newest look.
     newest: Option<Recent>,
+    /// When each node was last acted on, those that move beside each other.
+    acted: HashMap<NodeName, Instant>,
     /// Acts begun and ended, so that a look is never taken for one of the time after an act.
     acts: u64,
 }
@@ -84,7 +93,17 @@ impl LiveHands {
     pub fn new(parts: LiveParts) -> Self {
         let names = parts.cluster.nodes.iter().map(|node| node.name.clone());
         let staging = names.map(|name| (name, tokio::sync::Mutex::default())).collect();
-        Self { parts, staging, found_whole: FoundWhole::default(), memory: Mutex::default() }
+        let waves = parts.plan.hops.iter().flat_map(|hop| &hop.waves);
+        let beside = waves.filter(|wave| wave.lanes.is_some()).flat_map(|wave| &wave.steps);
+        let beside = beside.map(|step| step.id.clone()).collect();
+        Self {
+            staging,
+            found_whole: FoundWhole::default(),
+            servers_seen: tokio::sync::Mutex::default(),
+            beside,
+            memory: Mutex::default(),
+            parts,
+        }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -98,6 +117,14 @@ impl LiveHands {
     }
     pub(crate) fn http(&self, release: Option<&Release>) -> &HttpClient {
         self.parts.clients.for_release(release)
+    }
+
+    /// Looks at the servers; at every node where none moves beside others.
+    pub(super) fn servers(&self) -> &Observer {
+        self.parts.servers.as_ref().unwrap_or(&self.parts.observer)
+    }
+    pub(super) fn acted_at(&self, node: &NodeName) -> Option<Instant> {
+        self.lock().acted.get(node).copied()
     }
 
     /// The hop that a step belongs to.
@@ -256,11 +283,14 @@ impl LiveHands {
 impl Hands for LiveHands {
     async fn look(&self, view: &View, look: Look, now: Timestamp) -> Seen {
         match (&view.step, look) {
+            (Some(step), _) if self.beside.contains(&step.id) => {
+                self.look_beside(step, look, now).await
+            }
             (Some(step), Look::Done | Look::Precheck | Look::Gate | Look::GateOnTheWay) => {
                 self.look_at(step, look, now).await
             }
             _ => {
-                let seen = self.parts.observer.look(Depth::Gate, now).await;
+                let seen = self.servers().look(Depth::Gate, now).await;
                 let differs = world(self.plan(), &view.finished, &view.touched, &seen);
                 let verdict =
                     if differs.is_empty() { Verdict::Holds } else { Verdict::Differs(differs) };
@@ -273,6 +303,9 @@ impl Hands for LiveHands {
         self.count_act();
         let done = self.carry_out(step).await;
         self.count_act();
+        if let Some(node) = step.node.as_ref().filter(|_| self.beside.contains(&step.id)) {
+            self.lock().acted.insert(node.clone(), Instant::now());
+        }
         done
     }
 

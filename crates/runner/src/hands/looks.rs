@@ -38,7 +38,7 @@ const EFFECT_FIRST: Duration = Duration::from_millis(2);
 /// then, and are not kept waiting by it.
 const ENDED_AFTER: Duration = Duration::from_secs(2);
 
-fn after(at: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn after(at: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| at.checked_add(by).ok()).unwrap_or(at)
 }
 
@@ -151,7 +151,12 @@ impl LiveHands {
     }
 
     /// Why a member that a gate waits for will not come: it does not answer, and its process is gone.
-    async fn ended(&self, step: &Step, seen: &Observation, now: Timestamp) -> Option<String> {
+    pub(super) async fn ended(
+        &self,
+        step: &Step,
+        seen: &Observation,
+        now: Timestamp,
+    ) -> Option<String> {
         let node = step.node.as_ref()?;
         if !matches!(step.role, StepRole::Rejoin | StepRole::Soak) {
             return None;
@@ -177,7 +182,7 @@ impl LiveHands {
 
     async fn fresh_look(&self, depth: Depth, now: Timestamp) -> (Observation, Option<Duration>) {
         let (acts, began) = (self.acts(), Instant::now());
-        let (seen, answered) = self.parts.observer.look_timed(depth.clone(), now).await;
+        let (seen, answered) = self.servers().look_timed(depth.clone(), now).await;
         self.keep_look(Recent { seen: seen.clone(), depth, began, took: began.elapsed(), acts });
         (seen, answered)
     }
@@ -195,7 +200,7 @@ impl LiveHands {
         }
     }
 
-    fn depth<'c>(&self, conditions: impl IntoIterator<Item = &'c Condition>) -> Depth {
+    pub(super) fn depth<'c>(&self, conditions: impl IntoIterator<Item = &'c Condition>) -> Depth {
         match &self.parts.pack.detect {
             Some(detect) => Depth::for_conditions(
                 detect,
@@ -234,7 +239,7 @@ impl LiveHands {
 
     /// The time from the stop to the first answer in which the member was back and caught up, as the product itself says.
     /// What is asked beyond that (equal data) is not in it.
-    fn floor(&self, step: &Step, now: Timestamp) -> Option<RunEvent> {
+    pub(super) fn floor(&self, step: &Step, now: Timestamp) -> Option<RunEvent> {
         let node = step.node.clone().filter(|_| step.role == StepRole::Rejoin)?;
         let began = self.stopped_at(&node)?;
         self.forget_stop(&node);
@@ -255,7 +260,12 @@ impl LiveHands {
     }
 
     /// Why the member may not be stopped for what is staged on its host; none when nothing is asked or it is whole.
-    async fn artifact_refused(&self, step: &Step, at: usize, hop: &Hop) -> Option<Verdict> {
+    pub(super) async fn artifact_refused(
+        &self,
+        step: &Step,
+        at: usize,
+        hop: &Hop,
+    ) -> Option<Verdict> {
         step.precheck.iter().find(|one| one.cel.is_empty() && one.name == ARTIFACT_WHOLE)?;
         let node = step.node.as_ref()?;
         let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
@@ -304,7 +314,7 @@ impl LiveHands {
         loop {
             tokio::time::sleep(EFFECT_FIRST.max(began.elapsed() / 4)).await;
             let (now, look_began) = (Timestamp::now(), Instant::now());
-            let seen = self.parts.observer.look(depth.clone(), now).await;
+            let seen = self.servers().look(depth.clone(), now).await;
             if self.judged(step, hop, &seen).conditions(std::slice::from_ref(done))
                 == Verdict::Holds
             {

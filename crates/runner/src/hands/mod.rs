@@ -5,6 +5,7 @@ mod call;
 mod copies;
 mod done;
 mod files;
+mod lanes;
 mod live;
 mod looks;
 mod member;

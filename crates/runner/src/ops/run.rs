@@ -10,13 +10,14 @@ use crate::{
         ABORTED, HALTED, NO_BACKUP, NO_RUN, NOISY, NOT_STAGED, PAUSED, Problem, STALE_PLAN, UNSEEN,
     },
     setup::{Setup, holder},
+    verdict::beside,
     watch::ClientWatch,
 };
 use jiff::Timestamp;
 use quorate_engine::{Engine, Input};
 use quorate_model::{
-    Action, Cluster, Hold, Lease, NodeObservation, Observation, Outcome, Plan, PlanKind, Reach,
-    Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
+    Action, Cluster, Hold, LEFT_BEHIND, Lease, NodeObservation, Observation, Outcome, Plan,
+    PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
@@ -291,7 +292,14 @@ fn too_noisy(journal: &[Recorded], plan: &Plan) -> Option<Hold> {
 /// Makes hands for a cluster and a plan.
 pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHands, Problem> {
     let (observer, clients) = setup.observer(cluster)?;
-    let (guard, _) = setup.observer(cluster)?;
+    let beside = beside(&plan);
+    let mut servers = cluster.clone();
+    servers.nodes.retain(|node| !beside.contains(&node.name));
+    let (guard, _) = setup.observer(&servers)?;
+    let servers = match beside.is_empty() {
+        true => None,
+        false => Some(setup.observer(&servers)?.0),
+    };
     Ok(LiveHands::new(LiveParts {
         pack: setup.pack(cluster)?,
         cluster: cluster.clone(),
@@ -299,6 +307,7 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
         rewrites: setup.rewrites.clone(),
         plan,
         observer,
+        servers,
         guard,
         clients,
         transports: setup.ways(cluster),
@@ -323,8 +332,12 @@ pub fn verdict(run: &RunId, ending: Ending) -> Result<(), Problem> {
                 .hint(format!("try again with `quorate run resume {run}`")))
         }
         Ending::Over(RunEnd::Halted { hold }) => {
-            let mut problem =
-                Problem::new(HALTED, format!("run {run} halted; nothing further was touched"));
+            let said = if hold.code == LEFT_BEHIND {
+                format!("run {run} left nodes behind; what could be done is done")
+            } else {
+                format!("run {run} halted; nothing further was touched")
+            };
+            let mut problem = Problem::new(HALTED, said);
             problem = problem.because(match hold.step {
                 Some(step) => format!("at {step}: {} ({})", hold.text, hold.code),
                 None => format!("{} ({})", hold.text, hold.code),
@@ -396,7 +409,9 @@ fn take_lease(
 /// The world must still be what the plan was made from, as far as the plan builds on it.
 fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
     let mut differs = Vec::new();
-    for was in &plan.observed.nodes {
+    // A node without a vote that has changed is for its own lane to see.
+    let beside = beside(plan);
+    for was in plan.observed.nodes.iter().filter(|node| !beside.contains(&node.name)) {
         let Some(is) = seen.nodes.iter().find(|node| node.name == was.name) else {
             differs.push(format!("{} is gone", was.name));
             continue;

@@ -41,8 +41,9 @@ impl Check for BackedUp {
         let Action::Stop { node } = &act.step.action else { return None };
         let (product, index) = (Product::get(), world.place(node)?);
         let (from, to) = (product.rel(&act.hop.from)?, product.rel(&act.hop.to)?);
-        let others = || world.members.iter().enumerate().filter(|(i, _)| *i != index);
+        let others = || world.members.iter().enumerate().filter(|(i, m)| *i != index && !m.client);
         let closes = act.hop.one_way == Door::LastMember
+            && !world.members[index].client
             && world.members[index].runs != to
             && others().all(|(_, member)| member.runs == to);
         if !closes {

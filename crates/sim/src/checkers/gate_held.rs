@@ -44,6 +44,14 @@ impl Check for GateHeld {
         events: &[RunEvent],
         world: &World,
     ) -> Option<String> {
+        for event in events {
+            // It failed, and is told of: nobody waits for it any more.
+            if let RunEvent::LeftBehind { node, .. } = event
+                && let Some(index) = world.place(node)
+            {
+                self.unproved.remove(&(run.clone(), index));
+            }
+        }
         let finished = events.iter().find_map(|event| match event {
             RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, .. } => {
                 rejoin_of(plan, step)
@@ -65,8 +73,12 @@ impl Check for GateHeld {
         ) {
             return None;
         }
-        let other =
-            self.unproved.keys().find(|(run, index)| run == act.run && Some(*index) != touched)?;
+        // Clients move beside each other; whoever has a part in the quorum waits for everybody.
+        let beside = touched.is_some_and(|index| world.members[index].client);
+        let other = self.unproved.keys().find(|(run, index)| {
+            let waits = !(beside && world.members[*index].client);
+            run == act.run && Some(*index) != touched && waits
+        })?;
         Some(format!(
             "goes on to another member, and {} was not seen back",
             world.members[other.1].name

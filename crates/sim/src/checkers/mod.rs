@@ -2,8 +2,10 @@
 //!
 //! Invariant: a checker judges by what really is, never by what a controller believes or a plan promises.
 
+mod apart;
 mod artifact;
 mod backup;
+mod budget;
 mod gate_held;
 mod intent_first;
 mod leader_last;
@@ -12,6 +14,7 @@ mod mixed;
 mod once;
 mod one_down;
 mod quorum;
+mod share;
 
 use crate::{clock::Millis, world::World};
 use quorate_engine::Look;
@@ -112,6 +115,9 @@ impl Checks {
         let checks: Vec<Box<dyn Check>> = vec![
             Box::new(quorum::Quorum),
             Box::new(one_down::OneDown),
+            Box::new(share::ClientShare::default()),
+            Box::new(apart::Apart::default()),
+            Box::new(budget::Budget::default()),
             Box::new(leader_last::LeaderLast),
             Box::new(gate_held::GateHeld::default()),
             Box::new(mixed::Mixed),

@@ -106,12 +106,14 @@ impl Sim {
     pub fn new(scenario: Scenario, seed: u64, sabotage: Option<Sabotage>) -> Self {
         let mut chance = Chance::new(seed);
         let names = product::names(scenario.size);
-        let mut world = World::new(&names, scenario.learners, scenario.from, chance.fork());
+        let clients = product::client_names(scenario.clients);
+        let world = World::new(&names, scenario.learners, scenario.from, chance.fork());
+        let mut world = world.with_clients(&clients);
         world.trusts_digests = sabotage == Some(Sabotage::DigestNotChecked);
         Self {
             world,
             store: MemoryStore::new(),
-            cluster: product::declared(&names, product::policy()),
+            cluster: product::declared(&names, &clients, product::policy()),
             measured: Measured::new(),
             target: scenario.to,
             controllers: Vec::new(),

@@ -111,15 +111,16 @@ impl Sim {
 
     pub(super) fn ask_person(&mut self, index: usize) {
         let engine = &self.controllers[index].engine;
-        if let (Phase::AwaitingApproval, Some(step)) = (engine.phase(), engine.current()) {
-            let step = step.id.clone();
+        if let Phase::AwaitingApproval { step } = engine.phase() {
+            let step = step.clone();
             self.after(YES_TAKES, Event::SayYes(index, step));
         }
     }
 
     pub(super) fn say_yes(&mut self, index: usize, step: StepId) {
         let controller = &self.controllers[index];
-        if !controller.is_working() || *controller.engine.phase() != Phase::AwaitingApproval {
+        let waits = matches!(controller.engine.phase(), Phase::AwaitingApproval { step: awaited } if *awaited == step);
+        if !controller.is_working() || !waits {
             return;
         }
         let event = RunEvent::Approved { step, by: "anna".into() };

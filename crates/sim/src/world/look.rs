@@ -5,7 +5,7 @@
 use super::{Process, World, member::MAX_LAG};
 use crate::{
     clock::timestamp,
-    product::{PACK, Product},
+    product::{PACK, Product, SERVER},
 };
 use jiff::Timestamp;
 use quorate_model::{Facts, NodeName, NodeObservation, Observation, Reach, Role};
@@ -25,9 +25,7 @@ fn shown_lag(lag: u64) -> u64 {
 }
 
 pub(super) fn blank(names: &[NodeName]) -> Observation {
-    let nodes = names
-        .iter()
-        .map(|name| NodeObservation::unseen(name.clone(), "server".into(), "not looked at yet"));
+    let nodes = names.iter().map(|name| unseen(name, SERVER));
     Observation {
         cluster: "sim".into(),
         pack: PACK.into(),
@@ -38,11 +36,28 @@ pub(super) fn blank(names: &[NodeName]) -> Observation {
     }
 }
 
+pub(super) fn unseen(name: &NodeName, group: &str) -> NodeObservation {
+    NodeObservation::unseen(name.clone(), group.into(), "not looked at yet")
+}
+
 impl World {
+    /// Looks at the members and at one client, as lanes do: whoever moves beside others does not look at all of them.
+    pub fn look_beside(&mut self, node: &NodeName) -> (Observation, Print) {
+        self.look();
+        let own =
+            |index: &usize| !self.members[*index].client || self.members[*index].name == *node;
+        let these: Vec<usize> = (0..self.members.len()).filter(own).collect();
+        let mut print = self.print.0.first().copied().into_iter().collect::<Vec<_>>();
+        print.extend(these.iter().flat_map(|index| self.print_of(*index)));
+        let nodes = these.iter().map(|index| self.seen.nodes[*index].clone()).collect();
+        (Observation { nodes, ..self.seen.clone() }, Print(print))
+    }
+
     /// Looks at everything that can be reached now.
     pub fn look(&mut self) -> (&Observation, &Print) {
         let mut print = Vec::with_capacity(self.members.len() * 6 + 1);
-        let reached = (0..self.members.len()).find(|i| !self.members[*i].cut && self.healthy(*i));
+        let asked = |i: &usize| !self.members[*i].client && !self.members[*i].cut;
+        let reached = (0..self.members.len()).find(|i| asked(i) && self.healthy(*i));
         print.push(reached.map_or(u8::MAX, |_| small(u64::from(self.cluster_line))));
         for index in 0..self.members.len() {
             print.extend(self.print_of(index));
@@ -101,6 +116,12 @@ impl World {
         node.release = product.releases.get(member.runs).cloned();
         node.disk_release = product.releases.get(member.live).cloned();
         node.member_id = Some(member.name.0.clone());
+        if member.client {
+            node.role = Role::Client;
+            node.voter = Some(false);
+            node.healthy = Some(healthy);
+            return;
+        }
         node.role = match (leads, member.voter, led && !member.isolated) {
             (true, _, _) => Role::Leader,
             (false, false, _) => Role::Learner,

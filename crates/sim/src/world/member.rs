@@ -45,6 +45,8 @@ pub struct Member {
     pub name: NodeName,
     /// Whether it has a vote.
     pub voter: bool,
+    /// It keeps no data and has no part in the quorum.
+    pub client: bool,
     /// Its process.
     pub process: Process,
     /// The release that runs, or ran last.
@@ -76,6 +78,7 @@ impl Member {
         Self {
             name: name.clone(),
             voter,
+            client: false,
             process: Process::Up,
             runs: release,
             live: release,
@@ -90,6 +93,9 @@ impl Member {
             staged: Vec::new(),
             lag_milli: 0,
         }
+    }
+    pub(crate) fn client(name: &NodeName, release: Rel) -> Self {
+        Self { client: true, ..Self::healthy(name, false, release) }
     }
     /// Whether it runs and its peers reach it.
     pub fn takes_part(&self) -> bool {
@@ -108,7 +114,9 @@ impl Member {
         self.staged.iter().any(|staged| staged.release == release && !staged.damaged)
     }
     pub(crate) fn fall_behind(&mut self, entries: u64) {
-        self.lag_milli += entries * 1000;
+        if !self.client {
+            self.lag_milli += entries * 1000;
+        }
     }
     pub(crate) fn lead(&mut self) {
         self.lag_milli = 0;
@@ -121,7 +129,9 @@ impl Member {
         }
     }
     pub(crate) fn pass(&mut self, passed: Millis, _now: Millis) {
-        if self.takes_part() {
+        if self.client {
+            // Nothing is replicated to it.
+        } else if self.takes_part() {
             self.lag_milli =
                 self.lag_milli.saturating_sub(passed * (self.catch_up_per_sec - WRITES_PER_SEC));
         } else {
@@ -150,7 +160,9 @@ impl Member {
             return;
         }
         let own = Product::get().line(self.live);
-        let fits = own == cluster_line || own == cluster_line + 1;
+        // A client that was left behind still speaks to servers of the next line.
+        let old = self.client && own + 1 == cluster_line;
+        let fits = old || own == cluster_line || own == cluster_line + 1;
         if !fits || self.live_damaged {
             self.process = Process::Down;
             return;

@@ -17,7 +17,7 @@ pub use member::{Member, Process};
 use crate::{
     chance::Chance,
     clock::Millis,
-    product::{Product, Rel},
+    product::{CLIENT, Product, Rel},
 };
 use quorate_model::{NodeName, Observation};
 
@@ -90,6 +90,17 @@ impl World {
         world
     }
 
+    /// The same with clients beside it, on the same release.
+    #[must_use]
+    pub fn with_clients(mut self, names: &[NodeName]) -> Self {
+        let release = self.members.first().map_or(0, |member| member.runs);
+        for name in names {
+            self.members.push(Member::client(name, release));
+            self.seen.nodes.push(look::unseen(name, CLIENT));
+        }
+        self
+    }
+
     /// The place of a member.
     pub fn place(&self, name: &NodeName) -> Option<usize> {
         self.members.iter().position(|member| member.name == *name)
@@ -110,9 +121,14 @@ impl World {
     pub fn serving_voters(&self) -> usize {
         self.members.iter().filter(|member| member.voter && member.takes_part()).count()
     }
-    /// Whether a member serves clients: it takes part and somebody leads.
+    /// Whether a member serves clients: it takes part and somebody leads. A client is well when it runs.
     pub fn healthy(&self, index: usize) -> bool {
-        self.takes_part(index) && self.leader.is_some()
+        let client = self.members.get(index).is_some_and(|member| member.client);
+        self.takes_part(index) && (client || self.leader.is_some())
+    }
+    /// Clients, whatever their state.
+    pub fn clients(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.client)
     }
 
     /// Lets time pass.
