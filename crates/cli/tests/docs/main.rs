@@ -148,8 +148,11 @@ fn the_policy_page_tells_every_key_and_its_default() {
 fn every_reason_to_halt_is_explained() {
     let page = fs::read_to_string(root().join("docs/operators/when-a-run-halts.md")).unwrap();
     let mut codes = BTreeSet::new();
+    codes.insert(quorate_model::LEFT_BEHIND.to_owned());
     for text in pages::sources(&["crates/engine/src", "crates/runner/src"]) {
-        for mark in ["halt(", "code: ", "_BASELINE: &str = "] {
+        // A call may be broken over several lines.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for mark in ["halt(", "fail( lane,", "fail(lane,", "hold(step,", "code: ", "_BASELINE: &str = "] {
             codes.extend(text.split(mark).skip(1).filter_map(|rest| {
                 let code = rest.trim_start().strip_prefix('"')?.split('"').next()?;
                 Some(code.to_owned())
