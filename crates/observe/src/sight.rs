@@ -127,8 +127,8 @@ impl Looking<'_> {
         let words = [
             known.map(|found| found.pid.to_string()).unwrap_or_default(),
             known.map(|found| found.start_ticks.to_string()).unwrap_or_default(),
-            pid_file.clone(),
-            unit.clone(),
+            pid_file,
+            unit,
             text(&live),
             if self.full { "all" } else { "named" }.to_owned(),
         ];
@@ -146,8 +146,7 @@ impl Looking<'_> {
             }
         };
         let told = Told::read(&said);
-        let by_name = pid_file.is_empty() && unit.is_empty();
-        told.sight(known, &live, by_name, self.form, is_own)
+        told.sight(known, &live, self.form, is_own)
     }
 }
 
@@ -155,6 +154,8 @@ impl Looking<'_> {
 struct Candidate {
     found: Found,
     identity: String,
+    /// The pid file or the unit names it; else it only has the product's name, as another member's process has.
+    named: bool,
 }
 
 /// What `sight.sh` told.
@@ -189,14 +190,15 @@ impl Told {
                     told.known = Some(rest.split_whitespace().nth(1).unwrap_or("").to_owned());
                 }
                 "os" => told.os = host::named(&String::from_utf8_lossy(&bytes(rest))),
-                "process" => told.processes.extend(told.candidate(rest)),
+                "named" => told.processes.extend(told.candidate(rest, true)),
+                "found" => told.processes.extend(told.candidate(rest, false)),
                 _ => {}
             }
         }
         told
     }
 
-    fn candidate(&self, line: &str) -> Option<Candidate> {
+    fn candidate(&self, line: &str, named: bool) -> Option<Candidate> {
         let parts: Vec<&str> = line.split('|').collect();
         let [pid, start, exe, identity, words, variables, folder] = parts.as_slice() else {
             return None;
@@ -223,6 +225,7 @@ impl Told {
                 exe: PathBuf::from(exe.strip_suffix(GONE).unwrap_or(&exe)),
             },
             identity: (*identity).to_owned(),
+            named,
         })
     }
 
@@ -230,7 +233,6 @@ impl Told {
         self,
         known: Option<&Found>,
         live: &Path,
-        by_name: bool,
         form: &ProcessForm,
         is_own: impl Fn(&Found) -> bool,
     ) -> Sight {
@@ -238,16 +240,13 @@ impl Told {
         let chosen = match (&self.known, known) {
             (Some(identity), Some(found)) => Some((found.clone(), identity.clone())),
             _ => {
-                let own = |at: usize, one: &Candidate| {
-                    // The first one is what the pid file or the unit names.
-                    (at == 0 && !by_name && find::is_product(&one.found, form))
-                        || is_own(&one.found)
+                let own = |one: &Candidate| match one.named {
+                    // A stale pid file may name a process of something else.
+                    true => find::is_product(&one.found, form),
+                    false => find::is_product(&one.found, form) && is_own(&one.found),
                 };
-                self.processes
-                    .into_iter()
-                    .enumerate()
-                    .find(|(at, one)| own(*at, one))
-                    .map(|(_, one)| (one.found, one.identity))
+                let found = self.processes.into_iter().find(own);
+                found.map(|one| (one.found, one.identity))
             }
         };
         let replaced = chosen.as_ref().is_some_and(|(found, running)| match &self.live {
@@ -280,4 +279,111 @@ fn strings(bytes: &[u8]) -> Vec<String> {
         return Vec::new();
     }
     bytes.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::{ProcessSpec, SshHost};
+    use quorate_transport::LocalTransport;
+    use std::{
+        io::{Read, Write},
+        process::{Child, Stdio},
+    };
+
+    /// A `cat` of its own name that has answered once, so that it certainly runs its own program.
+    fn running(binary: &Path) -> Child {
+        std::fs::copy("/bin/cat", binary).unwrap();
+        let mut command = std::process::Command::new(binary);
+        command.arg("-u").env("Q_SIGHT", "a b").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    }
+
+    fn end(mut child: Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn form() -> ProcessForm {
+        ProcessForm {
+            names: vec!["qsight".into()],
+            env_prefix: None,
+            file_setting: None,
+            data_setting: None,
+            more_data_settings: Vec::new(),
+            peer_setting: None,
+            name_setting: None,
+            secret_settings: Vec::new(),
+            own_settings: Vec::new(),
+        }
+    }
+
+    fn node(folder: &Path) -> Node {
+        let at = |name: &str| folder.join(name);
+        Node {
+            name: "a".into(),
+            group: "server".into(),
+            host: Host::Ssh(SshHost::new("a")),
+            endpoints: BTreeMap::new(),
+            data_dir: None,
+            service: Some(ServiceSpec::Process(ProcessSpec {
+                argv: vec![at("qsight").display().to_string()],
+                env: BTreeMap::new(),
+                pid_file: at("pid"),
+                log_file: at("log"),
+                work_dir: None,
+                grace: Duration::from_secs(1),
+            })),
+        }
+    }
+
+    /// What the script tells of this machine stands for what it tells of another one.
+    async fn seen(node: &Node, memory: &NodeMemory) -> Sight {
+        let form = form();
+        let looking = Looking { node, transport: &LocalTransport, form: &form, full: true };
+        looking.look(memory, |_| false).await
+    }
+
+    #[tokio::test]
+    async fn the_process_that_the_pid_file_names_is_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("qsight");
+        let child = running(&live);
+        std::fs::write(folder.path().join("pid"), format!("{}\n", child.id())).unwrap();
+        let node = node(folder.path());
+        let first = seen(&node, &NodeMemory::default()).await;
+        let memory = NodeMemory { process: first.process.clone(), ..NodeMemory::default() };
+        let again = seen(&node, &memory).await;
+        std::fs::rename(&live, folder.path().join("kept")).unwrap();
+        std::fs::copy("/bin/true", &live).unwrap();
+        let swapped = seen(&node, &memory).await;
+        end(child);
+        let gone = seen(&node, &memory).await;
+        let found = first.process.unwrap();
+        assert_eq!(found.argv, [live.display().to_string(), "-u".into()]);
+        assert_eq!(found.env.get("Q_SIGHT").map(String::as_str), Some("a b"));
+        assert!(found.started_at.is_some() && first.os.is_some() && first.dark.is_none());
+        assert!(first.fresh && !first.replaced && !again.fresh && !again.replaced);
+        assert_eq!(again.process, Some(found));
+        assert!(swapped.replaced && swapped.stamp != first.stamp);
+        assert!(gone.process.is_none());
+    }
+
+    #[tokio::test]
+    async fn another_members_process_is_not_this_members() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = running(&folder.path().join("qsight"));
+        let node = node(folder.path());
+        // No pid file: the process has only the product's name, and nothing says that it is this member's.
+        let unnamed = seen(&node, &NodeMemory::default()).await;
+        // A stale one that names something else.
+        std::fs::write(folder.path().join("pid"), std::process::id().to_string()).unwrap();
+        let stale = seen(&node, &NodeMemory::default()).await;
+        end(child);
+        assert!(unnamed.process.is_none() && unnamed.dark.is_none());
+        assert!(stale.process.is_none());
+    }
 }

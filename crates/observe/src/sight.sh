@@ -16,14 +16,17 @@ stat_of() {
     case $rest in '' | Z* | X*) return 1 ;; esac
     start_of $rest
 }
+# Parameters: `named` for a process that the pid file or the unit names, `found` for one of the product's name; its id.
 show() {
+    how=$1
+    shift
     stat_of "$1" || return 0
     exe=$(readlink "/proc/$1/exe" 2>/dev/null | hex)
     identity=$(stat -Lc '%d:%i' -- "/proc/$1/exe" 2>/dev/null)
     words=$(hex <"/proc/$1/cmdline") 2>/dev/null
     variables=$(hex <"/proc/$1/environ") 2>/dev/null
     folder=$(readlink "/proc/$1/cwd" 2>/dev/null | hex)
-    printf 'process %s|%s|%s|%s|%s|%s|%s\n' "$1" "$start" "$exe" "$identity" "$words" "$variables" "$folder"
+    printf '%s %s|%s|%s|%s|%s|%s|%s\n' "$how" "$1" "$start" "$exe" "$identity" "$words" "$variables" "$folder"
 }
 
 while read -r key value _; do
@@ -42,10 +45,10 @@ pid=
 if [ -n "$unit" ]; then
     # A unit's own word counts: a product that runs beside its unit is not the unit's.
     pid=$(systemctl show -p MainPID --value -- "$unit" 2>/dev/null)
-    if [ "${pid:-0}" != 0 ]; then show "$pid"; exit 0; fi
+    if [ "${pid:-0}" != 0 ]; then show named "$pid"; exit 0; fi
 elif [ -n "$pid_file" ]; then
     { read -r pid _ <"$pid_file"; } 2>/dev/null
-    case $pid in '' | *[!0-9]*) ;; *) show "$pid" ;; esac
+    case $pid in '' | *[!0-9]*) ;; *) show named "$pid" ;; esac
 fi
 if [ "$depth" != all ] && [ -n "$pid_file$unit" ]; then exit 0; fi
 set +f
@@ -57,7 +60,7 @@ for process in /proc/[0-9]*; do
         "$name"*) ;;
         *) case $name in "$wanted"*) ;; *) continue ;; esac ;;
         esac
-        if [ "${process#/proc/}" != "$pid" ]; then show "${process#/proc/}"; fi
+        if [ "${process#/proc/}" != "$pid" ]; then show found "${process#/proc/}"; fi
         break
     done
 done

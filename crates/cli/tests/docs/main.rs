@@ -152,7 +152,9 @@ fn every_reason_to_halt_is_explained() {
     for text in pages::sources(&["crates/engine/src", "crates/runner/src"]) {
         // A call may be broken over several lines.
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for mark in ["halt(", "fail( lane,", "fail(lane,", "hold(step,", "code: ", "_BASELINE: &str = "] {
+        for mark in
+            ["halt(", "fail( lane,", "fail(lane,", "hold(step,", "code: ", "_BASELINE: &str = "]
+        {
             codes.extend(text.split(mark).skip(1).filter_map(|rest| {
                 let code = rest.trim_start().strip_prefix('"')?.split('"').next()?;
                 Some(code.to_owned())
