@@ -80,7 +80,7 @@ fn releases_and_names_that_are_not_there() {
     bed.quorate(&["path", "etdc", "3.3.25", "3.4.23"]).expect(1).says(&[
         "Q0004",
         "etdc",
-        "known packs: etcd",
+        "known packs: consul, etcd",
     ]);
     bed.quorate(&["plan", bed.name(), "--to", "3.4.99"])
         .expect(1)
