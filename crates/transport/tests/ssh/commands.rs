@@ -30,9 +30,9 @@ async fn words_arrive_as_they_are() {
 async fn variables_and_input_arrive_and_stand_in_no_list_of_processes() {
     let sshd = Sshd::start();
     let host = sshd.host("box");
-    // Everything that can be seen of any process from its list, while the command that has the secret runs.
-    let script =
-        "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; echo; printf '%s|' \"$Q_TOKEN\"; cat";
+    // Everything that can be seen of any process from its list, while the command that has the secret runs. Words of
+    // other processes may hold lines of their own.
+    let script = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0\\n' '  '; echo; printf '%s|' \"$Q_TOKEN\"; cat";
     let secret = "planted-4711 'quoted'\nsecond";
     let command = Command::new(["sh", "-c", script]).env("Q_TOKEN", secret).stdin("planted-input");
     let said = done(host.as_ref(), command).await.text();
