@@ -3,9 +3,10 @@
 //! Everything goes through a [`quorate_transport::Transport`], so a host may be this machine or another one.
 //! Invariant: nothing here decides whether it is safe to act; the plan has decided, this room acts and answers
 //! Done, Failed or Unknown.
-//! Read next: `service/mod.rs`, `swap/mod.rs`, `artifacts/mod.rs`, `lab/mod.rs`.
+//! Read next: `service/mod.rs`, `swap/mod.rs`, `artifacts/mod.rs`, `carry/mod.rs`, `lab/mod.rs`.
 
 pub mod artifacts;
+pub mod carry;
 pub mod lab;
 pub mod service;
 mod shell;

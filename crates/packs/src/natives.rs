@@ -5,6 +5,7 @@
 
 /// Every action that this program has.
 pub const NATIVES: &[&str] = &[
+    "etcd.save-snapshot",
     "etcd.verify-snapshot",
     "etcd.verify-v2-backup",
     "etcd.verify-restored-v2",

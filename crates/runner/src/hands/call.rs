@@ -1,16 +1,25 @@
 //! Says one thing to the product: a request, a command on a host, or an action written in Rust.
 
-use super::{live::LiveHands, natives};
-use quorate_hosts::swap::paths::artifact_dir;
-use quorate_model::{Call, CallKind, NodeName, Outcome, Release};
+use super::{
+    live::{LiveHands, LiveParts},
+    natives,
+};
+use quorate_hosts::swap::{
+    self,
+    paths::{NodePaths, artifact_dir},
+};
+use quorate_model::{ArtifactFile, Call, CallKind, NodeName, Outcome, Release};
 use quorate_transport::{
-    Answer, Command, Output,
+    Answer, Command, LocalTransport, Output, Transport,
     http::{HttpRequest, authority},
 };
 use std::{path::PathBuf, time::Duration};
 
 /// Time between two tries of what was refused and clears by itself: products look at their members every second or so.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Stands in a call for the folder where copies are, on the host that the call is for.
+const STATE_WORD: &str = "{state}";
 
 /// What a call gave.
 pub(crate) type Said = Answer<String>;
@@ -67,9 +76,18 @@ impl LiveHands {
                     Ok(folder) => folder,
                     Err(because) => return Answer::Failed(because),
                 };
-                let state = self.parts.state_dir.display().to_string();
+                let words = argv.iter().chain(env.values());
+                let state = match words.into_iter().any(|word| word.contains(STATE_WORD)) {
+                    true => self.room(&call.node).await,
+                    false => Ok(None),
+                };
+                let state = match state {
+                    Ok(room) => room.unwrap_or_else(|| self.parts.state_dir.clone()),
+                    Err(because) => return Answer::Failed(because),
+                };
+                let state = state.display().to_string();
                 let fill =
-                    |word: &String| word.replace("{artifact}", &folder).replace("{state}", &state);
+                    |word: &String| word.replace("{artifact}", &folder).replace(STATE_WORD, &state);
                 let mut command = Command::new(argv.iter().map(fill));
                 for (key, value) in env {
                     command = command.env(key.clone(), fill(value));
@@ -103,17 +121,7 @@ impl LiveHands {
         let Some(transport) = self.transport(node) else {
             return Answer::Failed(format!("there is no way to {node}"));
         };
-        let program = command.argv.first().cloned().unwrap_or_default();
-        transport.run(command, limit).await.and_then(|output: Output| {
-            if output.ok() {
-                Answer::Done(output.text())
-            } else {
-                let status = output
-                    .status
-                    .map_or("a signal".to_owned(), |status| format!("status {status}"));
-                Answer::Failed(format!("{program} ended with {status}: {}", output.complaint()))
-            }
-        })
+        finished(transport.as_ref(), command, limit).await
     }
 
     /// The folder with the product's tools on a node's host, of the first of these releases that is staged there.
@@ -146,10 +154,53 @@ impl LiveHands {
         ))
     }
 
+    /// A folder with the product's tools on this machine, of the first of these releases that is at hand: for what is done
+    /// with copies of the data, which are here.
+    pub(crate) async fn own_tools(&self, releases: &[&Release]) -> Result<PathBuf, String> {
+        let LiveParts { plan, pack, cache, cluster, state_dir, .. } = &self.parts;
+        let mut tried = Vec::new();
+        for release in releases {
+            let planned = plan.hops.iter().map(|hop| &hop.artifact);
+            let planned = planned.into_iter().find(|artifact| artifact.release == **release);
+            let found = planned.cloned().or_else(|| cache.known(&cluster.pack, release));
+            let Some(artifact) = found else {
+                tried.push(release.to_string());
+                continue;
+            };
+            let named = pack.detect.as_ref().map(|detect| detect.process.names.as_slice());
+            let own = |file: &&ArtifactFile| named.is_none_or(|named| named.contains(&file.name));
+            let Some(server) = artifact.files.iter().find(own) else {
+                return Err(format!("{} {release} holds no server", cluster.pack));
+            };
+            let paths = NodePaths::new(state_dir.join("tools").join(&server.name));
+            let staged = swap::stage(&LocalTransport, &paths, &artifact, cache).await;
+            return staged.into_result().map(|staged| staged.artifact_dir);
+        }
+        Err(format!("no files of {} {} are at hand here", cluster.pack, tried.join(" or ")))
+    }
+
     /// A file of the state folder, named with or without the word that stands for the folder.
     pub(crate) fn state_file(&self, name: &str) -> PathBuf {
         self.parts.state_dir.join(name.trim_start_matches("{state}/"))
     }
+}
+
+/// Runs a command to its end; a status other than zero is a failure with the command's own complaint.
+pub(crate) async fn finished(
+    transport: &dyn Transport,
+    command: &Command,
+    limit: Duration,
+) -> Said {
+    let program = command.argv.first().cloned().unwrap_or_default();
+    transport.run(command, limit).await.and_then(|output: Output| {
+        if output.ok() {
+            Answer::Done(output.text())
+        } else {
+            let status =
+                output.status.map_or("a signal".to_owned(), |status| format!("status {status}"));
+            Answer::Failed(format!("{program} ended with {status}: {}", output.complaint()))
+        }
+    })
 }
 
 pub(crate) fn first_line(text: &str) -> String {

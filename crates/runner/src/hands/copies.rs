@@ -7,18 +7,19 @@ use super::{act::plain, live::LiveHands};
 use crate::drive::Done;
 use jiff::Timestamp;
 use quorate_engine::Verdict;
+use quorate_hosts::carry;
 use quorate_model::{
-    Action, BACKUP_WHOLE, Backup, ClusterName, Digest, Hop, NodeName, Outcome, PackName, Plan,
-    Release, RunEvent, Step, Unsafe,
+    Action, BACKUP_WHOLE, Backup, CallKind, ClusterName, Digest, Hop, Host, NodeName, Outcome,
+    PackName, Plan, Release, RunEvent, Step, Unsafe,
 };
-use quorate_transport::beside;
+use quorate_transport::{Command, Transport, beside};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{
     io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -53,6 +54,9 @@ pub(crate) struct BackupRecord {
     /// How it was proved; none for one that was not.
     pub(crate) verified: Option<String>,
 }
+
+/// `mkdir` answers at once on any disk that answers at all.
+const MAKE_LIMIT: Duration = Duration::from_secs(5);
 
 fn first_schema() -> u32 {
     1
@@ -242,7 +246,12 @@ impl LiveHands {
             std::fs::create_dir_all(folder)
                 .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         }
-        self.say(&backup.save, releases, limit).await.into_result()?;
+        match backup.save.call {
+            CallKind::Command { .. } => self.save_there(backup, releases, limit).await?,
+            CallKind::Http { .. } | CallKind::Native { .. } => {
+                self.say(&backup.save, releases, limit).await.into_result()?;
+            }
+        }
         let (sha256, size_bytes) = digest_of(&file)?;
         let record = BackupRecord {
             schema: RECORD_SCHEMA,
@@ -259,6 +268,67 @@ impl LiveHands {
         };
         record.write(&file)?;
         Ok(record)
+    }
+
+    /// Saves by a command, on the member's own host, and carries the copy here.
+    async fn save_there(
+        &self,
+        backup: &Backup,
+        releases: &[&Release],
+        limit: Duration,
+    ) -> Result<(), String> {
+        let Some(there) = self.room_there(&backup.node, &backup.file).await? else {
+            return self.say(&backup.save, releases, limit).await.into_result().map(drop);
+        };
+        let way = self.way(&backup.node)?;
+        // A copy that an earlier try left half made.
+        carry::clear(way.as_ref(), &there).await.into_result()?;
+        let saved = self.say(&backup.save, releases, limit).await.into_result();
+        let file = self.state_file(&backup.file);
+        let brought = match saved {
+            Ok(_) => carry::bring(way.as_ref(), &there, &file).await.into_result().map(drop),
+            Err(because) => Err(because),
+        };
+        // Data of the cluster lie on no other disk than they must, also when they could not be carried.
+        let cleared = carry::clear(way.as_ref(), &there).await.into_result();
+        brought.and(cleared)
+    }
+
+    /// Carries a copy to the host of a member that it is put back on; none when the member lives on this machine.
+    pub(super) async fn send_copy(
+        &self,
+        node: &NodeName,
+        backup: &Backup,
+    ) -> Result<Option<PathBuf>, String> {
+        let Some(there) = self.room_there(node, &backup.file).await? else { return Ok(None) };
+        let (way, file) = (self.way(node)?, self.state_file(&backup.file));
+        carry::send(way.as_ref(), &file, &there).await.into_result()?;
+        Ok(Some(there))
+    }
+
+    /// Where a copy stands on a member's host, its folder made; none on this machine, where the state folder is.
+    async fn room_there(&self, node: &NodeName, file: &str) -> Result<Option<PathBuf>, String> {
+        let Some(room) = self.room(node).await? else { return Ok(None) };
+        let there = room.join(file);
+        let folder = there.parent().unwrap_or(&room).display().to_string();
+        let make = Command::new(["mkdir", "-p", "-m", "700", "--", &folder]);
+        self.run(node, &make, MAKE_LIMIT).await.into_result()?;
+        Ok(Some(there))
+    }
+
+    /// The folder for copies on a member's host; none on this machine.
+    pub(crate) async fn room(&self, node: &NodeName) -> Result<Option<PathBuf>, String> {
+        match self.node(node).map(|node| &node.host) {
+            Some(Host::Ssh(_)) => {}
+            Some(Host::Local) | None => return Ok(None),
+        }
+        let data = self.data_folders(node).ok().and_then(|all| all.into_iter().next());
+        let name = self.parts.cluster.name.as_str();
+        carry::room(self.way(node)?.as_ref(), name, data.as_deref()).await.into_result().map(Some)
+    }
+
+    fn way(&self, node: &NodeName) -> Result<&Arc<dyn Transport>, String> {
+        self.transport(node).ok_or_else(|| format!("there is no way to {node}"))
     }
 
     /// Proves a copy by restoring it, and writes down how.

@@ -4,6 +4,7 @@
 //! gets a name of its own, made of the folder's whole name.
 
 use super::{call::outcome, live::LiveHands, natives};
+use quorate_hosts::carry;
 use quorate_model::{Backup, Call, CallKind, Hop, NodeName, Outcome};
 use quorate_transport::{Answer, Command, beside};
 use std::{
@@ -23,6 +24,13 @@ fi
 while [ -e "$aside" ] || [ -L "$aside" ]; do n=$((n + 1)); aside=$2-$n; done
 exec mv -- "$1" "$aside""#;
 
+/// Gives a folder to the owner of what was in its place before. Only root can, and only where root restores is it needed.
+const SAME_OWNER: &str = r#"[ "$(id -u)" = 0 ] && [ -e "$1" ] && [ -e "$2" ] || exit 0
+exec chown -R --reference="$2" -- "$1""#;
+
+/// A store has few files, a log some hundreds.
+const OWNER_LIMIT: Duration = Duration::from_secs(30);
+
 /// `test` answers at once on any disk that answers at all.
 const TEST_LIMIT: Duration = Duration::from_secs(5);
 
@@ -41,8 +49,20 @@ impl LiveHands {
             Ok(kept) => kept,
             Err(because) => return Outcome::Failed { because },
         };
+        let there = match put.joins {
+            // Who joins another member gets the data from there.
+            true => Ok(None),
+            false => self.send_copy(node, put.backup).await,
+        };
+        let there = match there {
+            Ok(there) => there,
+            Err(because) => return Outcome::Failed { because },
+        };
         // The older tool restores: the newer one writes what the older server cannot read.
         let said = self.say(put.call, &[&hop.to], put.limit).await;
+        if let Err(because) = self.tidy_after(node, there.as_deref(), &said).await {
+            return Outcome::Failed { because };
+        }
         if let (Answer::Done(_), Some(mark)) = (&said, self.restore_mark(node)) {
             let mark =
                 Command::new(["touch".to_owned(), "--".to_owned(), mark.display().to_string()]);
@@ -53,6 +73,28 @@ impl LiveHands {
             }
         }
         outcome(said, |_| Some(format!("the data before it are kept in {kept}")))
+    }
+
+    /// The data belong to whom they belonged before, and no second copy stays on the host.
+    async fn tidy_after(
+        &self,
+        node: &NodeName,
+        copy: Option<&Path>,
+        said: &Answer<String>,
+    ) -> Result<(), String> {
+        if let Answer::Done(_) = said {
+            for folder in self.data_folders(node)? {
+                let aside = self.aside(&folder);
+                let words = ["sh", "-c", SAME_OWNER, "restore"].map(str::to_owned);
+                let paths = [folder.display().to_string(), aside.display().to_string()];
+                let command = Command::new(words.into_iter().chain(paths));
+                self.run(node, &command, OWNER_LIMIT).await.into_result()?;
+            }
+        }
+        match (copy, self.transport(node)) {
+            (Some(copy), Some(way)) => carry::clear(way.as_ref(), copy).await.into_result(),
+            _ => Ok(()),
+        }
     }
 
     /// Moves everything aside that holds data of a member that is down; says where to.

@@ -12,7 +12,7 @@ mod request;
 mod tls;
 
 pub use documents::documents;
-pub use grpc::GrpcCall;
+pub use grpc::{GrpcCall, GrpcStream};
 pub use login::{Credentials, LoginRequest};
 pub use request::{Body, HttpRequest, HttpResponse, RESPONSE_BYTES_MAX};
 pub use tls::TlsError;

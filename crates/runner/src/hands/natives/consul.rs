@@ -3,10 +3,9 @@
 //! Invariant: what is compared is what the copy can know: entries of the store up to the snapshot's own index.
 
 use super::{
-    Asked,
-    scratch::{self, SCRATCH_LIMIT, Scratch},
+    Asked, keep,
+    scratch::{self, Scratch},
 };
-use futures::StreamExt;
 use quorate_transport::{
     Command,
     http::{HttpClient, HttpRequest},
@@ -18,7 +17,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tokio::io::AsyncWriteExt;
 
 /// A store of some hundred megabytes, listed over loopback.
 const LIST_LIMIT: Duration = Duration::from_secs(120);
@@ -29,45 +27,30 @@ type Entries = BTreeMap<String, (u64, [u8; 32])>;
 /// Saves a snapshot piece by piece; a file that is not whole never gets the copy's name.
 pub(super) async fn save(asked: Asked<'_>, limit: Duration) -> Result<String, String> {
     let (file, endpoint) = (asked.hands.state_file(asked.arg("file")?), asked.arg("endpoint")?);
-    let part = quorate_transport::beside(&file, ".part");
-    let fault = |error: std::io::Error| format!("cannot write {}: {error}", part.display());
-    if let Some(folder) = file.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(fault)?;
+    let via = asked.hands.tunnel(asked.node, endpoint).await?;
+    let request = HttpRequest::get(format!("{endpoint}/v1/snapshot")).via(via);
+    let http = asked.hands.http(asked.releases.first().copied());
+    match keep(&file, http.stream(&request, limit)).await? {
+        0 => Err(format!("{endpoint} gave an empty snapshot")),
+        bytes => Ok(format!("{bytes} bytes")),
     }
-    let request = HttpRequest::get(format!("{endpoint}/v1/snapshot"));
-    let mut pieces = asked.hands.http(asked.releases.first().copied()).stream(&request, limit);
-    let mut out = tokio::fs::File::create(&part).await.map_err(fault)?;
-    let mut bytes = 0;
-    while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        bytes += piece.len();
-        out.write_all(&piece).await.map_err(fault)?;
-    }
-    out.sync_all().await.map_err(fault)?;
-    if bytes == 0 {
-        return Err(format!("{endpoint} gave an empty snapshot"));
-    }
-    tokio::fs::rename(&part, &file).await.map_err(fault)?;
-    Ok(format!("{bytes} bytes"))
 }
 
 /// Inspects a snapshot, restores it into a scratch server of the release that it was taken on, and compares the store.
 pub(super) async fn verify(asked: Asked<'_>) -> Result<String, String> {
-    let Asked { hands, node, releases, .. } = asked;
-    let file = hands.state_file(asked.arg("file")?);
-    let tool = PathBuf::from(hands.tools(node, releases).await?).join("consul");
+    let file = asked.hands.state_file(asked.arg("file")?);
+    let tool = asked.hands.own_tools(asked.releases).await?.join("consul");
     let words = |more: &[&str]| {
         let own = [tool.display().to_string(), "snapshot".to_owned()];
         Command::new(own.into_iter().chain(more.iter().map(|word| (*word).to_owned())))
     };
     let path = file.display().to_string();
-    let said = hands.run(node, &words(&["inspect", &path]), SCRATCH_LIMIT).await.into_result()?;
+    let said = scratch::run(&words(&["inspect", &path])).await?;
     let index = index(&said)?;
     let scratch = start(&tool).await?;
     let address = format!("-http-addr={}", scratch.url);
     let restore = words(&["restore", &address, &path]);
-    let restored = hands.run(node, &restore, SCRATCH_LIMIT).await.into_result();
-    let compared = match restored {
+    let compared = match scratch::run(&restore).await {
         Ok(_) => compare(&asked, &scratch, index).await,
         Err(because) => Err(because),
     };
@@ -108,13 +91,19 @@ fn index(said: &str) -> Result<u64, String> {
 async fn compare(asked: &Asked<'_>, scratch: &Scratch, index: u64) -> Result<String, String> {
     let endpoint = asked.arg("endpoint")?;
     let anonymous = HttpClient::new(None, None).map_err(|error| error.to_string())?;
-    let copy = entries(&anonymous, &scratch.url).await?;
-    let live = entries(asked.hands.http(asked.releases.first().copied()), endpoint).await?;
+    let copy = entries(&anonymous, &scratch.url, None).await?;
+    let via = asked.hands.tunnel(asked.node, endpoint).await?;
+    let live = entries(asked.hands.http(asked.releases.first().copied()), endpoint, via).await?;
     differ(&copy, &live, index)
 }
 
-async fn entries(http: &HttpClient, endpoint: &str) -> Result<Entries, String> {
-    let request = HttpRequest::get(format!("{endpoint}/v1/kv/?recurse=true&consistent=true"));
+async fn entries(
+    http: &HttpClient,
+    endpoint: &str,
+    via: Option<PathBuf>,
+) -> Result<Entries, String> {
+    let url = format!("{endpoint}/v1/kv/?recurse=true&consistent=true");
+    let request = HttpRequest::get(url).via(via);
     let answer = http.send(&request, LIST_LIMIT).await.into_result()?;
     if answer.status == 404 {
         return Ok(Entries::new());

@@ -45,7 +45,13 @@ if [ -n "$3" ]; then mv -- "$2/member/wal" "$3"; fi"#;
 /// Puts the copy in place, and lets the member that holds it be its cluster's only one, under its own address.
 pub(super) async fn restore(asked: Asked<'_>) -> Result<String, String> {
     let Asked { hands, node, .. } = asked;
-    let backup = hands.state_file(asked.arg("file")?).display().to_string();
+    let file = asked.arg("file")?;
+    // Put there before, where the member lives on another host.
+    let backup = match hands.room(node).await? {
+        Some(room) => room.join(file.trim_start_matches("{state}/")),
+        None => hands.state_file(file),
+    };
+    let backup = backup.display().to_string();
     let (data, log) = (asked.arg("data_dir")?.to_owned(), asked.arg("wal_dir")?.to_owned());
     let words = ["sh", "-c", PUT, "put"].map(str::to_owned);
     let copy = Command::new(words.into_iter().chain([backup, data, log]));

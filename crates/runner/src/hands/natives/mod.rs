@@ -8,9 +8,11 @@ mod scratch;
 mod v2_keys;
 
 use super::{call::Said, live::LiveHands};
+use futures::StreamExt;
 use quorate_model::{Facts, NodeName, Release};
-use quorate_transport::Answer;
-use std::time::Duration;
+use quorate_transport::{Answer, beside, http::Pieces};
+use std::{path::Path, time::Duration};
+use tokio::io::AsyncWriteExt;
 use v2_keys::{compare, compare_restored};
 
 /// What an action is asked for.
@@ -44,6 +46,7 @@ pub(crate) async fn run(
 ) -> Said {
     let asked = Asked { hands, args, node, releases };
     match action {
+        "etcd.save-snapshot" => act(limit, etcd::save(asked, limit)).await,
         "etcd.verify-snapshot" => proof(limit, etcd::snapshot(asked)).await,
         "etcd.verify-v2-backup" => proof(limit, etcd::v2_backup(asked, compare)).await,
         "etcd.verify-restored-v2" => proof(limit, etcd::v2_backup(asked, compare_restored)).await,
@@ -53,6 +56,25 @@ pub(crate) async fn run(
         "etcd.join-restored" => act(limit, etcd_v2::join(asked)).await,
         other => Answer::Failed(format!("there is no action `{other}` in this program")),
     }
+}
+
+/// Writes what comes to a file of its own, and gives it the copy's name once all has come. Says how many bytes that is.
+async fn keep(file: &Path, mut pieces: Pieces) -> Result<u64, String> {
+    let part = beside(file, ".part");
+    let fault = |error: std::io::Error| format!("cannot write {}: {error}", part.display());
+    if let Some(folder) = file.parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(fault)?;
+    }
+    let mut out = tokio::fs::File::create(&part).await.map_err(fault)?;
+    let mut bytes = 0;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        bytes += piece.len() as u64;
+        out.write_all(&piece).await.map_err(fault)?;
+    }
+    out.sync_all().await.map_err(fault)?;
+    tokio::fs::rename(&part, file).await.map_err(fault)?;
+    Ok(bytes)
 }
 
 /// A proof changes nothing: one that did not end has proved nothing.

@@ -1,9 +1,10 @@
 //! A server of its own for a proof: on loopback, with ports and a folder that nobody else has, gone when the proof ends.
 
+use crate::hands::call::finished;
 use quorate_hosts::service;
 use quorate_model::{ProcessSpec, ServiceSpec};
 use quorate_transport::{
-    Answer, LocalTransport,
+    Answer, Command, LocalTransport,
     http::{HttpClient, HttpRequest},
 };
 use std::{
@@ -26,6 +27,11 @@ pub(super) struct Scratch {
     /// Where clients reach it.
     pub(super) url: String,
     folder: tempfile::TempDir,
+}
+
+/// Runs a tool on this machine, to its end.
+pub(super) async fn run(command: &Command) -> Result<String, String> {
+    finished(&LocalTransport, command, SCRATCH_LIMIT).await.into_result()
 }
 
 /// Starts a server with these words in its own folder.
