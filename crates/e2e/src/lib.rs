@@ -4,6 +4,7 @@
 //! Releases come through the machine's own apt, once, into a folder of the build; `QUORATE_ARTIFACTS` names another.
 
 pub mod ask;
+pub mod hosts;
 pub mod machines;
 
 mod look;
@@ -33,6 +34,8 @@ pub const CONSUL: &str = "1.8.7";
 pub struct Bed {
     folder: tempfile::TempDir,
     name: String,
+    /// Whether its members are processes of this machine, which `lab down` ends.
+    lab: bool,
 }
 
 /// What a command gave.
@@ -160,18 +163,8 @@ impl Bed {
     }
     /// The same of another product.
     pub fn of(product: &str, release: &str, more: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("quorate-e2e-").tempdir().expect("a folder");
-        let name = format!(
-            "t{}",
-            folder
-                .path()
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .trim_start_matches("quorate-e2e-")
-                .to_lowercase()
-        );
-        let bed = Self { folder, name };
+        let mut bed = Self::without_members();
+        bed.lab = true;
         let dir = bed.dir();
         let artifacts = artifacts().display().to_string();
         let mut words = vec![
@@ -191,6 +184,13 @@ impl Bed {
         words.extend(more);
         bed.run_bare(&words).expect(0);
         bed
+    }
+    /// A folder with a name of its own, for a cluster whose members live elsewhere.
+    fn without_members() -> Self {
+        let folder = tempfile::Builder::new().prefix("quorate-e2e-").tempdir().expect("a folder");
+        let ending = folder.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let name = ending.replace("quorate-e2e-", "t");
+        Self { folder, name, lab: false }
     }
     /// The lab's folder.
     pub fn dir(&self) -> PathBuf {
@@ -305,6 +305,9 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
+        if !self.lab {
+            return;
+        }
         let dir = self.dir().display().to_string();
         let down = self.run_bare(&["lab", "down", &dir, "--yes"]);
         if down.code != 0 && !std::thread::panicking() {

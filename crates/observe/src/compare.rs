@@ -82,7 +82,9 @@ fn take_from_members(
         let Some(declared) = cluster.nodes.iter().find(|one| one.name == node.name) else {
             continue;
         };
-        let own = members.iter().find(|member| member.is_node(declared, node.member_id.as_deref()));
+        let own = members
+            .iter()
+            .find(|member| member.is_node(members, declared, node.member_id.as_deref()));
         if let Some(member) = own {
             node.member_id.get_or_insert_with(|| member.id.clone());
             node.voter.get_or_insert(!member.learner);
@@ -153,8 +155,9 @@ fn find_member_faults(
         let Some(declared) = cluster.nodes.iter().find(|one| one.name == node.name) else {
             continue;
         };
-        let is_member =
-            members.iter().any(|member| member.is_node(declared, node.member_id.as_deref()));
+        let is_member = members
+            .iter()
+            .any(|member| member.is_node(members, declared, node.member_id.as_deref()));
         if is_member || strangers.contains(&node.name) || !declares_member(declared) {
             continue;
         }

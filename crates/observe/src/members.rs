@@ -60,15 +60,19 @@ impl Member {
         }
     }
 
-    /// Whether a declared node is this member: by id when one was seen, else by address, else by name.
-    pub(crate) fn is_node(&self, node: &Node, seen_id: Option<&str>) -> bool {
+    /// Whether a declared node is this one of all members: by id when one was seen, else by an address that no other member
+    /// has, else by name. Members that serve on their own host's loopback all have the same address.
+    pub(crate) fn is_node(&self, all: &[Self], node: &Node, seen_id: Option<&str>) -> bool {
         if let Some(id) = seen_id {
             return id == self.id;
         }
         let declared: Vec<String> = node.endpoints.values().map(|url| bare(url)).collect();
-        let own = self.client_urls.iter().chain(&self.peer_urls);
-        own.map(|url| bare(url)).any(|url| declared.contains(&url))
-            || self.name == node.name.as_str()
+        let there = |member: &&Self| {
+            let urls = member.client_urls.iter().chain(&member.peer_urls);
+            urls.map(|url| bare(url)).any(|url| declared.contains(&url))
+        };
+        let only = all.iter().filter(there).count() == 1;
+        (only && there(&self)) || self.name == node.name.as_str()
     }
 }
 
@@ -79,7 +83,7 @@ pub(crate) fn undeclared<'a>(
     seen_id: &dyn Fn(&Node) -> Option<String>,
 ) -> Vec<&'a Member> {
     let declared = |member: &&Member| {
-        cluster.nodes.iter().any(|node| member.is_node(node, seen_id(node).as_deref()))
+        cluster.nodes.iter().any(|node| member.is_node(members, node, seen_id(node).as_deref()))
     };
     members.iter().filter(|member| !declared(member)).collect()
 }
@@ -123,14 +127,18 @@ mod tests {
 
     #[test]
     fn a_node_is_a_member_by_id_then_address_then_name() {
-        assert!(m1().is_node(&node("x", "http://other:1"), Some("7")));
+        assert!(m1().is_node(&[m1()], &node("x", "http://other:1"), Some("7")));
         assert!(
-            !m1().is_node(&node("m1", "http://127.0.0.1:1"), Some("8")),
+            !m1().is_node(&[m1()], &node("m1", "http://127.0.0.1:1"), Some("8")),
             "its own word counts more"
         );
-        assert!(m1().is_node(&node("x", "http://localhost:1/"), None));
-        assert!(m1().is_node(&node("m1", "http://other:1"), None));
-        assert!(!m1().is_node(&node("x", "http://other:1"), None));
+        assert!(m1().is_node(&[m1()], &node("x", "http://localhost:1/"), None));
+        assert!(m1().is_node(&[m1()], &node("m1", "http://other:1"), None));
+        assert!(!m1().is_node(&[m1()], &node("x", "http://other:1"), None));
+        // On loopback alone everybody has the same address, each on a host of its own: then it tells nobody.
+        let all = [m1(), Member { name: "m2".into(), id: "8".into(), ..m1() }];
+        assert!(!m1().is_node(&all, &node("m2", "http://127.0.0.1:1"), None));
+        assert!(all[1].is_node(&all, &node("m2", "http://127.0.0.1:1"), None));
     }
 
     #[test]

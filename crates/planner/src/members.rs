@@ -5,6 +5,7 @@
 
 use quorate_model::{Cluster, Node, NodeName, NodeObservation, Observation, Reach, Release, Role};
 use quorate_packs::PackFile;
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// A declared node and what was seen of it.
@@ -49,6 +50,23 @@ pub(crate) fn members<'a>(
         votes: pack.votes(&node.group),
     };
     cluster.nodes.iter().map(member).collect()
+}
+
+/// The member of the cluster's own list that a declared node is: by an address that nobody else has, else by its name.
+/// Members that serve on their own host's loopback all have the same one.
+pub(crate) fn listed_as<'l>(list: &'l [Value], node: &Node) -> Option<&'l Value> {
+    let serves_there = |member: &&Value| {
+        let of = |key: &str| member.get(key).and_then(Value::as_array).into_iter().flatten();
+        let mut urls = of("client_urls").chain(of("peer_urls")).filter_map(Value::as_str);
+        urls.any(|url| node.endpoints.values().any(|own| own == url))
+    };
+    let named =
+        |member: &&Value| member.get("name").and_then(Value::as_str) == Some(node.name.as_str());
+    let mut there = list.iter().filter(serves_there);
+    match (there.next(), there.next()) {
+        (Some(only), None) => Some(only),
+        _ => list.iter().find(named),
+    }
 }
 
 /// A node's part by what was seen of it. Where nothing of that was seen, its group tells.
@@ -102,5 +120,32 @@ impl Member<'_> {
             Reach::Unreachable(_) if host_seen => Standing::Down,
             Reach::Unreachable(because) => Standing::Unreachable(because.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::Host;
+    use serde_json::json;
+
+    #[test]
+    fn an_address_that_several_have_tells_nobody() {
+        let node = |name: &str, url: &str| Node {
+            name: name.into(),
+            group: "server".into(),
+            host: Host::Local,
+            endpoints: [("client".to_owned(), url.to_owned())].into(),
+            data_dir: None,
+            service: None,
+        };
+        let member =
+            |id: u8, name: &str, url: &str| json!({"id": id, "name": name, "client_urls": [url]});
+        let id = |list: &[Value], node: &Node| listed_as(list, node).map(|one| one["id"].clone());
+        let (own, other) = ("http://127.0.0.1:2379", "http://db-2:2379");
+        let shared = [member(1, "a", own), member(2, "b", own), member(3, "c", other)];
+        assert_eq!(id(&shared, &node("b", own)), Some(json!(2)));
+        assert_eq!(id(&shared, &node("x", own)), None, "no guess at one of two");
+        assert_eq!(id(&shared, &node("x", other)), Some(json!(3)));
     }
 }

@@ -3,7 +3,7 @@
 //! Words that only the runner can know stay as they are: `{artifact}` (the staged artifact's folder) and `{state}`
 //! (the state folder).
 
-use crate::members::Member;
+use crate::members::{Member, listed_as};
 use quorate_model::{
     Call, CallKind, Cluster, Facts, Node, NodeName, NodeObservation, Observation, Release,
 };
@@ -251,15 +251,7 @@ impl<'a> Words<'a> {
     /// The id under which the cluster itself lists a member that cannot speak for itself.
     fn listed_id(&self, node: &Node) -> Option<String> {
         let list = self.observation.facts.get("members")?.as_array()?;
-        let serves_there = |member: &Value| {
-            let urls = member.get("client_urls").and_then(Value::as_array).into_iter().flatten();
-            urls.filter_map(Value::as_str).any(|url| node.endpoints.values().any(|own| own == url))
-        };
-        let named = |member: &&Value| {
-            member.get("name").and_then(Value::as_str) == Some(node.name.as_str())
-        };
-        let listed =
-            list.iter().find(|member| serves_there(member)).or_else(|| list.iter().find(named))?;
+        let listed = listed_as(list, node)?;
         listed.get("id")?.as_str().map(str::to_owned)
     }
 

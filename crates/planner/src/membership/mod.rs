@@ -14,7 +14,7 @@ use crate::{
     digest::plan_digest,
     estimate::Measured,
     hop::{HopFault, HopPlan, named, quoted, seen_on_host},
-    members::{Member, Standing, members},
+    members::{Member, Standing, listed_as, members},
     path::PathHop,
     plan::{Draft, assemble, cannot_build, refusal},
     safety::data_differ,
@@ -97,21 +97,10 @@ impl<'a> Ground<'a> {
             member.get(key).and_then(|value| value.as_str()).map(str::to_owned)
         };
         let id = self.own.seen.and_then(|seen| seen.member_id.clone());
-        let serves_there = |member: &serde_json::Value| {
-            let of = |key: &str| member.get(key).and_then(|urls| urls.as_array()).into_iter();
-            let mut urls = of("client_urls").chain(of("peer_urls")).flatten();
-            urls.any(|url| {
-                url.as_str().is_some_and(|url| node.endpoints.values().any(|own| own == url))
-            })
-        };
         let found = list
             .iter()
             .find(|member| id.is_some() && text(member, "id") == id)
-            .or_else(|| list.iter().find(|member| serves_there(member)))
-            .or_else(|| {
-                list.iter()
-                    .find(|member| text(member, "name").as_deref() == Some(node.name.as_str()))
-            });
+            .or_else(|| listed_as(list, node));
         let facts = |member: &serde_json::Value| {
             member.as_object().map(|map| map.clone().into_iter().collect::<Facts>())
         };

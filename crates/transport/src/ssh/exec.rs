@@ -140,38 +140,65 @@ pub(super) async fn run(
     rights: Rights<'_>,
     limit: Duration,
 ) -> Ran {
+    match ask(session, command, input, &rights, Instant::now() + limit).await {
+        Asked::Ended(told) => told.verdict(session, command, &rights),
+        Asked::Over(told) => out_of_time(session, command, &told, &rights, limit).await,
+        Asked::Not(ran) => ran,
+    }
+}
+
+/// How far a command came.
+enum Asked {
+    /// To its end, or to that of the connection.
+    Ended(Told),
+    /// Not to its end, and the time is over.
+    Over(Told),
+    /// It was not handed over.
+    Not(Ran),
+}
+
+async fn ask(
+    session: &Session,
+    command: &Command,
+    input: Input<'_>,
+    rights: &Rights<'_>,
+    deadline: Instant,
+) -> Asked {
     let head = match lines(command) {
         Ok(head) => head,
-        Err(because) => return Ran::Failed(because),
+        Err(because) => return Asked::Not(Ran::Failed(because)),
     };
-    let deadline = Instant::now() + limit;
     let host = &session.target.name;
+    let began = Instant::now();
     let opened = timeout_at(deadline, async {
         let turn = session.slots.acquire().await;
         session.handle.channel_open_session().await.map(|channel| (turn, channel))
     });
+    let dead = |because: &str| Asked::Not(Ran::Dead(because.to_owned()));
     let (turn, channel) = match opened.await {
         Ok(Ok(opened)) => opened,
         Ok(Err(russh::Error::ChannelOpenFailure(why))) => {
-            return Ran::Failed(format!(
+            return Asked::Not(Ran::Failed(format!(
                 "{host} opens no further session ({why:?}): MaxSessions of its sshd may be too small"
-            ));
+            )));
         }
         Ok(Err(error)) => {
-            return Ran::Dead(format!("the connection to {host} is gone: {}", sentence(&error)));
+            return dead(&format!("the connection to {host} is gone: {}", sentence(&error)));
         }
-        Err(_) => return Ran::Dead(format!("{host} opened no session within {limit:?}")),
+        Err(_) => {
+            return dead(&format!("{host} opened no session within {:.1?}", began.elapsed()));
+        }
     };
     let (mut read, write) = channel.split();
-    if let Err(error) = write.exec(false, reader(&rights)).await {
-        return Ran::Dead(format!("the connection to {host} is gone: {}", sentence(&error)));
+    if let Err(error) = write.exec(false, reader(rights)).await {
+        return dead(&format!("the connection to {host} is gone: {}", sentence(&error)));
     }
     let mut told = Told::default();
     let (asked, asks) = oneshot::channel();
     let (stands, ready) = oneshot::channel();
     told.asked = Some(asked);
     told.ready = Some(stands);
-    let password = match &rights {
+    let password = match rights {
         Rights::SudoAsks(password) => Some(*password),
         Rights::Own | Rights::Sudo => None,
     };
@@ -179,10 +206,10 @@ pub(super) async fn run(
     let over = timeout_at(deadline, talk(&mut read, &mut told, feeding)).await.is_err();
     drop(turn);
     if over {
-        return out_of_time(session, command, &told, &rights, limit).await;
+        return Asked::Over(told);
     }
     let _ = write.close().await;
-    told.verdict(session, command, &rights)
+    Asked::Ended(told)
 }
 
 /// What is handed over.
@@ -406,10 +433,11 @@ async fn out_of_time(
     limit: Duration,
 ) -> Ran {
     let end = match told.pid {
-        Some(pid) => timeout(END_LIMIT, end(session, pid, rights)).await.unwrap_or(false),
-        None => false,
+        Some(pid) if end(session, pid, rights).await => "and was ended",
+        Some(_) => "and could not be ended: it may go on there",
+        // The login shell or sudo keeps it; what was sent waits there and may yet run.
+        None => "and had not begun by then: it may yet",
     };
-    let end = if end { "was ended" } else { "could not be ended: it may go on there" };
     let said = Output { stderr: told.stderr.clone(), ..Output::default() }.complaint();
     let said = if said.is_empty() || !told.err_own {
         String::new()
@@ -417,33 +445,16 @@ async fn out_of_time(
         format!("; its last words: {}", redact::text(&said, &[]))
     };
     let (host, shown) = (&session.target.name, command.shown());
-    Ran::Unknown(format!("`{shown}` on {host} did not end within {limit:?} and {end}{said}"))
+    Ran::Unknown(format!("`{shown}` on {host} did not end within {limit:?} {end}{said}"))
 }
 
-/// Ends a process with its group, politely first. True when it is gone.
+/// Ends a process with its group, politely first, with the rights that it was started with. True when it is gone.
 async fn end(session: &Session, pid: u32, rights: &Rights<'_>) -> bool {
-    let Ok(channel) = session.handle.channel_open_session().await else { return false };
-    let sudo = match rights {
-        Rights::Own => "",
-        // Who was allowed to start it a moment ago is not asked again.
-        Rights::Sudo | Rights::SudoAsks(_) => "sudo -n -- ",
-    };
-    let script = format!(
-        "exec {sudo}/bin/sh -c 'for s in TERM KILL; do g=$(sed \"s/.*) //\" /proc/{pid}/stat | cut -d\" \" -f3); \
-         kill -$s -- -$g || kill -$s {pid}; i=0; \
-         while [ -d /proc/{pid} ] && [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done; \
-         [ -d /proc/{pid} ] || exit 0; done 2>/dev/null; exit 1'"
-    );
-    let (mut read, write) = channel.split();
-    if write.exec(false, script).await.is_err() {
-        return false;
+    let command = Command::new(["sh", "-c", include_str!("end.sh"), "quorate", &pid.to_string()]);
+    match ask(session, &command, Input::Nothing, rights, Instant::now() + END_LIMIT).await {
+        Asked::Ended(told) => told.status == Some(0),
+        Asked::Over(_) | Asked::Not(_) => false,
     }
-    while let Some(message) = read.wait().await {
-        if let ChannelMsg::ExitStatus { exit_status } = message {
-            return exit_status == 0;
-        }
-    }
-    false
 }
 
 fn keep(kept: &mut Vec<u8>, data: &[u8]) {
