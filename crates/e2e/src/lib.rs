@@ -4,6 +4,7 @@
 //! Releases come through the machine's own apt, once, into a folder of the build; `QUORATE_ARTIFACTS` names another.
 
 pub mod ask;
+pub mod by_hand;
 pub mod hosts;
 pub mod machines;
 

@@ -1,40 +1,10 @@
 //! The run book as a person follows it: every block of it, as printed, in a plain shell, on a real cluster that no run touches.
 
-use quorate_e2e::{Bed, ROAD};
-use std::{
-    fs,
-    process::{Command, Stdio},
+use quorate_e2e::{
+    Bed, ROAD,
+    by_hand::{blocks, follow, script},
 };
-
-/// The fenced shell blocks of a Markdown text, without the indentation of the list that they stand in.
-fn blocks(text: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(usize, String)> = None;
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len();
-        match (&mut open, line.trim()) {
-            (None, "```sh") => open = Some((indent, String::new())),
-            (Some((own, _)), "```") if indent == *own => {
-                blocks.extend(open.take().map(|(_, block)| block));
-            }
-            (Some((own, block)), _) => {
-                block.push_str(line.get(*own..).unwrap_or_default());
-                block.push('\n');
-            }
-            (None, _) => {}
-        }
-    }
-    assert!(open.is_none(), "a block has no end");
-    blocks
-}
-
-/// Each block in turn in one shell; the first that fails ends it, as it would end a person's way.
-fn script(blocks: &[String]) -> String {
-    let follow = |(at, block): (usize, &String)| {
-        format!("{block}[ $? -eq 0 ] || {{ echo \"block {at} failed\"; exit 1; }}\n")
-    };
-    blocks.iter().enumerate().map(follow).collect()
-}
+use std::{fs, process::Command};
 
 #[test]
 fn a_cluster_is_upgraded_by_hand_as_the_run_book_says() {
@@ -64,17 +34,8 @@ fn a_cluster_is_upgraded_by_hand_as_the_run_book_says() {
     assert!(gates > 0 && text.matches("gate after ").count() == gates, "each gate is waited for");
 
     let before = bed.live_pids();
-    let file = bed.scratch().join("follow.sh");
-    fs::write(&file, script(&blocks)).unwrap();
-    let output = Command::new("sh")
-        .arg(&file)
-        .current_dir(bed.scratch())
-        .stdin(Stdio::null())
-        .output()
-        .expect("a shell");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}\n{errors}");
+    let followed = follow(bed.scratch(), &script(&blocks)).expect(0);
+    let (said, errors) = (followed.out, followed.err);
 
     assert!(bed.runs().is_empty(), "no run of Quorate has touched it");
     assert_eq!(bed.releases(), vec![Some(new.to_owned()); 3], "{said}\n{errors}");
@@ -107,11 +68,9 @@ fn a_gate_that_does_not_hold_ends_the_way() {
     // The same gate with fewer looks: how long a person waits is not what this is about.
     let blocks = blocks(&fs::read_to_string(&book).unwrap());
     let text = script(&blocks).replace("gate after 2 0.2 ", "gate after 2 0.2 5 #");
-    let file = bed.scratch().join("follow.sh");
-    fs::write(&file, text).unwrap();
-    let output = Command::new("sh").arg(&file).stdin(Stdio::null()).output().expect("a shell");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!output.status.success(), "{said}");
+    let said = follow(bed.scratch(), &text);
+    assert_ne!(said.code, 0, "{said:?}");
+    let said = said.out;
     assert!(said.contains("the gate does not hold: every member is healthy"), "{said}");
     assert!(pids.iter().all(Option::is_some) && others() == pids, "nobody was stopped: {said}");
 

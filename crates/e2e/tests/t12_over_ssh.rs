@@ -1,7 +1,15 @@
-//! T12, T14 and T49 on whole Debian machines: an ordinary user whose sudo asks for a password upgrades three units of systemd
-//! over SSH, server by server; the run goes back by hand; and no secret is anywhere it must not be.
+//! T12, T14, T23 and T49 on whole Debian machines: an ordinary user whose sudo asks for a password upgrades three units of
+//! systemd over SSH, server by server; goes back; goes forward again by the run book alone; and no secret is anywhere it
+//! must not be.
 
-use quorate_e2e::{Said, ask::started, finish, hosts::HostBed, until};
+use quorate_e2e::{
+    Said,
+    ask::started,
+    by_hand::{blocks, follow, script},
+    finish,
+    hosts::HostBed,
+    until,
+};
 use quorate_model::RunState;
 use std::{
     path::Path,
@@ -110,6 +118,18 @@ fn t12_an_ordinary_user_upgrades_units_server_by_server() {
     assert_eq!(bed.releases(), vec![Some("3.3.25".to_owned()); 3]);
     assert_eq!(bed.ctl("m3", "get planted --print-value-only"), "stays");
     assert_eq!(bed.machines.says("m1", "sudo stat -c %U /data/etcd/member/snap/db"), "etcd");
+
+    // T23: and forward again, from the run book alone.
+    let book = bed.scratch().join("book.md");
+    bed.plan("3.4.23", &["--runbook", &book.display().to_string()]);
+    let text = std::fs::read_to_string(&book).unwrap();
+    assert!(!text.contains(password), "the run book reads the password where it is");
+    let runs = bed.runs().len();
+    let said = follow(bed.scratch(), &script(&blocks(&text))).expect(0);
+    assert!(said.out.contains("the copy holds "), "the backup was proved: {}", said.out);
+    assert_eq!(bed.runs().len(), runs, "no run of Quorate has done it");
+    assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 3]);
+    assert_eq!(bed.ctl("m1", "get planted --print-value-only"), "stays");
 }
 
 fn unit_pid(bed: &HostBed, name: &str) -> String {

@@ -3,7 +3,10 @@
 //! Words that only the runner can know stay as they are: `{artifact}` (the staged artifact's folder) and `{state}`
 //! (the state folder).
 
-use crate::members::{Member, listed_as};
+use crate::{
+    explain::seen_from_here,
+    members::{Member, listed_as},
+};
 use quorate_model::{
     Call, CallKind, Cluster, Facts, Node, NodeName, NodeObservation, Observation, Release,
 };
@@ -45,6 +48,8 @@ pub(crate) struct Known(Rc<KnownWords>);
 
 #[derive(Default)]
 struct KnownWords {
+    /// The cluster as somebody reaches it by hand, where that is another way.
+    by_hand: OnceCell<Option<(Rc<Cluster>, Known)>>,
     cluster: OnceCell<TemplateValue>,
     nodes: RefCell<BTreeMap<NodeName, TemplateValue>>,
 }
@@ -169,9 +174,31 @@ impl<'a> Words<'a> {
             }
         };
         // A run book sets these before anything is typed.
-        let by_hand = fill(by_hand)?.replace("{state}", "$state").replace("{artifact}", "$tools");
+        let by_hand = self.by_hand(what, member, by_hand, extra)?;
+        let by_hand = by_hand.replace("{state}", "$state").replace("{artifact}", "$tools");
         let (name, node) = (what.into(), member.name().clone());
         Ok(Call { name, node, call, by_hand, retry_on: Vec::new() })
+    }
+
+    /// Fills in what a person types, with the addresses that a person reaches.
+    fn by_hand(
+        &self,
+        what: &str,
+        member: &Member<'a>,
+        template: &str,
+        extra: Extra<'a>,
+    ) -> Result<String, Unrendered> {
+        let here = self.known.0.by_hand.get_or_init(|| {
+            seen_from_here(self.cluster).map(|here| (Rc::new(here), Known::default()))
+        });
+        let Some((here, known)) = here else { return self.text(what, member, template, extra) };
+        let there = |member: Member<'a>| -> Member<'_> {
+            let own = here.nodes.iter().find(|node| node.name == member.node.name);
+            Member { node: own.unwrap_or(member.node), ..member }
+        };
+        let words = Words { cluster: here, known: known.clone(), ..*self };
+        let extra = Extra { target: extra.target.map(there), ..extra };
+        words.text(what, &there(*member), template, extra)
     }
 
     /// Fills in a text for people.

@@ -101,7 +101,8 @@ pub(crate) fn write_run_book(setup: &Setup, plan: &Plan, file: &Path) -> Result<
     let cluster = setup.cluster(plan.cluster.as_str())?;
     let pack = setup.pack(cluster)?;
     let state_dir = std::path::absolute(&setup.state_dir).unwrap_or(setup.state_dir.clone());
-    let book = RunBook { plan, pack: &pack, cluster, state_dir: &state_dir };
+    let ssh = &setup.declared.ssh;
+    let book = RunBook { plan, pack: &pack, cluster, state_dir: &state_dir, ssh };
     write(file, &explain::run_book(&book))
 }
 

@@ -2,15 +2,15 @@
 //!
 //! What cannot be typed is a comment, and says so. Read next: `hands.sh`, the words that these commands are made of.
 
-use super::{RunBook, edits, shell};
+use super::{RunBook, edits, remote, shell};
 use crate::{
     hop::quoted,
     members::{Member, members},
     template::{Extra, Known, Words},
 };
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Condition, Hop, Node, NodeName,
-    ProcessSpec, Release, ServiceSpec, Step,
+    ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Backup, Call, CallKind, Condition, Hop,
+    HopKind, Node, NodeName, ProcessSpec, Release, ServiceSpec, Step,
 };
 use std::path::{Path, PathBuf};
 
@@ -66,10 +66,15 @@ impl<'a> Hands<'a> {
         else {
             return vec![format!("tools=   # the folder with the tools of {}", self.hop.to)];
         };
-        let mut lines = self.stage(&node.name, &self.hop.artifact);
-        if let Some(files) = Files::of(node, &self.hop.artifact) {
-            lines.push(format!("tools={}", quoted_path(&files.folder)));
-        }
+        let Some(files) = Files::of(node, &self.hop.artifact) else { return Vec::new() };
+        // What looks at members over SSH runs here, with files of its own.
+        let here = match remote::away(node) {
+            Some(_) => files.in_folder(&self.book.state_dir.join("tools")),
+            None => files,
+        };
+        let fetch = fetch(&self.hop.artifact);
+        let mut lines = self.bring(&here, &self.hop.artifact, &fetch);
+        lines.push(format!("tools={}", quoted_path(&here.folder)));
         lines
     }
 
@@ -114,7 +119,17 @@ impl<'a> Hands<'a> {
             Action::Backup { backup } => {
                 let folder = Path::new(&backup.file).parent().unwrap_or(Path::new(""));
                 let make = format!("mkdir -p \"$state/{}\"", folder.display());
-                vec![make, backup.save.by_hand.clone()]
+                let save = backup.save.by_hand.clone();
+                match (&backup.save.call, self.node(&backup.node).and_then(remote::away)) {
+                    // It reads the member's own files.
+                    (CallKind::Command { .. }, Some(host)) => {
+                        vec![format!(
+                            "# on {host}, then bring it here as $state/{}: {save}",
+                            backup.file
+                        )]
+                    }
+                    _ => vec![make, save],
+                }
             }
             Action::Verify { backup } => vec![backup.verify.by_hand.clone()],
             Action::Call { call } => vec![call.by_hand.clone()],
@@ -124,20 +139,19 @@ impl<'a> Hands<'a> {
             Action::TempPutBack { key } => {
                 vec![format!("# put back `{key}` as noted when it was set")]
             }
-            Action::Stop { node } => self.stop(node),
+            Action::Stop { node } => self.there(node, &self.stop(node)),
             Action::Swap { node, from, to, config } => {
                 let files = config.iter().flat_map(|config| &config.files);
                 let rewritten = files.map(edits::command);
+                let acts: Vec<String> = rewritten.chain(self.swap(node, from, to)).collect();
                 let diff = config.iter().flat_map(|config| &config.diff);
                 diff.map(|change| format!("# setting: {change}"))
-                    .chain(rewritten)
-                    .chain(self.swap(node, from, to))
+                    .chain(self.there(node, &acts))
                     .collect()
             }
-            Action::Start { node, .. } => self.start(node),
-            Action::Restore { call, .. } | Action::Membership { call, .. } => {
-                vec![call.by_hand.clone()]
-            }
+            Action::Start { node, .. } => self.there(node, &self.start(node)),
+            Action::Restore { node, backup, call, .. } => self.restore(node, backup, call),
+            Action::Membership { call, .. } => vec![call.by_hand.clone()],
             Action::SetAside { node } => {
                 vec![format!("# move the data folder of {node} aside; do not delete it")]
             }
@@ -150,6 +164,41 @@ impl<'a> Hands<'a> {
                 vec![format!("# put {node} back into balancers and the endpoints that clients get")]
             }
         }
+    }
+
+    /// Acts on a node, on its own host.
+    fn there(&self, node: &NodeName, acts: &[String]) -> Vec<String> {
+        let Some(node) = self.node(node).filter(|node| remote::away(node).is_some()) else {
+            return acts.to_vec();
+        };
+        let typed = |act: &&String| !act.starts_with('#');
+        acts.iter()
+            .map(|act| if typed(&act) { remote::on(node, act) } else { act.clone() })
+            .collect()
+    }
+
+    fn restore(&self, node: &NodeName, backup: &Backup, call: &Call) -> Vec<String> {
+        let away = self.node(node).and_then(|node| Some((node, remote::away(node)?)));
+        let (Some((node, host)), CallKind::Command { .. }) = (away, &call.call) else {
+            return vec![call.by_hand.clone()];
+        };
+        let Some(files) = Files::of(node, &self.hop.artifact) else {
+            return vec![format!("# on {host}: {}", call.by_hand)];
+        };
+        let room = Path::new("/var/lib/quorate").join(self.book.cluster.name.as_str());
+        let (from, to) = (format!("\"$state/{}\"", backup.file), room.join(&backup.file));
+        let words = format!("tools={} state={}", quoted_path(&files.folder), quoted_path(&room));
+        // Root restores, and the data belong to whom they belonged.
+        let owner = node.data_dir.as_ref().map(|data| {
+            let aside = format!("{}.before-restore", data.display());
+            format!(" &&\nchown -R --reference={} {}", shell::word(&aside), quoted_path(data))
+        });
+        let act = format!("{words}\n{}{}", call.by_hand.trim(), owner.unwrap_or_default());
+        let gone = format!("rm -f {}", quoted_path(&to));
+        vec![
+            format!("carry {host} {from} {}", quoted_path(&to)),
+            remote::on(node, &format!("{act} &&\n{gone}")),
+        ]
     }
 
     /// A function that ends with status 0 when every condition holds, and else leaves in `not_yet` which one did not.
@@ -186,7 +235,8 @@ impl<'a> Hands<'a> {
         let files = Files::of(self.node(node)?, artifact)?;
         let server = artifact.files.iter().find(|file| file.name == self.server())?;
         let line = format!("{}  {}", server.sha256, files.beside.display());
-        Some(format!("echo {} | sha256sum -c --status", shell::word(&line)))
+        let look = format!("echo {} | sha256sum -c --status", shell::word(&line));
+        Some(remote::on(self.node(node)?, &look))
     }
 
     fn node(&self, name: &NodeName) -> Option<&'a Node> {
@@ -210,16 +260,26 @@ impl<'a> Hands<'a> {
         let Some(files) = self.node(node).and_then(|node| Files::of(node, artifact)) else {
             return vec![format!("# bring {} {} to {node}", artifact.pack, artifact.release)];
         };
+        let Some((node, host)) = self.node(node).and_then(|node| Some((node, remote::away(node)?)))
+        else {
+            return self.bring(&files, artifact, &fetch(artifact));
+        };
+        // It was brought here as the hop's tools, and its digests are looked at there.
+        let bring = self.bring(&files, artifact, "true").join(" &&\n");
+        let give = format!("give {host} {}", quoted_path(&files.folder));
+        vec![give, remote::on(node, &bring)]
+    }
+
+    fn bring(&self, files: &Files, artifact: &ArtifactRef, fetch: &str) -> Vec<String> {
         let sums: Vec<String> =
             artifact.files.iter().map(|file| format!("{}  {}", file.sha256, file.name)).collect();
         vec![
             format!("server={}", shell::word(&self.server())),
             format!(
-                "bring {} {} {} {}",
+                "bring {} {} {} {fetch}",
                 quoted_path(&files.folder),
                 shell::word(&sums.join("\n")),
                 quoted_path(&files.beside),
-                fetch(artifact)
             ),
         ]
     }
@@ -266,7 +326,9 @@ impl<'a> Hands<'a> {
         let ProcessSpec { argv, env, pid_file, log_file, work_dir, .. } = match self.service(node) {
             Some(ServiceSpec::Process(process)) => process,
             Some(ServiceSpec::Systemd(unit)) => {
-                return vec![format!("systemctl start {}", shell::word(&unit.unit))];
+                // Where everybody was stopped a member serves only once others are there, too.
+                let wait = if self.hop.kind == HopKind::Rolling { "" } else { "--no-block " };
+                return vec![format!("systemctl start {wait}{}", shell::word(&unit.unit))];
             }
             None => return vec![format!("# start the service of {node}")],
         };
@@ -294,6 +356,11 @@ impl Files {
         let folder = live.with_file_name(format!("{}-{}", artifact.pack, artifact.release));
         let files = Self { live, folder, beside: PathBuf::new() };
         Some(Self { beside: files.named(&artifact.release), ..files })
+    }
+    /// The same names in another folder.
+    fn in_folder(&self, folder: &Path) -> Self {
+        let at = |path: &Path| folder.join(path.file_name().unwrap_or_default());
+        Self { live: at(&self.live), folder: at(&self.folder), beside: at(&self.beside) }
     }
     /// The server's file of a release beside the live one.
     fn named(&self, release: &Release) -> PathBuf {

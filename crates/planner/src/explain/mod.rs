@@ -6,10 +6,12 @@
 mod by_hand;
 mod edits;
 mod path_text;
+mod remote;
 mod run_book;
 mod shell;
 
 pub use path_text::path_text;
+pub(crate) use remote::seen_from_here;
 pub use run_book::{RunBook, run_book};
 
 use quorate_model::{

@@ -1,12 +1,16 @@
 //! The run book: the plan as Markdown that a person could follow by hand, with the same gates.
 
 use super::{
-    alike, by_hand::Hands, kind_name, names, only_looks, path_text::both_speak, risk_name, shell,
-    spoken, way,
+    alike,
+    by_hand::Hands,
+    kind_name, names, only_looks,
+    path_text::both_speak,
+    remote::{Remote, seen_from_here},
+    risk_name, shell, spoken, way,
 };
 use crate::path::clause;
 use quorate_model::{
-    Cluster, Condition, Gate, Hop, HopKind, Lanes, Plan, RuleVerdict, Step, Undo, Wave,
+    Cluster, Condition, Gate, Hop, HopKind, Lanes, Plan, RuleVerdict, SshSpec, Step, Undo, Wave,
 };
 use quorate_packs::Pack;
 use std::{fmt::Write, path::Path};
@@ -22,17 +26,26 @@ pub struct RunBook<'a> {
     pub cluster: &'a Cluster,
     /// Where backups go.
     pub state_dir: &'a Path,
+    /// How hosts are reached over SSH.
+    pub ssh: &'a SshSpec,
 }
 
 /// Writes the run book.
 pub fn run_book(of: &RunBook<'_>) -> String {
+    let remote = Remote::of(of.cluster, of.ssh);
+    let here = seen_from_here(of.cluster);
+    let of = &RunBook { cluster: here.as_ref().unwrap_or(of.cluster), ..*of };
     let mut book = Book { out: String::new() };
     let hops: Vec<Hands<'_>> =
         of.plan.hops.iter().enumerate().map(|(at, hop)| Hands::new(of, at, hop)).collect();
     book.head(of.plan);
-    book.words(of, hops.first());
+    book.words(of, hops.first(), remote.as_ref());
     for (index, hands) in hops.iter().enumerate() {
         book.hop(index, hands);
+    }
+    if let Some(remote) = remote {
+        book.line("## After the last step\n");
+        book.block("", remote.tail().lines());
     }
     book.out
 }
@@ -86,14 +99,26 @@ impl Book {
     }
 
     /// What is pasted first.
-    fn words(&mut self, of: &RunBook<'_>, first: Option<&Hands<'_>>) {
+    fn words(&mut self, of: &RunBook<'_>, first: Option<&Hands<'_>>, remote: Option<&Remote<'_>>) {
         self.line("## Before the first step\n");
-        self.line(
-            "Follow the run book in one shell (`sh` or `bash`), as a user who may read and signal the members' processes. Paste \
+        let who = match remote {
+            Some(_) => "as a user who reaches the hosts over SSH",
+            None => "as a user who may read and signal the members' processes",
+        };
+        self.line(&format!(
+            "Follow the run book in one shell (`sh` or `bash`), {who}. Paste \
              each block whole and read what it says. A block that fails stops within itself: mend what it names, or go no \
              further. While somebody follows it by hand, no run of Quorate may be under way.\n",
-        );
-        self.block("", HANDS.lines());
+        ));
+        match remote {
+            None => self.block("", HANDS.lines()),
+            Some(remote) => {
+                let keep = ["hands=$(mktemp) && cat >\"$hands\" <<'END_OF_HANDS'"];
+                let read = ["END_OF_HANDS", ". \"$hands\""];
+                self.block("", keep.into_iter().chain(HANDS.lines()).chain(read));
+                self.block("", remote.head().lines());
+            }
+        }
         let purpose = of.pack.detect.as_ref().map(|detect| detect.endpoint.as_str());
         let urls = of.cluster.nodes.iter().filter_map(|node| node.endpoints.get(purpose?));
         let all: Vec<&str> = urls.map(|url| url.trim_end_matches('/')).collect();

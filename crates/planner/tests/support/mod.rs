@@ -149,7 +149,8 @@ impl World {
     /// The run book of a plan for it.
     pub(crate) fn book(&self, pack: &Pack, plan: &Plan) -> String {
         let state_dir = Path::new("/srv/fleet/.quorate");
-        run_book(&RunBook { plan, pack, cluster: &self.cluster, state_dir })
+        let ssh = &quorate_model::SshSpec::default();
+        run_book(&RunBook { plan, pack, cluster: &self.cluster, state_dir, ssh })
     }
     /// What was seen of a node.
     pub(crate) fn node(&mut self, name: &str) -> &mut NodeObservation {
