@@ -2,13 +2,21 @@
 
 use crate::print;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+/// Five seconds between lines where there is no terminal: a log shows that it goes on, and is not filled by it.
+const LINES_APART: Duration = Duration::from_secs(5);
 
 /// How far it has come.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    what: String,
     total: usize,
     ended: usize,
+    said_at: Instant,
 }
 
 impl Progress {
@@ -20,14 +28,19 @@ impl Progress {
             let length = u64::try_from(total).unwrap_or(u64::MAX);
             ProgressBar::new(length).with_style(style).with_message(what.to_owned())
         });
-        Self { bar, total, ended: 0 }
+        Self { bar, what: what.to_owned(), total, ended: 0, said_at: Instant::now() }
     }
 
     /// One more has ended.
     pub(crate) fn one(&mut self) {
         self.ended += 1;
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
+        match &self.bar {
+            Some(bar) => bar.inc(1),
+            None if self.said_at.elapsed() >= LINES_APART => {
+                self.said_at = Instant::now();
+                print::say(&format!("... {} of {} {}", self.ended, self.total, self.what));
+            }
+            None => {}
         }
     }
 

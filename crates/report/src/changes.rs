@@ -50,10 +50,10 @@ fn of_node(before: &NodeObservation, now: &NodeObservation) -> Vec<Change> {
     if before.process.is_some() && now.process.is_some() {
         values.extend(different(name, settings(&before.settings), settings(&now.settings)));
     }
+    values.extend(different(name, findings(&before.findings), findings(&now.findings)));
     if now.reach != Reach::Reachable {
         values.retain(|change| change.to.is_some());
     }
-    values.extend(different(name, findings(&before.findings), findings(&now.findings)));
     values
 }
 
@@ -152,6 +152,15 @@ mod tests {
         }
     }
 
+    fn half_way() -> Finding {
+        Finding {
+            severity: Severity::Warning,
+            code: "half-way".into(),
+            text: "3 of 7".into(),
+            hint: None,
+        }
+    }
+
     fn told(before: Vec<NodeObservation>, now: Vec<NodeObservation>) -> Vec<String> {
         let dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
         changes(&look(before), &look(now))
@@ -181,7 +190,8 @@ mod tests {
     #[test]
     fn what_is_not_seen_has_not_changed() {
         let gone = NodeObservation::unseen("a".into(), "server".into(), "it hung up");
-        assert_eq!(told(vec![node("a", "3.4.23")], vec![gone.clone()]), ["a reachable: yes -> no"]);
+        let old = NodeObservation { findings: vec![half_way()], ..node("a", "3.4.23") };
+        assert_eq!(told(vec![old], vec![gone.clone()]), ["a reachable: yes -> no"]);
         let back = told(vec![gone], vec![node("a", "3.4.23")]);
         assert_eq!(back[..2], ["a reachable: no -> yes", "a release: - -> 3.4.23"]);
     }
@@ -193,16 +203,10 @@ mod tests {
             key: "--quota".into(),
             value: value.into(),
         };
-        let found = Finding {
-            severity: Severity::Warning,
-            code: "half-way".into(),
-            text: "3 of 7".into(),
-            hint: None,
-        };
         let before = NodeObservation { settings: vec![set("1")], ..node("a", "3.4.23") };
         let now = NodeObservation {
             settings: vec![set("2")],
-            findings: vec![found],
+            findings: vec![half_way()],
             ..node("a", "3.4.23")
         };
         assert_eq!(
