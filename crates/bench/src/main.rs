@@ -6,6 +6,7 @@
 mod bare;
 mod bed;
 mod cold;
+mod fanout;
 mod figure;
 mod fleet;
 mod gap;
@@ -31,12 +32,14 @@ type Measured = Result<Vec<Figure>, String>;
 type Bench = fn() -> Measured;
 
 /// Every benchmark by its name, the quick ones first.
-const BENCHES: [(&str, Bench); 8] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("path_1000", paths::measure),
     ("plan_fleet", fleet::measure),
     ("cold_start", cold::measure),
     ("sim_rate", simulate::measure),
     ("lab_boot", lab::measure),
+    ("fanout_200", fanout::two_hundred),
+    ("fanout_1000", fanout::thousand),
     ("rolling_ratio", rolling::measure),
     ("write_gap", gap::measure),
     ("run_overhead", overhead::measure),

@@ -1,5 +1,11 @@
 //! The command line, as clap reads it. Help texts are imperatives without a full stop.
 
+mod detect;
+mod exec;
+
+pub(crate) use detect::Detect;
+pub(crate) use exec::Exec;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -40,6 +46,8 @@ pub(crate) enum Output {
     Text,
     /// One JSON document; one event a line from long-running commands
     Json,
+    /// A table for other programs; from `detect`
+    Csv,
 }
 
 /// When to colour
@@ -63,6 +71,8 @@ pub(crate) enum Command {
     Inventory(Names),
     /// Show what runs: release, role, leader, health, lag, store, TLS and findings of every node
     Detect(Detect),
+    /// Run a command on the hosts of many nodes, and show those together that said the same
+    Exec(Exec),
     /// Show the hops between two releases, and why each is permitted
     Path(PathArgs),
     /// Plan a cluster's way to a release
@@ -171,14 +181,6 @@ pub(crate) struct Init {
 pub(crate) struct Names {
     /// Names of clusters, `*` for any text; all when left out
     pub(crate) clusters: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Detect {
-    #[command(flatten)]
-    pub(crate) names: Names,
-    #[command(flatten)]
-    pub(crate) artifacts: Artifacts,
 }
 
 #[derive(Debug, Args)]

@@ -5,10 +5,11 @@
 mod args;
 mod commands;
 mod print;
+mod progress;
 mod screen;
 mod site;
 
-use args::{Cli, Command, Global};
+use args::{Cli, Command, Global, Output};
 use clap::{CommandFactory, Parser};
 use quorate_runner::problem::Problem;
 use std::ffi::OsString;
@@ -17,6 +18,10 @@ use std::process::ExitCode;
 /// Runs the command line that these words spell; the first is the program's name.
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Cli { global, command } = Cli::parse_from(words);
+    if global.output == Output::Csv && !matches!(command, Command::Detect(_)) {
+        let kind = clap::error::ErrorKind::ArgumentConflict;
+        Cli::command().error(kind, "`--output csv` goes with `detect`").exit();
+    }
     start_tracing(&global);
     match run(&global, command) {
         Ok(code) => ExitCode::from(code),
@@ -85,7 +90,8 @@ fn with_runtime(global: &Global, command: Command) -> Result<u8, Problem> {
         match command {
             Command::Demo(args) => commands::demo::run(global, args).await,
             Command::Init(args) => commands::init::run(global, args).await,
-            Command::Detect(args) => commands::see::detect(global, args).await,
+            Command::Detect(args) => commands::detect::detect(global, args).await,
+            Command::Exec(args) => commands::exec::exec(global, args).await,
             Command::Plan(args) => commands::plan::run(global, args).await,
             Command::Prepare(args) => commands::apply::prepare(global, args).await,
             Command::Apply(args) => commands::apply::run(global, args).await,

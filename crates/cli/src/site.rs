@@ -4,6 +4,7 @@ use crate::{
     args::{Artifacts, Global},
     print,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use quorate_packs::{Pack, Packs};
 use quorate_runner::{
     problem::Problem,
@@ -18,6 +19,16 @@ pub(crate) fn setup(global: &Global, artifacts: &Artifacts) -> Result<Setup, Pro
         print::say(&format!("note: {note}"));
     }
     Ok(setup)
+}
+
+/// The same, for what holds a connection to each of thousands of hosts: most shells allow a process a thousand files.
+/// What this process starts inherits it, so only commands that start nothing lasting come this way.
+pub(crate) fn setup_for_many(global: &Global, artifacts: &Artifacts) -> Result<Setup, Problem> {
+    // Where it is refused, the hosts past the limit say so themselves.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    setup(global, artifacts)
 }
 
 pub(crate) fn options(global: &Global, artifacts: &Artifacts) -> SetupOptions {

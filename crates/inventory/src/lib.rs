@@ -9,11 +9,13 @@ mod file;
 pub mod freeze;
 mod read;
 mod select;
+mod select_nodes;
 mod write;
 
 pub use file::{FLEET_SCHEMA, FleetFile};
 pub use read::read_fleet;
 pub use select::{SelectError, select};
+pub use select_nodes::{SelectNodesError, select_nodes};
 pub use write::write_fleet;
 
 /// The JSON Schema of a fleet file, as pretty JSON text.

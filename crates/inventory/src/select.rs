@@ -38,22 +38,29 @@ pub fn select<'f, S: AsRef<str>>(
 const LISTED_MAX: usize = 10;
 
 fn nothing(fleet: &Fleet, selector: &str) -> SelectError {
-    let names = || fleet.clusters.iter().map(|cluster| cluster.name.as_str());
-    let hint = match nearest(selector, names()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if fleet.clusters.len() <= LISTED_MAX => {
-            format!("there are: {}", names().collect::<Vec<_>>().join(", "))
-        }
-        None => format!(
-            "there are {} clusters: list them with `quorate inventory`",
-            fleet.clusters.len()
-        ),
-    };
+    let names: Vec<&str> = fleet.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    let hint = Names(&names).hint(selector, "clusters");
     SelectError { fleet: fleet.name.clone(), selector: selector.to_owned(), hint }
 }
 
+/// Names that something could have been called by.
+pub(crate) struct Names<'n>(pub(crate) &'n [&'n str]);
+
+impl Names<'_> {
+    /// What was probably meant by a word that fits none of them, or what there is.
+    pub(crate) fn hint(&self, word: &str, what: &str) -> String {
+        match nearest(word, self.0.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.0.len() <= LISTED_MAX => format!("there are: {}", self.0.join(", ")),
+            None => {
+                format!("there are {} {what}: list them with `quorate inventory`", self.0.len())
+            }
+        }
+    }
+}
+
 /// Whether a pattern with `*` and `?` fits a whole name.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     WildMatch::new(pattern).matches(name)
 }
 

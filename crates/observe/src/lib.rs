@@ -27,7 +27,7 @@ pub use adopt::{AdoptError, AdoptOptions, Adopted, adopt};
 pub use clients::Clients;
 pub use depth::Depth;
 pub use members::{Member, members_of};
-pub use observer::{ObserveError, Observer, Transports};
+pub use observer::{ObserveError, Observer, Told, Transports};
 pub use tools::Tools;
 
 use quorate_model::{Finding, Severity};

@@ -33,6 +33,12 @@ const NODES_AT_ONCE: usize = 64;
 /// How hosts are reached.
 pub type Transports = Arc<dyn Fn(&Host) -> Arc<dyn Transport> + Send + Sync>;
 
+/// Who hears of each node as soon as it was asked.
+pub type Told = Arc<dyn Fn(&NodeObservation) + Send + Sync>;
+
+/// One second before a node that was not reached is asked again: a dropped packet or a full queue is over by then.
+const AGAIN_PAUSE: Duration = Duration::from_secs(1);
+
 /// Why a cluster cannot be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
@@ -60,6 +66,8 @@ pub struct Observer {
     clients: Clients,
     tools: Tools,
     memory: Memory,
+    again: u32,
+    told: Option<Told>,
 }
 
 impl Observer {
@@ -75,7 +83,20 @@ impl Observer {
             return Err(ObserveError::NoDetect { pack: pack.pack.to_string() });
         }
         let cluster = cluster.clone();
-        Ok(Self { pack, cluster, transports, clients, tools, memory: Memory::default() })
+        let memory = Memory::default();
+        Ok(Self { pack, cluster, transports, clients, tools, memory, again: 0, told: None })
+    }
+
+    /// Asks nodes that could not be reached again, so many times.
+    #[must_use]
+    pub fn asking_again(self, times: u32) -> Self {
+        Self { again: times, ..self }
+    }
+
+    /// Tells each node as soon as it was asked, before it is compared with the others.
+    #[must_use]
+    pub fn telling(self, told: Option<Told>) -> Self {
+        Self { told, ..self }
     }
 
     /// The cluster as declared.
@@ -113,17 +134,18 @@ impl Observer {
         };
         let Some(detect) = &self.pack.detect else { return (seen, None) };
         let known = self.memory.facts();
+        let (depth, known) = (&depth, &known);
         // Boxed, so that callers can hold the whole look in a task: an unboxed one is not provably `Send`.
         let looks: Vec<BoxFuture<'_, NodeSeen>> = self
             .cluster
             .nodes
             .iter()
-            .map(|node| self.node_seen(detect, node, &depth, &known, now).boxed())
+            .map(|node| self.again(move || self.node_seen(detect, node, depth, known, now)).boxed())
             .collect();
         let nodes: Vec<NodeSeen> = stream::iter(looks).buffered(NODES_AT_ONCE).collect().await;
         let answered = nodes.iter().filter_map(|node| node.answered_after).max();
         seen.nodes = nodes.into_iter().map(|node| node.seen).collect();
-        let (facts, unanswered) = self.ask_cluster(detect, &depth, &seen.nodes, now).await;
+        let (facts, unanswered) = self.ask_cluster(detect, depth, &seen.nodes, now).await;
         seen.facts = facts;
         seen.findings = unanswered;
         self.memory.keep_facts(seen.facts.clone());
@@ -156,6 +178,23 @@ impl Observer {
         let mut seen = self.node_seen(detect, node, &depth, &known, now).await.seen;
         self.fill(detect, &known, &mut seen);
         Some(seen)
+    }
+
+    /// Takes a look at a node, once more when it was not reached, and tells of it.
+    async fn again<L: Future<Output = NodeSeen>>(&self, look: impl Fn() -> L) -> NodeSeen {
+        let mut left = self.again;
+        let seen = loop {
+            let seen = look().await;
+            if seen.seen.reach == Reach::Reachable || left == 0 {
+                break seen;
+            }
+            left -= 1;
+            tokio::time::sleep(AGAIN_PAUSE).await;
+        };
+        if let Some(told) = &self.told {
+            told(&seen.seen);
+        }
+        seen
     }
 
     async fn node_seen(

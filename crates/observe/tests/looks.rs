@@ -203,6 +203,39 @@ async fn a_look_where_nothing_answers_ends_and_lists_all() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_not_reached_is_asked_again_and_each_is_told_once() {
+    let members = three(["c"; 3]);
+    // Who listens and says nothing has not been reached, and can count.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut urls = urls(&members);
+    urls[2] = format!("http://{}", silent.local_addr().unwrap());
+    let called = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counting = called.clone();
+    std::thread::spawn(move || {
+        for _ in silent.incoming() {
+            counting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    let called = || called.load(std::sync::atomic::Ordering::SeqCst);
+    look(&observer(&urls), Depth::Gate).await;
+    let once = called();
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let own = told.clone();
+    let observer =
+        observer(&urls).asking_again(1).telling(Some(Arc::new(move |node: &NodeObservation| {
+            own.lock().unwrap().push((node.name.to_string(), node.reach == Reach::Reachable));
+        })));
+    let seen = look(&observer, Depth::Gate).await;
+    assert!(matches!(seen.nodes[2].reach, Reach::Unreachable(_)));
+    assert!(once > 0);
+    assert_eq!((members[0].asked("/version"), called()), (2, 3 * once), "once each, and again");
+    let mut told = told.lock().unwrap().clone();
+    told.sort();
+    let names: Vec<bool> = told.iter().map(|(_, reached)| *reached).collect();
+    assert_eq!(names, [true, true, false], "{told:?}");
+}
+
+#[tokio::test]
 async fn an_endpoint_of_another_cluster_is_an_error() {
     let members = three(["c", "c", "other"]);
     let seen = look(&observer(&urls(&members)), Depth::Gate).await;

@@ -6,12 +6,14 @@
 //! (the four lines that a person asks for first).
 
 pub mod answer;
+pub mod changes;
 pub mod fold;
 pub mod html;
 pub mod json;
 pub mod junit;
 pub mod lines;
 pub mod markdown;
+pub mod names;
 pub mod report;
 #[cfg(any(test, feature = "sample"))]
 pub mod sample;

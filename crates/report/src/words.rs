@@ -1,7 +1,7 @@
 //! How quantities, moments and waits read: one wording for every renderer.
 
 use jiff::Timestamp;
-use quorate_model::{Door, HopKind, NodeName, PlanKind, Risk, Role, StepRole, WaitingOn};
+use quorate_model::{Door, HopKind, NodeName, PlanKind, Risk, Role, Severity, StepRole, WaitingOn};
 use std::time::Duration;
 
 use crate::report::{Health, StepState};
@@ -119,6 +119,15 @@ pub fn role(role: Role) -> &'static str {
         Role::Candidate => "candidate",
         Role::Client => "client",
         Role::Unknown => "unknown",
+    }
+}
+
+/// How bad a finding is, as it is printed.
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
     }
 }
 

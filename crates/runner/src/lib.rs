@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod drive;
+pub mod fanout;
 pub mod hands;
 pub mod journal;
 pub mod ops;

@@ -48,6 +48,12 @@ pub trait Transport: Send + Sync {
     async fn tunnel(&self, _address: &str) -> Result<Option<PathBuf>, String> {
         Ok(None)
     }
+    /// Whether the host can be reached at all; a command to it is a question of its own. The error is a sentence.
+    async fn reach(&self) -> Result<(), String> {
+        Ok(())
+    }
+    /// Lets go of what is held open to the host: who has asked all that it wanted of thousands must not keep them all.
+    async fn leave(&self) {}
     /// For people: `this machine`, `db-1 (10.0.0.7)`.
     fn name(&self) -> String;
 }

@@ -112,7 +112,7 @@ fn tell(global: &Global, recorded: &Recorded, carried: &Carried) {
 pub(crate) fn line(global: &Global, recorded: &Recorded, plan: &quorate_model::Plan) {
     match global.output {
         Output::Json => print::json(recorded),
-        Output::Text => {
+        Output::Text | Output::Csv => {
             if let Some(line) = lines::describe(recorded, plan) {
                 print::say(&line);
             }

@@ -1,6 +1,7 @@
 //! Findings of a look for people: the worst first, and what holds for several members said once.
 
-use quorate_model::{Finding, Observation, Severity};
+use quorate_model::{Finding, Observation};
+use quorate_report::words;
 
 /// One line a finding, with the members that it holds for.
 pub(super) fn as_text(seen: &Observation) -> String {
@@ -37,11 +38,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn text(&self) -> String {
-        let severity = match self.finding.severity {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
+        let severity = words::severity(self.finding.severity);
         let nodes = match self.nodes.as_slice() {
             [] => String::new(),
             nodes => format!(" {}:", nodes.join(", ")),
@@ -54,7 +51,7 @@ impl Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_model::NodeObservation;
+    use quorate_model::{NodeObservation, Severity};
 
     fn finding(severity: Severity, code: &str, text: &str) -> Finding {
         Finding { severity, code: code.into(), text: text.into(), hint: None }

@@ -5,6 +5,8 @@ pub(crate) mod artifact;
 pub(crate) mod backup;
 pub(crate) mod carry;
 pub(crate) mod demo;
+pub(crate) mod detect;
+pub(crate) mod exec;
 mod findings;
 pub(crate) mod generate;
 pub(crate) mod init;

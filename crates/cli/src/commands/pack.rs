@@ -22,7 +22,7 @@ pub(crate) fn run(global: &Global, command: &PackCommand) -> Result<u8, Problem>
                 Output::Json => {
                     print::json(&json!({ "schema": 1, "digest": pack.digest(), "pack": **pack }))
                 }
-                Output::Text => print::data(&text(pack)),
+                Output::Text | Output::Csv => print::data(&text(pack)),
             }
             Ok(0)
         }

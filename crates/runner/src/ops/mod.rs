@@ -5,6 +5,7 @@ pub mod artifacts;
 pub mod backup;
 pub mod calendar;
 mod client;
+pub mod exec;
 pub mod lab;
 pub mod membership;
 pub mod plan;

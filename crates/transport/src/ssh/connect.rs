@@ -120,6 +120,11 @@ impl Connections {
         }
     }
 
+    /// Lets go of the connection to a host; the next question makes another.
+    pub(super) async fn leave(&self, name: &str) {
+        *self.place(name).session.lock().await = None;
+    }
+
     fn through(
         &self,
         name: String,

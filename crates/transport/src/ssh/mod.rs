@@ -93,11 +93,6 @@ impl SshTransport {
         &self.shared.connections
     }
 
-    /// Whether this host can be logged in to. The error is a sentence.
-    pub async fn reach(&self) -> Result<(), String> {
-        self.connections().session(&self.host.name).await.map(|_| ())
-    }
-
     fn rights(&self, user: &str) -> Result<Rights<'_>, String> {
         if !self.host.sudo || user == "root" {
             return Ok(Rights::Own);
@@ -166,6 +161,14 @@ impl Transport for SshTransport {
         }
         let Some(own) = self.own.upgrade() else { return Ok(None) };
         self.shared.tunnels.socket(&own, address).await.map(Some)
+    }
+    /// Whether this host can be logged in to.
+    async fn reach(&self) -> Result<(), String> {
+        self.connections().session(&self.host.name).await.map(|_| ())
+    }
+    /// Who still uses the connection keeps it until they have ended.
+    async fn leave(&self) {
+        self.connections().leave(&self.host.name).await;
     }
     fn name(&self) -> String {
         self.name.clone()
