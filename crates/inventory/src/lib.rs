@@ -2,21 +2,24 @@
 //!
 //! Invariant: pure. The file's text and folder come in as values; nothing here opens a file or asks the clock.
 //! Read next: `file.rs` (what the file can say), `read.rs` (file to fleet), `check/` (what is refused), `write.rs` (fleet to file),
-//! `hosts/` (hosts that sources list, and selectors).
+//! `sources/` (where hosts are listed), `hosts/` (the hosts, and selectors), `expand.rs` (hosts to nodes).
 
 pub mod calendar;
 mod check;
+mod expand;
 mod file;
 pub mod freeze;
 pub mod hosts;
 mod read;
 mod select;
+pub mod sources;
 mod write;
 
 pub use file::{FLEET_SCHEMA, FleetFile};
 pub use hosts::{HostSelectError, ListedHost, listed, select_hosts};
-pub use read::read_fleet;
+pub use read::{read_fleet, read_fleet_with};
 pub use select::{SelectError, select};
+pub use sources::{Source, read_sources};
 pub use write::write_fleet;
 
 /// The JSON Schema of a fleet file, as pretty JSON text.

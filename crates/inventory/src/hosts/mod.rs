@@ -7,6 +7,7 @@ mod listed;
 mod selector;
 
 pub use listed::listed;
+pub(crate) use selector::select_any;
 pub use selector::{HostSelectError, select_hosts};
 
 use jiff::Timestamp;
@@ -107,8 +108,18 @@ impl ListedHost {
         }
     }
 
-    /// The host and the port of the name that SSH takes, without the user.
+    /// The host in the name that SSH takes.
     pub fn ssh_address(&self) -> Option<&str> {
-        self.ssh().map(|name| name.rsplit_once('@').map_or(name, |(_, host)| host))
+        self.ssh().map(bare_host)
+    }
+}
+
+/// The host in a name that SSH takes, `anna@db-1:2222`: without the user and the port.
+pub(crate) fn bare_host(name: &str) -> &str {
+    let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
+    match host.rsplit_once(':') {
+        // More colons are an address of IPv6.
+        Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => host,
+        _ => host,
     }
 }

@@ -34,11 +34,27 @@ pub fn select_hosts<'h, S: AsRef<str>>(
     hosts: &'h [ListedHost],
     selectors: &[S],
 ) -> Result<Vec<&'h ListedHost>, HostSelectError> {
+    pick(hosts, selectors, false)
+}
+
+/// The same, with those that do not run, unless a selector speaks of the state.
+pub(crate) fn select_any<'h, S: AsRef<str>>(
+    hosts: &'h [ListedHost],
+    selectors: &[S],
+) -> Result<Vec<&'h ListedHost>, HostSelectError> {
+    pick(hosts, selectors, true)
+}
+
+fn pick<'h, S: AsRef<str>>(
+    hosts: &'h [ListedHost],
+    selectors: &[S],
+    stopped_too: bool,
+) -> Result<Vec<&'h ListedHost>, HostSelectError> {
     let any = [ANY];
     let texts: Vec<&str> = selectors.iter().map(AsRef::as_ref).collect();
     let texts = if texts.is_empty() { &any[..] } else { &texts[..] };
-    let selectors =
-        texts.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let parsed = texts.iter().map(|text| Selector::parse(text, stopped_too));
+    let selectors = parsed.collect::<Result<Vec<_>, _>>()?;
     for selector in &selectors {
         if !hosts.iter().any(|host| selector.fits(host)) {
             return Err(selector.nothing(hosts));
@@ -115,22 +131,25 @@ enum Wanted {
 struct Selector {
     text: String,
     terms: Vec<Term>,
+    /// Hosts that do not run are meant, too.
+    stopped_too: bool,
 }
 
 impl Selector {
-    fn parse(text: &str) -> Result<Self, HostSelectError> {
+    fn parse(text: &str, stopped_too: bool) -> Result<Self, HostSelectError> {
         let wrong = |(because, hint): (String, String)| HostSelectError::Unreadable {
             selector: text.to_owned(),
             because,
             hint,
         };
         let terms = text.split(',').map(|term| Term::parse(term.trim()).map_err(wrong));
-        Ok(Self { text: text.to_owned(), terms: terms.collect::<Result<_, _>>()? })
+        let terms: Vec<Term> = terms.collect::<Result<_, _>>()?;
+        let says_state = terms.iter().any(|term| term.key == Key::State);
+        Ok(Self { text: text.to_owned(), terms, stopped_too: stopped_too || says_state })
     }
 
     fn fits(&self, host: &ListedHost) -> bool {
-        let speaks_of_state = self.terms.iter().any(|term| term.key == Key::State);
-        (speaks_of_state || host.may_run()) && self.terms.iter().all(|term| term.fits(host))
+        (self.stopped_too || host.may_run()) && self.terms.iter().all(|term| term.fits(host))
     }
 
     /// Says why nothing fits, with what was there.
@@ -227,7 +246,10 @@ fn named(word: &str) -> Result<Key, (String, String)> {
     if let Some((_, key)) = KEYS.iter().find(|(name, _)| *name == word) {
         return Ok(key.clone());
     }
-    let hint = match nearest(word, KEYS.iter().map(|(name, _)| *name)) {
+    let hint = match nearest(
+        word,
+        KEYS.iter().map(|(name, _)| *name).filter(|name| !name.contains('-')),
+    ) {
         Some(near) => format!("did you mean `{near}`? A label is `label.{word}`"),
         None => format!(
             "a label is `label.{word}`; else there are name, environment, role, sub_role, state, datacenter, network, address, group, source, cluster, node"
