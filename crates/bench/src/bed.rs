@@ -83,6 +83,7 @@ impl Bed {
             extra_args: Vec::new(),
             artifacts: folders(),
             cache: Some(shared_cache()),
+            ..SetupOptions::default()
         };
         let (_, fleet) = runtime.block_on(async {
             fetch(releases).await?;
@@ -93,6 +94,7 @@ impl Bed {
             state: Some(folder.path().join("state")),
             artifacts: folders(),
             cache: Some(shared_cache()),
+            ..SetupOptions::default()
         };
         let setup = Setup::open(&options).map_err(said)?;
         Ok(Self { runtime, setup, name, _folder: folder })

@@ -31,6 +31,9 @@ pub(crate) struct Global {
     /// When to colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    /// Use the hosts that a source of the inventory listed last when it does not answer
+    #[arg(long, global = true)]
+    pub(crate) stale_hosts: bool,
 }
 
 /// Form of what is printed
@@ -59,8 +62,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Write a fleet file: a commented starter, or a running cluster that is adopted
     Init(Init),
-    /// Show what the fleet file declares
-    Inventory(Names),
+    /// Show hosts and nodes: what the fleet file declares, and what the sources of its inventory list
+    Inventory(Inventory),
     /// Show what runs: release, role, leader, health, lag, store, TLS and findings of every node
     Detect(Detect),
     /// Show the hops between two releases, and why each is permitted
@@ -165,6 +168,21 @@ pub(crate) struct Init {
     /// File to write
     #[arg(default_value = "fleet.yaml")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inventory {
+    /// Which hosts, `environment=prod,role=consul`, `network=10.0.0.0/8`, `web-*`; several mean all of theirs
+    pub(crate) selectors: Vec<String>,
+    /// Print only the hosts, one a line, by the names that SSH takes
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) hosts: bool,
+    /// Ask every source, however fresh its last answer is
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Believe a source that lists no host, or far fewer than before
+    #[arg(long)]
+    pub(crate) accept_fewer: bool,
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ pub mod sources;
 mod write;
 
 pub use file::{FLEET_SCHEMA, FleetFile};
-pub use hosts::{HostSelectError, ListedHost, listed, select_hosts};
+pub use hosts::{HostSelectError, ListedHost, listed, select_hosts, select_nodes};
 pub use read::{read_fleet, read_fleet_with};
 pub use select::{SelectError, select};
 pub use sources::{Source, read_sources};

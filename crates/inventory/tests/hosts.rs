@@ -40,7 +40,7 @@ fn told(yaml: &str, answer: &str) -> String {
 }
 
 fn refused(yaml: &str, answer: &str) -> String {
-    let wrong = source(yaml).hosts(answer, Timestamp::UNIX_EPOCH).unwrap_err();
+    let wrong = source(yaml).hosts(answer, Timestamp::UNIX_EPOCH).expect_err("it is no answer");
     format!("{wrong}\n  hint: {}", wrong.hint)
 }
 

@@ -10,6 +10,7 @@ pub mod ops;
 pub mod problem;
 pub mod rewrites;
 pub mod setup;
+pub mod sources;
 pub mod verdict;
 pub mod watch;
 

@@ -1,8 +1,8 @@
-//! `quorate inventory`, `detect` and `probe`: what is declared, what runs, what clients see.
+//! `quorate detect` and `probe`: what runs, what clients see.
 
 use super::findings;
 use crate::{
-    args::{Detect, Global, Names, Output, Probe},
+    args::{Detect, Global, Output, Probe},
     print, site,
 };
 use quorate_model::{Cluster, NodeObservation, Observation, Reach, RunEvent};
@@ -14,34 +14,6 @@ use quorate_runner::{
 };
 use serde_json::{Value, json};
 use std::time::Duration;
-
-pub(crate) fn inventory(global: &Global, args: &Names) -> Result<u8, Problem> {
-    let setup = site::setup(global, &Default::default())?;
-    let clusters = setup.select(&args.clusters)?;
-    if global.output == Output::Json {
-        print::json(&json!({ "schema": 1, "fleet": setup.fleet.name, "clusters": clusters }));
-        return Ok(0);
-    }
-    let mut rows = Vec::new();
-    for cluster in clusters {
-        for node in &cluster.nodes {
-            let endpoints: Vec<&str> = node.endpoints.values().map(String::as_str).collect();
-            rows.push(vec![
-                cluster.name.to_string(),
-                cluster.pack.to_string(),
-                cluster.environment.clone().unwrap_or_else(|| "-".into()),
-                node.name.to_string(),
-                node.group.to_string(),
-                endpoints.join(" "),
-            ]);
-        }
-    }
-    print::data(&print::table(
-        &["CLUSTER", "PACK", "ENVIRONMENT", "NODE", "GROUP", "ENDPOINTS"],
-        &rows,
-    ));
-    Ok(0)
-}
 
 pub(crate) async fn detect(global: &Global, args: Detect) -> Result<u8, Problem> {
     let setup = site::setup(global, &args.artifacts)?;

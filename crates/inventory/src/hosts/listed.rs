@@ -1,6 +1,6 @@
 //! All hosts of a fleet: those that sources list, and those that clusters declare by hand, each once, with the nodes they carry.
 
-use super::{Carried, ListedHost};
+use super::{Carried, ListedHost, select_hosts};
 use quorate_model::{Cluster, Fleet, Host, Node};
 use std::collections::BTreeMap;
 
@@ -29,6 +29,24 @@ pub fn listed(from_sources: &[ListedHost], fleet: &Fleet) -> Vec<ListedHost> {
         }
     }
     hosts
+}
+
+/// The nodes that any of the selectors means: each of a host's nodes is asked for by itself, so that the name of a cluster does not
+/// mean its neighbours on the same host.
+pub fn select_nodes<'h, S: AsRef<str>>(
+    hosts: &'h [ListedHost],
+    selectors: &[S],
+) -> Vec<&'h Carried> {
+    let alone = |host: &ListedHost, node: &Carried| ListedHost {
+        nodes: vec![node.clone()],
+        ..host.clone()
+    };
+    let fits = |host: &ListedHost, node: &Carried| {
+        let alone = [alone(host, node)];
+        selectors.iter().any(|one| select_hosts(&alone, &[one.as_ref()]).is_ok())
+    };
+    let nodes = hosts.iter().flat_map(|host| host.nodes.iter().map(move |node| (host, node)));
+    nodes.filter(|(host, node)| fits(host, node)).map(|(_, node)| node).collect()
 }
 
 fn key(host: &Host) -> String {
@@ -106,6 +124,15 @@ mod tests {
         assert_eq!(hosts[0].environment.as_deref(), Some("prod"));
         assert_eq!((hosts[1].nodes.len(), hosts[3].nodes.len()), (0, 2));
         assert_eq!(hosts[2].source, "fleet");
+        let nodes = |selector: &str| {
+            let nodes = select_nodes(&hosts, &[selector]).into_iter();
+            nodes.map(|node| node.node.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(nodes("shop"), "a b c d");
+        assert_eq!(
+            (nodes("d"), nodes("role=store"), nodes("local")),
+            ("d".into(), "a".into(), "c d".into())
+        );
         assert_eq!(
             (hosts[3].host.clone(), hosts[3].sub_role.as_deref()),
             (Host::Local, Some("server"))

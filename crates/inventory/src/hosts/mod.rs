@@ -6,7 +6,7 @@
 mod listed;
 mod selector;
 
-pub use listed::listed;
+pub use listed::{listed, select_nodes};
 pub(crate) use selector::select_any;
 pub use selector::{HostSelectError, select_hosts};
 
