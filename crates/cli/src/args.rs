@@ -60,7 +60,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Upgrade a live three-member etcd cluster on this machine under load, and report
     Demo(Demo),
-    /// Write a fleet file: a commented starter, or a running cluster that is adopted
+    /// Write a fleet file: a commented starter, running clusters that are adopted, or the hosts of Ansible
     Init(Init),
     /// Show hosts and nodes: what the fleet file declares, and what the sources of its inventory list
     Inventory(Inventory),
@@ -141,7 +141,16 @@ pub(crate) struct Init {
     /// Adopt the running cluster behind this endpoint, `http://10.0.0.1:2379`
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
-    /// Product of the cluster
+    /// Log in to these hosts, and adopt the products that run there
+    #[arg(long, value_name = "HOST", num_args = 1.., value_delimiter = ',', conflicts_with = "endpoint")]
+    pub(crate) ssh: Vec<String>,
+    /// Configuration of the SSH client; `~/.ssh/config` when left out
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    pub(crate) ssh_config: Option<PathBuf>,
+    /// Take the hosts of these inventories of Ansible
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["endpoint", "ssh"])]
+    pub(crate) ansible: Vec<PathBuf>,
+    /// Product of the cluster behind `--endpoint`
     #[arg(long, default_value = "etcd")]
     pub(crate) pack: String,
     /// Name of the cluster

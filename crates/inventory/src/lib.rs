@@ -14,6 +14,7 @@ mod read;
 mod select;
 pub mod sources;
 mod write;
+mod write_ansible;
 
 pub use file::{FLEET_SCHEMA, FleetFile};
 pub use hosts::{HostSelectError, ListedHost, listed, select_hosts, select_nodes};
@@ -21,6 +22,7 @@ pub use read::{read_fleet, read_fleet_with};
 pub use select::{SelectError, select};
 pub use sources::{Source, read_sources};
 pub use write::write_fleet;
+pub use write_ansible::write_ansible;
 
 /// The JSON Schema of a fleet file, as pretty JSON text.
 pub fn fleet_schema() -> String {

@@ -102,6 +102,11 @@ fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Problem>
     })
 }
 
+/// Asks one source now, and keeps nothing.
+pub(crate) async fn ask(source: &Source) -> Result<Vec<ListedHost>, Problem> {
+    ask::hosts(source, Timestamp::now()).await
+}
+
 async fn take_one(
     source: &Source,
     state_dir: &Path,
