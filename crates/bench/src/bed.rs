@@ -93,6 +93,7 @@ impl Bed {
             state: Some(folder.path().join("state")),
             artifacts: folders(),
             cache: Some(shared_cache()),
+            ..SetupOptions::default()
         };
         let setup = Setup::open(&options).map_err(said)?;
         Ok(Self { runtime, setup, name, _folder: folder })

@@ -37,6 +37,9 @@ pub(crate) struct Global {
     /// When to colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    /// Use the hosts that a source of the inventory listed last when it does not answer
+    #[arg(long, global = true)]
+    pub(crate) stale_hosts: bool,
 }
 
 /// Form of what is printed
@@ -65,10 +68,10 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Upgrade a live three-member etcd cluster on this machine under load, and report
     Demo(Demo),
-    /// Write a fleet file: a commented starter, or a running cluster that is adopted
+    /// Write a fleet file: a commented starter, running clusters that are adopted, or the hosts of Ansible
     Init(Init),
-    /// Show what the fleet file declares
-    Inventory(Names),
+    /// Show hosts and nodes: what the fleet file declares, and what the sources of its inventory list
+    Inventory(Inventory),
     /// Show what runs: release, role, leader, health, lag, store, TLS and findings of every node
     Detect(Detect),
     /// Run a command on the hosts of many nodes, and show those together that said the same
@@ -148,7 +151,16 @@ pub(crate) struct Init {
     /// Adopt the running cluster behind this endpoint, `http://10.0.0.1:2379`
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
-    /// Product of the cluster
+    /// Log in to these hosts, and adopt the products that run there
+    #[arg(long, value_name = "HOST", num_args = 1.., value_delimiter = ',', conflicts_with = "endpoint")]
+    pub(crate) ssh: Vec<String>,
+    /// Configuration of the SSH client; `~/.ssh/config` when left out
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    pub(crate) ssh_config: Option<PathBuf>,
+    /// Take the hosts of these inventories of Ansible
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["endpoint", "ssh"])]
+    pub(crate) ansible: Vec<PathBuf>,
+    /// Product of the cluster behind `--endpoint`
     #[arg(long, default_value = "etcd")]
     pub(crate) pack: String,
     /// Name of the cluster
@@ -175,6 +187,21 @@ pub(crate) struct Init {
     /// File to write
     #[arg(default_value = "fleet.yaml")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inventory {
+    /// Which hosts, `environment=prod,role=consul`, `network=10.0.0.0/8`, `web-*`; several mean all of theirs
+    pub(crate) selectors: Vec<String>,
+    /// Print only the hosts, one a line, by the names that SSH takes
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) hosts: bool,
+    /// Ask every source, however fresh its last answer is
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Believe a source that lists no host, or far fewer than before
+    #[arg(long)]
+    pub(crate) accept_fewer: bool,
 }
 
 #[derive(Debug, Args)]

@@ -69,7 +69,7 @@ fn run(global: &Global, command: Command) -> Result<u8, Problem> {
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man => commands::generate::man(),
         Command::Check(args) => commands::plan::check(global, &args),
-        Command::Inventory(args) => commands::see::inventory(global, &args),
+        Command::Inventory(args) => commands::inventory::run(global, &args),
         other => with_runtime(global, other),
     }
 }

@@ -9,12 +9,18 @@ use quorate_packs::{Pack, Packs};
 use quorate_runner::{
     problem::Problem,
     setup::{Setup, SetupOptions, find_fleet, packs_beside, unknown_pack},
+    sources::HostsOptions,
 };
 use std::sync::Arc;
 
 /// Opens the fleet and its state.
 pub(crate) fn setup(global: &Global, artifacts: &Artifacts) -> Result<Setup, Problem> {
-    let setup = Setup::open(&options(global, artifacts))?;
+    open(&options(global, artifacts))
+}
+
+/// Opens the fleet and its state, and says what a person should know.
+pub(crate) fn open(options: &SetupOptions) -> Result<Setup, Problem> {
+    let setup = Setup::open(options)?;
     for note in &setup.notes {
         print::say(&format!("note: {note}"));
     }
@@ -37,6 +43,7 @@ pub(crate) fn options(global: &Global, artifacts: &Artifacts) -> SetupOptions {
         state: global.state.clone(),
         artifacts: artifacts.artifacts.clone(),
         cache: None,
+        hosts: HostsOptions { stale: global.stale_hosts, ..HostsOptions::default() },
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: unknown keys are refused: a mistyped limit must never be a limit that silently is not there.
 
+use crate::sources::SourceFile;
 use quorate_model::{
     AuthSpec, ClusterName, GroupName, NodeName, PackName, Policy, SshSpec, TlsSpec,
 };
@@ -29,6 +30,9 @@ pub struct FleetFile {
     /// How hosts are reached over SSH.
     #[serde(default)]
     pub ssh: SshSpec,
+    /// Where hosts are listed, for clusters to take their nodes from.
+    #[serde(default)]
+    pub inventory: Vec<SourceFile>,
     /// The clusters.
     pub clusters: Vec<ClusterFile>,
 }
@@ -75,7 +79,11 @@ pub struct ClusterFile {
     #[serde(default)]
     pub defaults: Option<NodeDefaults>,
     /// The members and clients.
+    #[serde(default)]
     pub nodes: Vec<NodeFile>,
+    /// Members and clients that hosts of the inventory make.
+    #[serde(default)]
+    pub nodes_from: Vec<NodesFrom>,
 }
 
 /// What the nodes of a cluster have when they do not say otherwise.
@@ -127,6 +135,42 @@ pub struct NodeFile {
     /// How it is stopped and started; without it Quorate can look but not act.
     #[serde(default)]
     pub service: Option<ServiceFile>,
+}
+
+/// Hosts of the inventory, and the node that each of them makes: texts are templates over what is known of the host,
+/// `http://{{ address }}:8500`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodesFrom {
+    /// Which hosts: a selector, `role=consul,sub_role=server`, or several of which one must fit.
+    pub select: Select,
+    /// As in a node; the host's name when left out.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// As in a node.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// As in a node; the host itself when left out.
+    #[serde(default)]
+    pub host: Option<HostFile>,
+    /// As in a node.
+    pub endpoints: BTreeMap<String, String>,
+    /// As in a node.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+    /// As in a node.
+    #[serde(default)]
+    pub service: Option<ServiceFile>,
+}
+
+/// One selector, or several of which one must fit.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Select {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
 }
 
 /// Where commands run.

@@ -2,10 +2,13 @@
 
 use crate::{
     check::check,
+    expand::expand,
     file::{
         ClusterFile, FLEET_SCHEMA, FleetFile, HostFile, NodeDefaults, NodeFile, ServiceFile,
         ServiceKind, UnitFile,
     },
+    hosts::ListedHost,
+    sources::{hosts_of, sources_of},
 };
 use quorate_model::{
     AuthSpec, Cluster, Fleet, GroupName, Host, Node, ProcessSpec, Secret, ServiceSpec, SshHost,
@@ -19,7 +22,8 @@ use std::{
     time::Duration,
 };
 
-/// Reads a fleet file. Relative paths in it start at `folder`, the folder that the file lies in.
+/// Reads a fleet file. Relative paths in it start at `folder`, the folder that the file lies in. Sources that must be asked list no
+/// host then.
 ///
 /// Everything that is wrong with a file that can be read at all is said at once, in the order of the file.
 pub fn read_fleet(
@@ -28,13 +32,27 @@ pub fn read_fleet(
     folder: &Path,
     packs: &Packs,
 ) -> Result<Fleet, Vec<Diagnostic>> {
+    read_fleet_with(file_name, text, folder, packs, &[]).map(|(fleet, _)| fleet)
+}
+
+/// Reads a fleet file whose sources were asked: `hosts` are those that they listed. Gives the fleet, and the hosts of all sources.
+pub fn read_fleet_with(
+    file_name: &str,
+    text: &str,
+    folder: &Path,
+    packs: &Packs,
+    hosts: &[ListedHost],
+) -> Result<(Fleet, Vec<ListedHost>), Vec<Diagnostic>> {
     let mut tree = parse(file_name, text).map_err(|diagnostic| vec![diagnostic])?;
     check_schema(&tree)?;
     refuse_secrets(&tree)?;
+    let sources = sources_of(&tree, folder)?;
+    let hosts = hosts_of(&tree, &sources, hosts)?;
     fill_in(&mut tree);
+    expand(&mut tree, &hosts)?;
     let file: FleetFile = read_tree(&tree)?;
     let found = check(&file, &tree, folder, packs);
-    if found.is_empty() { Ok(resolve(file, folder)) } else { Err(found) }
+    if found.is_empty() { Ok((resolve(file, folder), hosts)) } else { Err(found) }
 }
 
 /// Refuses a newer file before any of its keys is called unknown.
@@ -106,7 +124,7 @@ fn add_missing(tree: &mut Tree, more: &[Entry]) {
 }
 
 fn resolve(file: FleetFile, folder: &Path) -> Fleet {
-    let FleetFile { schema: _, fleet, artifacts, defaults: _, ssh, clusters } = file;
+    let FleetFile { schema: _, fleet, artifacts, defaults: _, ssh, inventory: _, clusters } = file;
     Fleet {
         name: fleet,
         artifacts: artifacts.into_iter().map(|dir| below(folder, &dir)).collect(),
@@ -132,7 +150,8 @@ pub(crate) fn below(folder: &Path, path: &Path) -> PathBuf {
 }
 
 fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
-    let ClusterFile { name, pack, environment, tls, auth, policy, defaults, nodes } = file;
+    let ClusterFile { nodes_from: _, name, pack, environment, tls, auth, policy, defaults, nodes } =
+        file;
     let defaults = defaults.unwrap_or_default();
     Cluster {
         name,

@@ -105,7 +105,7 @@ fn path(path: &Path) -> String {
 const RESERVED: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
 
 /// A text as YAML: bare where nothing can go wrong, else in double quotes.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let bare =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@');
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');

@@ -72,6 +72,9 @@ pub enum AdoptError {
     /// It answered, and did not name its members.
     #[error("{endpoint} answers, but does not name the members of its cluster{because}")]
     NoMembers { endpoint: String, because: String },
+    /// Nothing was found on any of the hosts.
+    #[error("on none of the hosts a product answers that a pack knows: {because}")]
+    NothingRuns { because: String },
     /// The pid file cannot be written.
     #[error("cannot write the pid file {}: {because}", path.display())]
     PidFile { path: PathBuf, because: String },
@@ -89,6 +92,7 @@ impl AdoptError {
             }
             Self::Silent { .. } => "check that it runs, and give its --ca, and --cert and --key when it asks for them".into(),
             Self::NoMembers { .. } => "it may have no leader, or ask for a user: give --user, or try again when it is healthy".into(),
+            Self::NothingRuns { .. } => "name hosts as for `ssh`, which must log in without asking; products must run to be found".into(),
             Self::PidFile { .. } => "give a folder that you may write to with --state".into(),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: looking changes nothing. Every wait has an end, an unreachable node is listed and never dropped, and what
 //! was not seen stays `None`.
-//! Read next: `observer.rs` (one look), `node.rs` (one node), `compare.rs` (what only shows across nodes), `adopt.rs`.
+//! Read next: `observer.rs` (one look), `node.rs` (one node), `compare.rs` (what only shows across nodes), `adopt.rs`,
+//! `named/` (what runs on named hosts).
 
 mod adopt;
 mod ask;
@@ -16,6 +17,7 @@ mod findings;
 mod host;
 mod members;
 mod memory;
+mod named;
 mod node;
 mod observer;
 pub mod process;
@@ -27,6 +29,7 @@ pub use adopt::{AdoptError, AdoptOptions, Adopted, adopt};
 pub use clients::Clients;
 pub use depth::Depth;
 pub use members::{Member, members_of};
+pub use named::{AdoptedHosts, NamedHost, adopt_hosts};
 pub use observer::{ObserveError, Observer, Told, Transports};
 pub use tools::Tools;
 

@@ -132,22 +132,39 @@ impl Looking<'_> {
             text(&live),
             if self.full { "all" } else { "named" }.to_owned(),
         ];
-        let fixed = ["sh", "-c", include_str!("sight.sh"), "quorate"].map(str::to_owned);
-        let names = self.form.names.iter().cloned();
-        let mut command = Command::new(fixed.into_iter().chain(words).chain(names));
-        command.clean_env = true;
-        let said = match self.transport.run(&command, LOOK_LIMIT).await {
-            Answer::Done(output) if output.ok() => output.text(),
-            Answer::Done(output) => {
-                return Sight { dark: Some(output.complaint()), ..Sight::default() };
-            }
-            Answer::Failed(because) | Answer::Unknown(because) => {
-                return Sight { dark: Some(because), ..Sight::default() };
-            }
-        };
-        let told = Told::read(&said);
-        told.sight(known, &live, self.form, is_own)
+        match ask(self.transport, words, &self.form.names).await {
+            Ok(told) => told.sight(known, &live, self.form, is_own),
+            Err(because) => Sight { dark: Some(because), ..Sight::default() },
+        }
     }
+}
+
+/// Runs `sight.sh` with these parameters. The error is a sentence.
+async fn ask(
+    transport: &dyn Transport,
+    words: [String; 6],
+    names: &[String],
+) -> Result<Told, String> {
+    let fixed = ["sh", "-c", include_str!("sight.sh"), "quorate"].map(str::to_owned);
+    let names = names.iter().cloned();
+    let mut command = Command::new(fixed.into_iter().chain(words).chain(names));
+    command.clean_env = true;
+    match transport.run(&command, LOOK_LIMIT).await {
+        Answer::Done(output) if output.ok() => Ok(Told::read(&output.text())),
+        Answer::Done(output) => Err(output.complaint()),
+        Answer::Failed(because) | Answer::Unknown(because) => Err(because),
+    }
+}
+
+/// Every process of a host whose binary has one of these names. The error is a sentence.
+pub(crate) async fn processes(
+    transport: &dyn Transport,
+    names: &[String],
+) -> Result<Vec<Found>, String> {
+    let nothing = String::new;
+    let words = [nothing(), nothing(), nothing(), nothing(), nothing(), "all".to_owned()];
+    let told = ask(transport, words, names).await?;
+    Ok(told.processes.into_iter().map(|one| one.found).collect())
 }
 
 /// A process with the identity of the file that it runs.

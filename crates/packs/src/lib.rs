@@ -18,7 +18,7 @@ pub use format::*;
 pub use load::{Packs, builtin_files, lint};
 pub use natives::{NATIVES, is_native};
 pub use pack::Pack;
-pub use template::{TemplateValue, context, render, template_value};
+pub use template::{TemplateValue, context, render, render_lenient, template_value};
 
 /// The JSON Schema of a pack, as pretty JSON text.
 pub fn schema() -> String {

@@ -12,6 +12,16 @@ pub fn render(template: &str, context: &TemplateValue) -> Result<String, String>
     ENVIRONMENT.render_str(template, context.clone()).map_err(|error| explain(&error))
 }
 
+/// Fills in a template in which a name may be unknown and is then blank.
+pub fn render_lenient(template: &str, context: &TemplateValue) -> Result<String, String> {
+    static LENIENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+        let mut environment = environment();
+        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+        environment
+    });
+    LENIENT.render_str(template, context.clone()).map_err(|error| explain(&error))
+}
+
 /// Statements that neither give a name a value for what follows nor take in other templates.
 const PLAIN_STATEMENTS: [&str; 6] = ["for", "endfor", "if", "elif", "else", "endif"];
 

@@ -11,6 +11,7 @@ pub mod ops;
 pub mod problem;
 pub mod rewrites;
 pub mod setup;
+pub mod sources;
 pub mod verdict;
 pub mod watch;
 

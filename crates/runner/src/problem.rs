@@ -62,6 +62,9 @@ codes! {
     PAUSED "Q0025" NotNow "A run is paused",
     NO_NODE "Q0026" Input "No such node, or it is not out",
     BAD_SETTING "Q0029" Input "Not a setting",
+    NO_HOST "Q0031" Input "No such host",
+    NO_ANSWER "Q0032" NotNow "A source of the inventory gives no answer",
+    FEWER_HOSTS "Q0033" NotNow "A source of the inventory lists far fewer hosts",
     BUG "Q0070" Bug "A bug in Quorate",
 }
 

@@ -2,12 +2,14 @@
 
 use crate::{
     problem::{
-        BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_PACK, Problem,
-        STALE_PLAN, UNSEEN,
+        BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_HOST, NO_PACK,
+        Problem, STALE_PLAN, UNSEEN,
     },
     rewrites::Rewrites,
+    sources::{self, HostsOptions, Taken},
 };
 use quorate_hosts::artifacts::{Cache, Catalog};
+use quorate_inventory::ListedHost;
 use quorate_model::{
     ArtifactRef, Cluster, Ejected, Fleet, Holder, Host, NodeName, PackName, Plan, Release,
 };
@@ -33,6 +35,8 @@ pub struct SetupOptions {
     pub artifacts: Vec<PathBuf>,
     /// Where fetched releases are kept; `cache` in the state folder when left out.
     pub cache: Option<PathBuf>,
+    /// How the inventory's sources are used.
+    pub hosts: HostsOptions,
 }
 
 /// What a command stands on.
@@ -63,6 +67,10 @@ pub struct Setup {
     pub catalog: Catalog,
     /// Hosts over SSH.
     pub ssh: SshHosts,
+    /// All hosts: those that sources list, and those that clusters declare; with the nodes that were taken out.
+    pub hosts: Vec<ListedHost>,
+    /// The sources that were used.
+    pub sources: Vec<Taken>,
 }
 
 /// Packs: the built-in ones, and those in `packs/` beside the fleet file.
@@ -134,14 +142,16 @@ impl Setup {
         let fleet_file = find_fleet(options.fleet.as_deref())?;
         let fleet_file = std::path::absolute(&fleet_file).unwrap_or(fleet_file);
         let packs = packs_beside(Some(&fleet_file))?;
-        let declared = read_fleet(&fleet_file, &packs)?;
         let base = fleet_file.parent().map(Path::to_owned).unwrap_or_default();
         let state_dir = options.state.clone().unwrap_or_else(|| base.join(".quorate"));
         let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir);
+        let (declared, hosts, sources) =
+            read_fleet(&fleet_file, &packs, &state_dir, options.hosts)?;
         let store = SqliteStore::open(&state_dir.join("state.db"))?;
         let rewrites = Rewrites::of(&state_dir);
         let mut fleet = declared.clone();
-        let notes = rewrites.apply(&mut fleet, &fleet_file)?;
+        let mut notes = rewrites.apply(&mut fleet, &fleet_file)?;
+        notes.extend(sources.iter().filter_map(Taken::note));
         let whole = fleet.clone();
         let mut ejected = Vec::new();
         for cluster in &mut fleet.clusters {
@@ -172,6 +182,8 @@ impl Setup {
             cache,
             catalog,
             ssh,
+            hosts,
+            sources,
         })
     }
 
@@ -229,6 +241,12 @@ impl Setup {
     pub fn select(&self, patterns: &[String]) -> Result<Vec<&Cluster>, Problem> {
         quorate_inventory::select(&self.whole, patterns)
             .map_err(|error| Problem::new(NO_CLUSTER, error.to_string()).hint(error.hint))
+    }
+
+    /// The hosts that any of these selectors means; all that may run without selectors.
+    pub fn select_hosts(&self, selectors: &[String]) -> Result<Vec<&ListedHost>, Problem> {
+        quorate_inventory::select_hosts(&self.hosts, selectors)
+            .map_err(|error| Problem::new(NO_HOST, error.to_string()).hint(error.hint()))
     }
 
     /// The pack of a cluster.
@@ -344,21 +362,37 @@ pub fn holder() -> Holder {
     Holder { who: format!("{user}@{}", host.trim()), pid: std::process::id() }
 }
 
-/// Reads and checks a fleet file.
-pub fn read_fleet(file: &Path, packs: &Packs) -> Result<Fleet, Problem> {
+/// Reads and checks a fleet file, and asks the sources of its inventory. Gives the fleet, all its hosts, and the sources.
+fn read_fleet(
+    file: &Path,
+    packs: &Packs,
+    state_dir: &Path,
+    options: HostsOptions,
+) -> Result<(Fleet, Vec<ListedHost>, Vec<Taken>), Problem> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Problem::new(FILE, format!("cannot read {}", file.display())).because(error.to_string())
     })?;
     let base = file.parent().map(Path::to_owned).unwrap_or_default();
-    quorate_inventory::read_fleet(&file.display().to_string(), &text, &base, packs).map_err(
-        |diagnostics| {
-            Problem::new(
-                BAD_FLEET,
-                format!("{} cannot be used: {}", file.display(), faults(diagnostics.len())),
-            )
-            .pointing(quorate_syntax::render(&diagnostics, &text))
-        },
-    )
+    let wrong = |diagnostics: Vec<quorate_syntax::Diagnostic>| {
+        Problem::new(
+            BAD_FLEET,
+            format!("{} cannot be used: {}", file.display(), faults(diagnostics.len())),
+        )
+        .pointing(quorate_syntax::render(&diagnostics, &text))
+    };
+    let name = file.display().to_string();
+    let sources = quorate_inventory::read_sources(&name, &text, &base).map_err(wrong)?;
+    let asked = sources::take(&sources, state_dir, options)?;
+    let listed: Vec<ListedHost> = asked.iter().flat_map(|one| one.hosts.clone()).collect();
+    let (fleet, hosts) =
+        quorate_inventory::read_fleet_with(&name, &text, &base, packs, &listed).map_err(wrong)?;
+    let taken = sources.iter().map(|source| {
+        let known = asked.iter().find(|taken| taken.name == source.name).cloned();
+        known.unwrap_or_else(|| Taken::declared(source, &hosts))
+    });
+    let taken = taken.collect();
+    let hosts = quorate_inventory::listed(&hosts, &fleet);
+    Ok((fleet, hosts, taken))
 }
 
 fn faults(count: usize) -> String {

@@ -101,7 +101,7 @@ const ROOMS: [Room; 18] = [
 ];
 
 /// Crates that a pure room may use: they compute, and touch neither clock, file, network nor randomness by themselves.
-const PURE_CRATES: [&str; 20] = [
+const PURE_CRATES: [&str; 21] = [
     "serde",
     "serde_json",
     "schemars",
@@ -120,6 +120,7 @@ const PURE_CRATES: [&str; 20] = [
     "similar",
     "url",
     "indexmap",
+    "ipnet",
     "semver",
     "wildmatch",
 ];

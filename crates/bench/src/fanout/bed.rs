@@ -79,7 +79,7 @@ impl Bed {
                 let said = fs::read_to_string(bed.at("log")).unwrap_or_default();
                 return Err(format!("the sshd did not start: {said}"));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause();
         }
         Ok(bed)
     }
@@ -126,7 +126,7 @@ impl Bed {
             if began.elapsed() > QUIET_LIMIT {
                 return Err("sessions of the run before do not end".to_owned());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause();
         }
         Ok(())
     }
@@ -137,6 +137,11 @@ impl Drop for Bed {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Ten milliseconds before another process is looked at again: short beside all that is measured, long beside a look.
+pub(super) fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
 }
 
 /// Runs a command that must end well.

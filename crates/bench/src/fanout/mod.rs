@@ -168,7 +168,7 @@ fn memory(bed: &Bed, count: usize) -> Result<f64, String> {
         match child.try_wait().map_err(|error| error.to_string())? {
             Some(status) if status.success() => return Ok(peak),
             Some(status) => return Err(format!("the run that was measured ended with {status}")),
-            None => std::thread::sleep(Duration::from_millis(10)),
+            None => bed::pause(),
         }
     }
 }

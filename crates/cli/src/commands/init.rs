@@ -1,13 +1,13 @@
-//! `quorate init`: a commented starter, or a running cluster adopted.
+//! `quorate init`: a commented starter, running clusters adopted, or hosts of Ansible.
 
 use super::plan::write;
 use crate::{
     args::{Global, Init},
     print, site,
 };
-use quorate_model::{AuthSpec, Secret, TlsSpec};
+use quorate_model::{AuthSpec, Secret, SshSpec, TlsSpec};
 use quorate_runner::{
-    ops::adopt::{AdoptRequest, cluster},
+    ops::adopt::{AdoptRequest, ansible, cluster, hosts},
     problem::{FILE, NO_ADOPTION, Problem},
 };
 
@@ -19,14 +19,24 @@ pub(crate) async fn run(global: &Global, args: Init) -> Result<u8, Problem> {
         )
         .hint("name another file, or overwrite it with `--force`"));
     }
-    let Some(endpoint) = args.endpoint.clone() else {
+    if !args.ansible.is_empty() {
+        let packs = site::packs(global)?;
+        let (text, hosts) = ansible(&packs, &args.ansible, &args.name, &args.file).await?;
+        write(&args.file, &text)?;
+        print::say(&format!(
+            "{} is written, with {hosts} hosts; look with `quorate inventory`, and declare clusters of its groups",
+            args.file.display()
+        ));
+        return Ok(0);
+    }
+    if args.endpoint.is_none() && args.ssh.is_empty() {
         write(&args.file, STARTER)?;
         print::say(&format!(
             "{} is written: change its addresses, then look with `quorate detect`",
             args.file.display()
         ));
         return Ok(0);
-    };
+    }
     let tls = match (&args.ca, &args.cert, &args.key) {
         (Some(ca), cert, key) => Some(TlsSpec {
             ca: absolute(ca),
@@ -49,9 +59,15 @@ pub(crate) async fn run(global: &Global, args: Init) -> Result<u8, Problem> {
         }
         (None, _) => None,
     };
+    let endpoint = args.endpoint.unwrap_or_default();
     let request = AdoptRequest { pack: args.pack, endpoint, name: args.name, tls, auth };
     let packs = site::packs(global)?;
-    let (text, notes) = cluster(&packs, &request, &args.file).await?;
+    let (text, notes) = if args.ssh.is_empty() {
+        cluster(&packs, &request, &args.file).await?
+    } else {
+        let ssh = SshSpec { config: args.ssh_config.map(absolute), ..SshSpec::default() };
+        hosts(&packs, &args.ssh, &ssh, &request, &args.file).await?
+    };
     write(&args.file, &text)?;
     for note in notes {
         print::say(&format!("note: {note}"));

@@ -10,6 +10,7 @@ pub(crate) mod exec;
 mod findings;
 pub(crate) mod generate;
 pub(crate) mod init;
+pub(crate) mod inventory;
 pub(crate) mod lab;
 pub(crate) mod membership;
 pub(crate) mod pack;

@@ -1,7 +1,7 @@
-//! `quorate inventory` and `probe`: what is declared, what clients see.
+//! `quorate probe`: what clients see.
 
 use crate::{
-    args::{Global, Names, Output, Probe},
+    args::{Global, Output, Probe},
     print, site,
 };
 use quorate_model::RunEvent;
@@ -9,34 +9,6 @@ use quorate_report::words;
 use quorate_runner::{ops::see::observe, problem::Problem, watch::ClientWatch};
 use serde_json::json;
 use std::time::Duration;
-
-pub(crate) fn inventory(global: &Global, args: &Names) -> Result<u8, Problem> {
-    let setup = site::setup(global, &Default::default())?;
-    let clusters = setup.select(&args.clusters)?;
-    if global.output == Output::Json {
-        print::json(&json!({ "schema": 1, "fleet": setup.fleet.name, "clusters": clusters }));
-        return Ok(0);
-    }
-    let mut rows = Vec::new();
-    for cluster in clusters {
-        for node in &cluster.nodes {
-            let endpoints: Vec<&str> = node.endpoints.values().map(String::as_str).collect();
-            rows.push(vec![
-                cluster.name.to_string(),
-                cluster.pack.to_string(),
-                cluster.environment.clone().unwrap_or_else(|| "-".into()),
-                node.name.to_string(),
-                node.group.to_string(),
-                endpoints.join(" "),
-            ]);
-        }
-    }
-    print::data(&print::table(
-        &["CLUSTER", "PACK", "ENVIRONMENT", "NODE", "GROUP", "ENDPOINTS"],
-        &rows,
-    ));
-    Ok(0)
-}
 
 pub(crate) async fn probe(global: &Global, args: Probe) -> Result<u8, Problem> {
     let setup = site::setup(global, &Default::default())?;

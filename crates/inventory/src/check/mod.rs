@@ -6,6 +6,8 @@ mod nodes;
 mod policy;
 mod url;
 
+pub(crate) use url::wrong_with as wrong_address;
+
 use crate::{file::FleetFile, read::below};
 use quorate_packs::Packs;
 use quorate_syntax::{Diagnostic, Step, Tree};
@@ -23,7 +25,8 @@ pub(crate) fn check(
 ) -> Vec<Diagnostic> {
     let mut check = Check { tree, folder, found: Vec::new(), owners: BTreeMap::new() };
     check.name(&["fleet".into()], "fleet", &file.fleet);
-    if file.clusters.is_empty() {
+    // With an inventory alone, its hosts can be listed and worked on.
+    if file.clusters.is_empty() && file.inventory.is_empty() {
         let hint = "`quorate init` adopts a running cluster, `quorate lab up` makes one";
         check.error(
             &["clusters".into()],
@@ -54,7 +57,20 @@ pub(crate) fn check(
     found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     // What `defaults` say wrongly is found again in every cluster, at the same place.
     found.dedup();
-    found
+    at_most(found)
+}
+
+/// As many findings of one kind are shown at one place: an entry that makes three hundred nodes is wrong in one way.
+const SHOWN_MAX: usize = 3;
+
+fn at_most(found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut counts: BTreeMap<(u32, u32, &str), usize> = BTreeMap::new();
+    let mut few = |one: &Diagnostic| {
+        let count = counts.entry((one.line, one.column, one.code)).or_default();
+        *count += 1;
+        *count <= SHOWN_MAX
+    };
+    found.into_iter().filter(|one| few(one)).collect()
 }
 
 struct Check<'t> {

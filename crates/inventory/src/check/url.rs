@@ -1,7 +1,7 @@
 //! Addresses of members: http or https, a host, a port, nothing else.
 
 /// Says what is wrong with an address, when something is.
-pub(super) fn wrong_with(url: &str) -> Option<&'static str> {
+pub(crate) fn wrong_with(url: &str) -> Option<&'static str> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Some("it does not begin with http:// or https://");
     };
