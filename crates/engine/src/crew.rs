@@ -177,7 +177,7 @@ impl Engine {
         if failed > *may {
             let names = self.names_behind();
             let text = format!("{failed} of {group} failed, the policy allows {may}: {names}");
-            self.halt("failure-budget", text, Some(AFTER_FAILURES));
+            self.halt_for_all("failure-budget", text, Some(AFTER_FAILURES));
         }
     }
 
