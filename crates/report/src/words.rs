@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use quorate_model::{
-    ClientFigures, Door, HopKind, LockFigures, LookupFigures, NodeName, PlanKind, Risk, Role, Severity,
-    StepRole, WaitingOn,
+    ClientFigures, Door, HopKind, LockFigures, LookupFigures, NodeName, PlanKind, Risk, Role,
+    Severity, StepRole, WaitingOn,
 };
 use std::time::Duration;
 
