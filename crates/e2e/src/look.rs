@@ -19,8 +19,9 @@ impl Bed {
     }
     /// The process id that a node's own file names; none when no such process lives.
     pub fn live_pid(&self, node: &str) -> Option<i32> {
-        let text =
-            fs::read_to_string(self.dir().join("members").join(node).join("etcd.pid")).ok()?;
+        let own = self.dir().join("members").join(node);
+        let files = ["etcd.pid", "consul.pid"].map(|name| fs::read_to_string(own.join(name)));
+        let text = files.into_iter().find_map(Result::ok)?;
         let pid: i32 = text.split_whitespace().next()?.parse().ok()?;
         let argv = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         (!argv.is_empty()).then_some(pid)

@@ -7,9 +7,10 @@
 use crate::{
     lane::{Lane, Stage, leaves_member_down},
     machine::{Behind, Engine, Phase},
+    steps::StepStatus,
 };
 use jiff::Timestamp;
-use quorate_model::{Hold, LEFT_BEHIND, Lanes, NodeName, RunEvent, StepRole};
+use quorate_model::{Attempt, Hold, LEFT_BEHIND, Lanes, NodeName, RunEvent, StepRole};
 
 /// Nodes named one by one in a sentence; the journal and the report name all of them.
 const NAMED_MAX: usize = 10;
@@ -110,7 +111,7 @@ impl Engine {
     fn waits_for_a_yes(&mut self, mut steps: impl Iterator<Item = usize>) -> bool {
         let asked = steps.find_map(|at| {
             let step = self.steps.get(&self.plan, at).filter(|step| step.needs_approval)?;
-            let pending = *self.steps.status(at) == crate::steps::StepStatus::Pending;
+            let pending = *self.steps.status(at) == StepStatus::Pending;
             (pending && !self.approved.contains_key(&step.id))
                 .then(|| (step.id.clone(), step.title.clone()))
         });
@@ -177,7 +178,7 @@ impl Engine {
         if failed > *may {
             let names = self.names_behind();
             let text = format!("{failed} of {group} failed, the policy allows {may}: {names}");
-            self.halt("failure-budget", text, Some(AFTER_FAILURES));
+            self.halt_for_all("failure-budget", text, Some(AFTER_FAILURES));
         }
     }
 
@@ -218,6 +219,20 @@ impl Engine {
             if let Some(failed) = self.failures.get_mut(&behind.group) {
                 *failed = failed.saturating_sub(1);
             }
+            self.doubt_its_start(&behind);
+        }
+    }
+
+    /// A node that was started and did not come back may have ended since: whether it runs is asked before it is waited for once
+    /// more, and who mended it need not start it by hand.
+    fn doubt_its_start(&mut self, behind: &Behind) {
+        let failed_at = behind.hold.step.as_ref().and_then(|step| self.steps.index(step));
+        let Some(failed_at) = failed_at else { return };
+        let role = |at: usize| self.steps.get(&self.plan, at).map(|step| step.role);
+        let before = self.steps.lane(failed_at).iter().take_while(|at| **at != failed_at);
+        let start = before.copied().find(|at| role(*at) == Some(StepRole::Start));
+        if let Some(start) = start.filter(|at| self.steps.is_over(*at)) {
+            self.steps.set(start, StepStatus::Doubtful(Attempt(1)));
         }
     }
 

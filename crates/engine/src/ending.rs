@@ -57,14 +57,12 @@ impl Engine {
     }
 
     /// A run that lost what its client was promised did not succeed, whatever its gates saw.
-    pub(crate) fn accounted(&mut self, lost: u64) {
+    pub(crate) fn accounted(&mut self, wrong: Option<String>) {
         if self.phase != (Phase::Accounting { asked: true }) {
             return;
         }
-        if lost > 0 {
-            let text = format!(
-                "every step is done, and {lost} acknowledged writes of the client are not there"
-            );
+        if let Some(wrong) = wrong {
+            let text = format!("every step is done, and {wrong}");
             return self.halt_now("client-lost", text, Some(SEE_THE_CLIENT));
         }
         self.say(RunEvent::Succeeded);
@@ -106,6 +104,11 @@ impl Engine {
     pub(crate) fn halt(&mut self, code: &str, text: String, hint: Option<&str>) {
         let step = self.current().map(|step| step.id.clone());
         self.hold.get_or_insert(hold(step, code, text, hint));
+    }
+
+    /// The same, for what no single step is to blame for.
+    pub(crate) fn halt_for_all(&mut self, code: &str, text: String, hint: Option<&str>) {
+        self.hold.get_or_insert(hold(None, code, text, hint));
     }
 
     /// Nothing is under way, and the run halts.

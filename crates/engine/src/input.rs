@@ -21,8 +21,8 @@ pub enum Input {
     ClientGap { gap_ms: u64, max_ms: u64 },
     /// A client misses what was acknowledged to it.
     ClientLost { text: String },
-    /// The answer to [`Effect::Account`]: acknowledged writes that are not there.
-    Accounted { lost: u64 },
+    /// The answer to [`Effect::Account`]: what clients were promised and did not get, in words.
+    Accounted { wrong: Option<String> },
 }
 
 /// What is looked at.

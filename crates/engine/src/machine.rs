@@ -207,7 +207,7 @@ impl Engine {
             }
             Input::ClientGap { gap_ms, max_ms } => self.gap = Some((gap_ms, max_ms)),
             Input::ClientLost { text } => self.lost = Some(text),
-            Input::Accounted { lost } => self.accounted(lost),
+            Input::Accounted { wrong } => self.accounted(wrong),
         }
         self.lanes.retain(|lane| lane.stage != Stage::Left);
     }

@@ -155,7 +155,7 @@ impl Driver {
                         if bad.contains(&node) { Outcome::Failed { because } } else { DONE };
                     self.tell(Input::Acted { step, attempt, outcome, also: vec![] });
                 }
-                Effect::Account => self.tell(Input::Accounted { lost: 0 }),
+                Effect::Account => self.tell(Input::Accounted { wrong: None }),
                 Effect::PutBack { key } => self.tell(Input::PutBack { key, outcome: DONE }),
                 Effect::Rest | Effect::End(_) => return,
             }

@@ -87,7 +87,8 @@ impl Driver {
     fn accounted(&mut self, lost: u64) {
         assert_eq!(self.last, Some(Effect::Account), "the client is asked last");
         self.last = None;
-        self.tell(Input::Accounted { lost });
+        let wrong = format!("{lost} acknowledged writes of the client are not there");
+        self.tell(Input::Accounted { wrong: (lost > 0).then_some(wrong) });
     }
     fn hold(&self) -> &Hold {
         match self.engine.phase() {

@@ -72,7 +72,7 @@ impl Bench {
         swapped.into_result().map(|swapped| swapped.already)
     }
     async fn is_live(&self, release: &str) -> bool {
-        swap::swapped(&LocalTransport::new(), &self.paths(), &self.artifact(release)).await
+        swap::swapped(&LocalTransport::new(), &self.paths(), &self.artifact(release), None).await
             == Answer::Done(true)
     }
     async fn is_staged(&self, release: &str) -> bool {
@@ -292,4 +292,29 @@ async fn a_staged_binary_is_known_again_until_somebody_writes_to_it() {
 
     fs::remove_file(&staged).unwrap();
     assert_eq!(look(Some(&print)).await, StagedBinary::Missing);
+}
+
+#[tokio::test]
+async fn a_live_file_that_is_the_staged_one_is_known_without_reading_it() {
+    let bench = Bench::new();
+    bench.stage(NEW).await.unwrap();
+    fs::remove_file(bench.live()).unwrap();
+    fs::hard_link(bench.beside(NEW), bench.live()).unwrap();
+    let (transport, paths, artifact) = (LocalTransport::new(), bench.paths(), bench.artifact(NEW));
+    let found = swap::staged_binary(&transport, &paths, &artifact, None).await.into_result();
+    let Ok(StagedBinary::Whole(Some(print))) = found else { panic!("not whole: {found:?}") };
+
+    // Asked for a digest that it does not have: whoever reads the file says no.
+    let mut other = artifact.clone();
+    other.files.iter_mut().for_each(|file| file.sha256 = "0".repeat(64).as_str().into());
+    let live = async |known: Option<&Fingerprint>| {
+        swap::swapped(&transport, &paths, &other, known).await.into_result()
+    };
+    assert_eq!(live(Some(&print)).await, Ok(true));
+    assert_eq!(live(None).await, Ok(false));
+    // Another file of the same content is another file.
+    fs::remove_file(bench.live()).unwrap();
+    fs::copy(bench.beside(NEW), bench.live()).unwrap();
+    assert_eq!(live(Some(&print)).await, Ok(false));
+    assert!(bench.is_live(NEW).await);
 }

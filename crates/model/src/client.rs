@@ -53,4 +53,38 @@ pub struct ClientFigures {
     pub write_gap_max_ms: u64,
     /// The same before anything was changed: the machine's own noise.
     pub baseline_gap_max_ms: u64,
+    /// A lock that several clients took in turn; none where the product or its pack knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockFigures>,
+    /// What was looked up all the time, by every way there is; empty where there is nothing to look up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<LookupFigures>,
+}
+
+/// A lock as several clients saw it that took it in turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockFigures {
+    /// Times that somebody got it.
+    pub taken: u64,
+    /// Times that two held it at once, or that the number that tells holders apart did not grow.
+    pub broken: u64,
+    /// Sessions that ended before their clients ended them.
+    pub sessions_lost: u64,
+    /// The longest time in which nobody got it, in milliseconds.
+    pub wait_max_ms: u64,
+}
+
+/// One way to look a service up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupFigures {
+    /// The pack's name for it: `dns`, `http`.
+    pub name: String,
+    /// Answers that named members, and nobody else.
+    pub right: u64,
+    /// Answers that named nobody, or somebody who is no member.
+    pub wrong: u64,
+    /// Questions that were not answered, whoever was asked.
+    pub failed: u64,
+    /// The longest time without a right answer, in milliseconds.
+    pub gap_max_ms: u64,
 }

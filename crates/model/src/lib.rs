@@ -21,7 +21,7 @@ pub mod share;
 mod words;
 
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource};
-pub use client::{ClientFigures, ClientGap, ClientSample};
+pub use client::{ClientFigures, ClientGap, ClientSample, LockFigures, LookupFigures};
 pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
 pub use fleet::{

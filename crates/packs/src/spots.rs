@@ -2,7 +2,7 @@
 //!
 //! The loader parses what this lists and the linter checks it, so that nothing is parsed for the first time during a run.
 
-use crate::{CallTemplate, Detect, NamedCondition, PackFile, Recipe};
+use crate::{CallTemplate, Detect, LockWay, LookupWay, NamedCondition, PackFile, Recipe};
 use quorate_syntax::Step;
 
 /// What a place holds.
@@ -27,7 +27,7 @@ pub(crate) struct Spot<'a> {
 const CONDITION: Kind = Kind::Cel(&["node", "nodes", "cluster", "from", "to"]);
 const PROBE: Kind = Kind::Cel(&["facts", "cluster"]);
 const ANSWER: Kind = Kind::Cel(&["status", "body", "text", "facts", "cluster"]);
-const CLIENT: Kind = Kind::Cel(&["status", "body", "text", "key", "prefix", "vars"]);
+const CLIENT: Kind = Kind::Cel(&["status", "body", "text", "key", "prefix", "revision", "vars"]);
 
 /// Lists every place of a pack.
 pub(crate) fn spots(pack: &PackFile) -> Vec<Spot<'_>> {
@@ -281,6 +281,23 @@ impl<'a> List<'a> {
         }
     }
 
+    fn lock(&mut self, lock: &'a LockWay) {
+        let LockWay { open, session, ttl_secs: _, renew, take, taken, look, holder, .. } = lock;
+        let calls = [("open", open), ("renew", renew), ("take", take), ("look", look)];
+        let ends = [("give_back", &lock.give_back), ("close", &lock.close)];
+        calls.into_iter().chain(ends).for_each(|(name, call)| self.call(name, call));
+        for (name, cel) in [("session", session), ("taken", taken), ("holder", holder)] {
+            self.add(&[name.into()], cel, CLIENT);
+        }
+    }
+
+    fn lookup(&mut self, index: usize, way: &'a LookupWay) {
+        self.within(index, |list| {
+            way.ask.iter().for_each(|ask| list.call("ask", ask));
+            list.option(&["addresses".into()], way.addresses.as_deref(), CLIENT);
+        });
+    }
+
     fn client(&mut self, pack: &'a PackFile) {
         for (i, way) in pack.client.iter().flat_map(|client| &client.ways).enumerate() {
             self.within("ways", |list| {
@@ -304,6 +321,10 @@ impl<'a> List<'a> {
                         list.add(&[name.into()], cel, CLIENT);
                     }
                     list.option(&["watch_events".into()], way.watch_events.as_deref(), CLIENT);
+                    list.within("lock", |list| way.lock.iter().for_each(|lock| list.lock(lock)));
+                    list.within("lookups", |list| {
+                        way.lookups.iter().enumerate().for_each(|(i, way)| list.lookup(i, way));
+                    });
                 });
             });
         }

@@ -189,9 +189,9 @@ impl<'a> HopPlan<'a, '_> {
         }
     }
     /// Healthy time after a member came back: what the policy asks for, and at least what the product itself takes to count
-    /// the member as stable.
-    pub(crate) fn soak(&self) -> Duration {
-        let told = self.safety.soak.as_ref();
+    /// the member as stable. Nobody counts on a node without a vote, so for it only the policy speaks.
+    pub(crate) fn soak(&self, member: &Member<'_>) -> Duration {
+        let told = self.safety.soak.as_ref().filter(|_| !member.is_client());
         let told = told.and_then(|cel| self.pack.value_in(cel, self.scope).ok());
         let told = told.and_then(|value| value.as_str()?.parse::<SignedDuration>().ok());
         let own = told.and_then(|told| Duration::try_from(told).ok()).unwrap_or_default();

@@ -284,14 +284,14 @@ pub(crate) fn rejoin(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     step.node = Some(name.clone());
     let gate = plan.gate(REJOIN_GATE, plan.rejoined(member), plan.policy.rejoin_limit);
     // The soak asks the same, with all the good looks: to ask for them twice would only take time.
-    let good_looks = if plan.soak().is_zero() { gate.good_looks } else { 1 };
+    let good_looks = if plan.soak(member).is_zero() { gate.good_looks } else { 1 };
     step.gate = Some(Gate { good_looks, ..gate });
     step
 }
 
 /// Healthy time, none when neither policy nor pack asks for any. It may start over as often as fits into the rejoin limit.
 pub(crate) fn soak(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Option<Step> {
-    let (policy, soak) = (plan.policy, plan.soak());
+    let (policy, soak) = (plan.policy, plan.soak(member));
     if soak.is_zero() {
         return None;
     }

@@ -6,6 +6,7 @@ use crate::{
     ledger::LostWrite,
     shared::Shared,
 };
+use futures::{StreamExt, stream};
 use quorate_model::ClientFigures;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,6 +18,9 @@ use tokio::time::{Instant, sleep};
 /// The last events may take this long to come: a watch that fails at the worst moment is silent for a second and needs
 /// another to be told the rest.
 const EVENTS_LIMIT: Duration = Duration::from_secs(3);
+
+/// Endpoints that are read back at the same time: three hundred that are silent for five seconds each fit into the account's limit.
+const READ_BACK_AT_ONCE: usize = 16;
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(100);
@@ -48,8 +52,12 @@ pub(crate) async fn await_events(shared: &Shared) {
 pub(crate) async fn settle(shared: &Arc<Shared>) -> ClientAccount {
     let endpoints = shared.endpoints().all().to_vec();
     let mut account = ClientAccount::default();
-    for Endpoint { name, url } in &endpoints {
-        match list(shared, url).await {
+    let looks = endpoints
+        .iter()
+        .map(|Endpoint { name, url, dns: _ }| async move { (name, list(shared, url).await) });
+    let mut looks = stream::iter(looks).buffered(READ_BACK_AT_ONCE);
+    while let Some((name, shown)) = looks.next().await {
+        match shown {
             Ok(pairs) => {
                 shared.book().ledger.compare(&pairs, name);
                 account.read_back.push(name.clone());

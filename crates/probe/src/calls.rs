@@ -3,7 +3,8 @@
 use crate::options::Tunnels;
 use quorate_model::{Cluster, NodeName, Release};
 use quorate_packs::{
-    CallTemplate, ClientView, ClientWay, Login, Pack, TemplateValue, eval::Scope, template_value,
+    CallTemplate, ClientView, ClientWay, LockWay, Login, LookupWay, Pack, TemplateValue,
+    eval::Scope, template_value,
 };
 use quorate_transport::{
     Answer,
@@ -68,6 +69,7 @@ pub(crate) struct Words<'a> {
     pub(crate) value: &'a str,
     pub(crate) prefix: &'a str,
     pub(crate) revision: u64,
+    pub(crate) session: &'a str,
 }
 
 /// An event of a watch.
@@ -113,6 +115,21 @@ impl Way {
     /// Whether there is a watch.
     pub(crate) fn can_watch(&self) -> bool {
         self.way.watch.is_some() && self.way.watch_events.is_some()
+    }
+
+    /// Whether a watch is one question after another instead of a stream.
+    pub(crate) fn polls(&self) -> bool {
+        self.way.watch_polls
+    }
+
+    /// How clients lock; none where the pack does not say.
+    pub(crate) fn lock(&self) -> Option<&LockWay> {
+        self.way.lock.as_ref()
+    }
+
+    /// What can be looked up.
+    pub(crate) fn lookups(&self) -> &[LookupWay] {
+        &self.way.lookups
     }
 
     /// Writes a value.
@@ -170,11 +187,26 @@ impl Way {
         Ok((self.request(call, words)?.0.reads_only(), &self.http))
     }
 
+    /// Asks one question of a watch that polls, and gives its events.
+    pub(crate) async fn poll(
+        &self,
+        words: Words<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Event>, String> {
+        let call = self.way.watch.as_ref().ok_or("the pack has no watch")?;
+        let answer = self.asked(call, words, limit).await?;
+        let scope = answer_scope(&answer).with("revision", &json!(words.revision));
+        self.events_in(&scope)
+    }
+
     /// The events in one document of a watch.
     pub(crate) fn events(&self, document: &Value) -> Result<Vec<Event>, String> {
+        self.events_in(&Scope::default().with("body", document))
+    }
+
+    fn events_in(&self, scope: &Scope) -> Result<Vec<Event>, String> {
         let cel = self.way.watch_events.as_deref().ok_or("the pack has no `watch_events`")?;
-        let scope = Scope::default().with("body", document);
-        let Value::Array(events) = self.pack.value_in(cel, &scope)? else {
+        let Value::Array(events) = self.pack.value_in(cel, scope)? else {
             return Err("the pack's `watch_events` gives no list".into());
         };
         let event = |one: &Value| {
@@ -185,7 +217,8 @@ impl Way {
         events.iter().map(|one| event(one).ok_or_else(wrong)).collect()
     }
 
-    async fn asked(
+    /// Asks and expects an answer that the pack calls fine.
+    pub(crate) async fn asked(
         &self,
         call: &CallTemplate,
         words: Words<'_>,
@@ -197,7 +230,8 @@ impl Way {
         }
     }
 
-    async fn ask(
+    /// Asks once. What only reads may be sent again when its connection breaks.
+    pub(crate) async fn ask(
         &self,
         call: &CallTemplate,
         words: Words<'_>,
@@ -247,19 +281,36 @@ impl Way {
     }
 
     fn context(&self, words: Words<'_>) -> TemplateValue {
-        let Words { endpoint, key, value, prefix, revision } = words;
+        let Words { endpoint, key, value, prefix, revision, session } = words;
         template_value(&json!({
             "endpoint": endpoint, "key": key, "value": value, "revision": revision,
-            "prefix": prefix, "prefix_end": end_of(prefix), "vars": self.vars,
+            "session": session, "prefix": prefix, "prefix_end": end_of(prefix), "vars": self.vars,
         }))
     }
 
-    fn evaluate(&self, cel: &str, answer: &HttpResponse) -> Result<Value, String> {
-        let scope = Scope::default()
-            .with("status", &json!(answer.status))
-            .with("body", &answer.json().unwrap_or(Value::Null));
-        self.pack.value_in(cel, &scope)
+    /// The addresses that an answer to a lookup names.
+    pub(crate) fn addresses(
+        &self,
+        lookup: &LookupWay,
+        answer: &HttpResponse,
+    ) -> Result<Vec<String>, String> {
+        let cel = lookup.addresses.as_deref().ok_or("the pack has no `addresses`")?;
+        let Value::Array(all) = self.evaluate(cel, answer)? else {
+            return Err("the pack's `addresses` gives no list".into());
+        };
+        Ok(all.iter().filter_map(text).collect())
     }
+
+    /// What an expression makes of an answer.
+    pub(crate) fn evaluate(&self, cel: &str, answer: &HttpResponse) -> Result<Value, String> {
+        self.pack.value_in(cel, &answer_scope(answer))
+    }
+}
+
+fn answer_scope(answer: &HttpResponse) -> Scope {
+    Scope::default()
+        .with("status", &json!(answer.status))
+        .with("body", &answer.json().unwrap_or(Value::Null))
 }
 
 /// The pack's login for the client of this room: who and where is filled in at the moment of use.
@@ -285,8 +336,13 @@ fn login_request(pack: &Pack, login: &Login) -> Option<LoginRequest> {
 
 /// Whether every call of a way is one that a client can make.
 pub(crate) fn speaks_http(way: &ClientWay) -> bool {
-    let ClientWay { write, read, list, watch, clean, .. } = way;
-    let calls = [write, read, list, clean].into_iter().chain(watch);
+    let ClientWay { write, read, list, watch, clean, lock, lookups, .. } = way;
+    let locks = lock.iter().flat_map(|lock| {
+        let LockWay { open, renew, take, look, give_back, close, .. } = lock;
+        [open, renew, take, look, give_back, close]
+    });
+    let asks = lookups.iter().filter_map(|lookup| lookup.ask.as_ref());
+    let calls = [write, read, list, clean].into_iter().chain(watch).chain(locks).chain(asks);
     calls.into_iter().all(|call| matches!(call, CallTemplate::Http { .. }))
 }
 

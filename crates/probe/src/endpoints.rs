@@ -1,6 +1,6 @@
 //! Chooses the endpoint of the next try, as a good client does: in turn, around those that just failed.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// An endpoint that failed is passed over for this long, unless all did. Short, so that a member that is back is used
 /// again at once; long enough that not every write pays for a member that is down.
@@ -13,6 +13,8 @@ pub(crate) struct Endpoint {
     pub name: String,
     /// Its address.
     pub url: String,
+    /// Where it answers over DNS, when it does and can be reached.
+    pub dns: Option<SocketAddr>,
 }
 
 /// All endpoints of a cluster.
@@ -74,7 +76,8 @@ mod tests {
     use super::*;
 
     fn three() -> Endpoints {
-        let all = ["a", "b", "c"].map(|name| Endpoint { name: name.into(), url: name.into() });
+        let all =
+            ["a", "b", "c"].map(|name| Endpoint { name: name.into(), url: name.into(), dns: None });
         Endpoints::new(all.to_vec())
     }
 
@@ -105,7 +108,8 @@ mod tests {
             endpoints.shun(index, Duration::ZERO);
         }
         assert_eq!(endpoints.next(Duration::ZERO, Some(0)), Some(1));
-        let mut single = Endpoints::new(vec![Endpoint { name: "a".into(), url: "a".into() }]);
+        let mut single =
+            Endpoints::new(vec![Endpoint { name: "a".into(), url: "a".into(), dns: None }]);
         assert_eq!(single.next(Duration::ZERO, Some(0)), Some(0));
         assert_eq!(Endpoints::new(Vec::new()).next(Duration::ZERO, None), None);
     }

@@ -11,8 +11,12 @@
 
 mod account;
 mod calls;
+mod dns;
 mod endpoints;
 mod ledger;
+mod locker;
+mod locks;
+mod lookups;
 mod options;
 mod probe;
 mod pulse;

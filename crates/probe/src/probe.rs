@@ -4,21 +4,24 @@ use crate::{
     account::{self, ClientAccount},
     calls::{Way, speaks_http, through},
     endpoints::{Endpoint, Endpoints},
+    locker, lookups,
     options::{ProbeOptions, Tunnels},
     reader,
     shared::Shared,
     watcher, writer,
 };
-use quorate_model::{ClientGap, ClientSample, Cluster, Release, StepId};
+use quorate_model::{ClientGap, ClientSample, Cluster, Node, Release, StepId};
 use quorate_packs::{ClientView, Pack};
 use quorate_transport::http::TlsError;
 use std::{
+    net::SocketAddr,
     sync::Arc,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     sync::{broadcast, oneshot, watch},
+    task::JoinSet,
     time::{Instant, interval_at, sleep, timeout},
 };
 
@@ -129,6 +132,7 @@ impl ClientProbe {
         let prefix = format!("{}{}/", view.key_prefix, unique());
         let shared = Shared::new(options, prefix, way, Endpoints::new(all), events.clone());
         let shared = Arc::new(shared);
+        shared.book().lookups.declare(declared(cluster));
         let (finish, asked) = oneshot::channel();
         spawn(shared.clone(), asked)?;
         Ok(Self { pack, view, cluster: cluster.clone(), shared, events, finish: Some(finish) })
@@ -179,6 +183,11 @@ impl ClientProbe {
     /// Linearizable reads that did not show what had been acknowledged before.
     pub fn reads_stale(&self) -> u64 {
         self.shared.book().reads_stale
+    }
+
+    /// Times that the lock was seen not to be exclusive.
+    pub fn locks_broken(&self) -> u64 {
+        self.shared.book().locks.broken()
     }
 
     /// Names the step under way, so that gaps are told with it.
@@ -250,13 +259,33 @@ pub(crate) fn endpoints_of(
     Ok(all)
 }
 
-fn endpoint(node: &quorate_model::Node, view: &ClientView, tunnels: &Tunnels) -> Option<Endpoint> {
+fn endpoint(node: &Node, view: &ClientView, tunnels: &Tunnels) -> Option<Endpoint> {
     let url = node.endpoints.get(&view.endpoint)?.trim_end_matches('/');
-    let url = match tunnels.contains_key(&node.name) {
-        true => through(&node.name, url),
-        false => url.to_owned(),
+    let (url, dns) = match tunnels.contains_key(&node.name) {
+        // A tunnel carries no datagrams.
+        true => (through(&node.name, url), None),
+        false => (url.to_owned(), dns_of(node, view)),
     };
-    Some(Endpoint { name: node.name.to_string(), url })
+    Some(Endpoint { name: node.name.to_string(), url, dns })
+}
+
+/// Where a node answers over DNS: an address, for whoever asks for names does not know any yet.
+fn dns_of(node: &Node, view: &ClientView) -> Option<SocketAddr> {
+    let questions = view.ways.iter().flat_map(|way| &way.lookups);
+    let endpoint = &questions.filter_map(|lookup| lookup.dns.as_ref()).next()?.endpoint;
+    let text = node.endpoints.get(endpoint)?;
+    let text = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
+    text.trim_end_matches('/').parse().ok()
+}
+
+/// The addresses of the declared nodes, as answers to lookups name them.
+fn declared(cluster: &Cluster) -> impl Iterator<Item = String> {
+    let urls = cluster.nodes.iter().flat_map(|node| node.endpoints.values());
+    urls.filter_map(|url| {
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let host = rest.split('/').next()?.rsplit_once(':').map_or(rest, |(host, _)| host);
+        Some(host.trim_matches(['[', ']']).to_owned())
+    })
 }
 
 /// Two probes on one cluster must not share keys: the time and the process tell them apart.
@@ -302,15 +331,21 @@ async fn live(shared: Arc<Shared>, asked: oneshot::Receiver<oneshot::Sender<Clie
     let now = shared.now();
     shared.book().pulse.begin(now);
     let writer = tokio::spawn(writer::run(shared.clone(), load.clone()));
-    let reader = tokio::spawn(reader::run(shared.clone(), load));
+    let reader = tokio::spawn(reader::run(shared.clone(), load.clone()));
+    let others = beside(&shared, &load);
     let seconds = tokio::spawn(tell_seconds(shared.clone()));
     let give = asked.await.ok();
     // Time from here on is nobody's gap.
     let now = shared.now();
-    shared.book().pulse.close(now);
+    {
+        let mut book = shared.book();
+        book.pulse.close(now);
+        book.locks.close(now);
+        book.lookups.close(now);
+    }
     // The receivers live in the tasks; a task that is gone needs no word.
     let _ = stop_load.send(true);
-    let _ = (writer.await, reader.await);
+    let _ = (writer.await, reader.await, others.await);
     seconds.abort();
     if give.is_some() {
         account::await_events(&shared).await;
@@ -330,6 +365,26 @@ async fn live(shared: Arc<Shared>, asked: oneshot::Receiver<oneshot::Sender<Clie
             }
         }
     }
+}
+
+/// Whoever locks and looks up beside the writes, where the pack says how.
+fn beside(shared: &Arc<Shared>, load: &watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+    let way = shared.way();
+    let mut tasks = JoinSet::new();
+    if way.lock().is_some() {
+        let now = shared.now();
+        shared.book().locks.begin(now);
+        for client in 0..locker::CLIENTS {
+            tasks.spawn(locker::run(shared.clone(), client, load.clone()));
+        }
+    }
+    for lookup in way.lookups() {
+        let can = lookup.dns.is_none() || shared.endpoints().all().iter().any(|e| e.dns.is_some());
+        if can {
+            tasks.spawn(lookups::run(shared.clone(), lookup.name.clone(), load.clone()));
+        }
+    }
+    async move { while tasks.join_next().await.is_some() {} }
 }
 
 async fn tell_seconds(shared: Arc<Shared>) {

@@ -6,6 +6,8 @@ use crate::{
     calls::Way,
     endpoints::Endpoints,
     ledger::Ledger,
+    locks::Locks,
+    lookups::Lookups,
     options::ProbeOptions,
     probe::ClientEvent,
     pulse::{Gap, Pulse},
@@ -15,6 +17,7 @@ use crate::{
 use jiff::Timestamp;
 use quorate_model::{ClientFigures, ClientGap, ClientSample, StepId};
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -28,6 +31,8 @@ pub(crate) struct Book {
     pub(crate) ledger: Ledger,
     pub(crate) pulse: Pulse,
     pub(crate) sightings: Sightings,
+    pub(crate) locks: Locks,
+    pub(crate) lookups: Lookups,
     pub(crate) reads_ok: u64,
     pub(crate) reads_stale: u64,
     pub(crate) baseline_gap: Duration,
@@ -50,6 +55,8 @@ impl Book {
             watch_missed: 0,
             write_gap_max_ms: millis(self.pulse.gap_max(now)),
             baseline_gap_max_ms: millis(self.baseline_gap),
+            lock: self.locks.figures(now),
+            lookups: self.lookups.figures(now),
         }
     }
 }
@@ -84,6 +91,8 @@ impl Shared {
             ledger: Ledger::new(prefix.clone(), options.registers, crate::ledger::RETIRED_MAX),
             pulse: Pulse::default(),
             sightings: Sightings::default(),
+            locks: Locks::default(),
+            lookups: Lookups::default(),
             reads_ok: 0,
             reads_stale: 0,
             baseline_gap: Duration::ZERO,
@@ -132,6 +141,11 @@ impl Shared {
         let mut endpoints = self.endpoints();
         let index = endpoints.next(self.now(), not)?;
         Some((index, endpoints.get(index)?.url.clone()))
+    }
+
+    /// Where the member of an endpoint answers over DNS.
+    pub(crate) fn dns_at(&self, index: usize) -> Option<SocketAddr> {
+        self.endpoints().get(index)?.dns
     }
 
     /// Remembers how an endpoint behaved.

@@ -81,7 +81,15 @@ fn client(report: &Report) -> TestSuite {
         ("no read is stale", figures.reads_stale, "reads were stale"),
         ("no watch event is missed", figures.watch_missed, "watch events never came"),
     ];
-    for (name, number, said) in cases {
+    let lock = figures.lock.as_ref();
+    let lock = lock.map(|lock| ("no lock has two holders", lock.broken, "times it had two"));
+    let wrong = figures.lookups.iter().map(|lookup| lookup.wrong).sum();
+    let lookups = (!figures.lookups.is_empty()).then_some((
+        "no lookup names a stranger",
+        wrong,
+        "lookups named nobody or a stranger",
+    ));
+    for (name, number, said) in cases.into_iter().chain(lock).chain(lookups) {
         let status = check(number == 0, format!("{} {said}", words::count(number)));
         suite.add_test_case(TestCase::new(name, status));
     }

@@ -125,13 +125,17 @@ fn seen_text(event: &RunEvent, name: &dyn Fn(&StepId) -> String) -> String {
             words::duration(*measured),
             words::micros(*p50_us)
         ),
-        RunEvent::ClientFigures { figures } => format!(
-            "client: {} writes acknowledged, {} lost, {} requests failed, longest gap {} ms",
-            words::count(figures.writes_acked),
-            words::count(figures.writes_lost),
-            words::count(figures.requests_failed),
-            figures.write_gap_max_ms
-        ),
+        RunEvent::ClientFigures { figures } => {
+            let writes = format!(
+                "client: {} writes acknowledged, {} lost, {} requests failed, longest gap {} ms",
+                words::count(figures.writes_acked),
+                words::count(figures.writes_lost),
+                words::count(figures.requests_failed),
+                figures.write_gap_max_ms
+            );
+            let beside = words::beside_writes(figures);
+            std::iter::once(writes).chain(beside).collect::<Vec<_>>().join("; ")
+        }
         _ => String::new(),
     }
 }
@@ -220,7 +224,7 @@ pub(crate) fn tone(event: &RunEvent) -> Tone {
                 Tone::Bad
             }
         }
-        RunEvent::ClientFigures { figures } if figures.writes_lost > 0 => Tone::Bad,
+        RunEvent::ClientFigures { figures } if words::is_broken(figures) => Tone::Bad,
         RunEvent::Halted { .. } | RunEvent::LeftBehind { .. } => Tone::Bad,
         RunEvent::Waiting { .. } | RunEvent::ClientGap { .. } | RunEvent::TempSet { .. } => {
             Tone::Warn

@@ -119,6 +119,11 @@ fn client(out: &mut Page, report: &Report) {
         ["longest gap before".to_owned(), format!("{} ms", best.baseline_gap_max_ms)],
     ];
     out.table(["figure", "value"], &rows);
+    let beside: Vec<String> =
+        words::beside_writes(best).iter().map(|line| format!("- {}", plain(line))).collect();
+    if !beside.is_empty() {
+        out.block(beside.join("\n"));
+    }
     let gaps: Vec<[String; 3]> = client
         .gaps
         .iter()

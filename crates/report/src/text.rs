@@ -138,6 +138,7 @@ fn client(out: &mut Page, report: &Report) {
         "  longest gap {} ms, baseline {} ms",
         figures.write_gap_max_ms, figures.baseline_gap_max_ms
     ));
+    words::beside_writes(figures).into_iter().for_each(|line| out.line(format!("  {line}")));
     for gap in &client.gaps {
         let cause = gap.step_title.as_deref().unwrap_or("no step was under way");
         out.line(format!("  {}  {:>6} ms  {cause}", words::clock(gap.at), gap.gap_ms));

@@ -1,10 +1,46 @@
 //! How quantities, moments and waits read: one wording for every renderer.
 
 use jiff::Timestamp;
-use quorate_model::{Door, HopKind, NodeName, PlanKind, Risk, Role, Severity, StepRole, WaitingOn};
+use quorate_model::{
+    ClientFigures, Door, HopKind, LockFigures, LookupFigures, NodeName, PlanKind, Risk, Role,
+    Severity, StepRole, WaitingOn,
+};
 use std::time::Duration;
 
 use crate::report::{Health, StepState};
+
+/// What clients saw beside writes and reads, a line each: the watch, the lock, what was looked up. `figures` are those of a whole
+/// account, or of a client that still works.
+pub fn beside_writes(figures: &ClientFigures) -> Vec<String> {
+    let ClientFigures { lock, lookups, .. } = figures;
+    let lock = lock.as_ref().map(|lock| {
+        let LockFigures { taken, broken, sessions_lost, wait_max_ms } = lock;
+        let held = match broken {
+            0 => "never by two at once".to_owned(),
+            broken => format!("{} times by two at once", count(*broken)),
+        };
+        format!(
+            "a lock: taken {} times, {held}; longest time until somebody had it {wait_max_ms} ms, {} sessions ended early",
+            count(*taken),
+            count(*sessions_lost)
+        )
+    });
+    let lookups = lookups.iter().map(|lookup| {
+        let LookupFigures { name, right, wrong, failed, gap_max_ms } = lookup;
+        format!(
+            "looked up over {name}: {} right, {} wrong, {} not answered; longest time without a right answer {gap_max_ms} ms",
+            count(*right),
+            count(*wrong),
+            count(*failed)
+        )
+    });
+    lock.into_iter().chain(lookups).collect()
+}
+
+/// Whether clients did not get what they were promised: an acknowledged write is gone, or a lock had two holders.
+pub fn is_broken(figures: &ClientFigures) -> bool {
+    figures.writes_lost > 0 || figures.lock.as_ref().is_some_and(|lock| lock.broken > 0)
+}
 
 /// A duration as a person says it: `320 ms`, `4.2 s`, `1 min 05 s`, `2 h 05 min`.
 pub fn duration(value: Duration) -> String {

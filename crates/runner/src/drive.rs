@@ -2,6 +2,8 @@
 //!
 //! Invariant: a turn's events are durable before its effect is begun.
 //! Invariant: the lease is checked before every act, and an act is not begun when it cannot be renewed.
+//! One that ran out while this machine stood still (a disk that took half a minute for one write) is taken up again when nobody
+//! else has taken it meanwhile: its generation is still the newest.
 
 use crate::{clock::Clock, journal::Journal};
 use async_trait::async_trait;
@@ -53,6 +55,8 @@ pub struct ClientNow {
     pub gap_ms: u64,
     /// Linearizable reads that did not show what had been acknowledged before.
     pub reads_stale: u64,
+    /// Times that its lock was not exclusive.
+    pub locks_broken: u64,
 }
 
 /// What hands may know of the machine.
@@ -194,7 +198,7 @@ impl Driver {
                 match effect {
                     Effect::Rest => return Ok(Some(Ending::Resting)),
                     Effect::End(end) => return Ok(Some(Ending::Over(end))),
-                    Effect::Act { .. } if !self.holds_lease() => {
+                    Effect::Act { .. } if !self.still_holds_lease() => {
                         self.lose_lease(
                             "the lease could not be renewed, so nothing more is touched",
                         );
@@ -267,7 +271,7 @@ impl Driver {
                         Some(view) => view.account().await,
                         None => Vec::new(),
                     };
-                    (Input::Accounted { lost: lost(&news) }, news)
+                    (Input::Accounted { wrong: wrong(&news) }, news)
                 }))
             }
             Effect::Rest | Effect::End(_) => None,
@@ -289,7 +293,7 @@ impl Driver {
     /// A gap that is not over yet counts: clients wait in it now.
     fn ask_client(&mut self) {
         let Some(view) = &self.view else { return };
-        let ClientNow { gap_ms, reads_stale } = view.now();
+        let ClientNow { gap_ms, reads_stale, locks_broken } = view.now();
         let now = self.clock.now();
         if let Some(max_ms) =
             self.engine.plan().policy.client_gap_max_ms.filter(|max| gap_ms > *max)
@@ -300,6 +304,10 @@ impl Driver {
             let text = format!(
                 "{reads_stale} reads of the client did not show what had been acknowledged to it before"
             );
+            self.engine.handle(Input::ClientLost { text }, now);
+        }
+        if locks_broken > 0 {
+            let text = format!("{locks_broken} times {TWO_HOLDERS}");
             self.engine.handle(Input::ClientLost { text }, now);
         }
     }
@@ -328,6 +336,14 @@ impl Driver {
         Ok(())
     }
 
+    /// The same, after one more try to renew a lease that ran out.
+    fn still_holds_lease(&mut self) -> bool {
+        if !self.holds_lease() {
+            self.renew_lease();
+        }
+        self.holds_lease()
+    }
+
     fn holds_lease(&self) -> bool {
         self.journal.lease().is_some_and(|lease| lease.expires_at > self.clock.now())
     }
@@ -346,11 +362,19 @@ impl Driver {
     }
 }
 
-/// Acknowledged writes that an account misses.
-fn lost(account: &[RunEvent]) -> u64 {
-    let lost = |event: &RunEvent| match event {
-        RunEvent::ClientFigures { figures } => Some(figures.writes_lost),
+/// What a lock must never be.
+const TWO_HOLDERS: &str = "the client's lock had two holders at once";
+
+/// What an account says that clients were promised and did not get.
+fn wrong(account: &[RunEvent]) -> Option<String> {
+    let figures = account.iter().rev().find_map(|event| match event {
+        RunEvent::ClientFigures { figures } => Some(figures),
         _ => None,
-    };
-    account.iter().filter_map(lost).max().unwrap_or(0)
+    })?;
+    let broken = figures.lock.as_ref().map_or(0, |lock| lock.broken);
+    match (figures.writes_lost, broken) {
+        (0, 0) => None,
+        (0, broken) => Some(format!("{broken} times {TWO_HOLDERS}")),
+        (lost, _) => Some(format!("{lost} acknowledged writes of the client are not there")),
+    }
 }

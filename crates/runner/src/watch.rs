@@ -89,7 +89,11 @@ impl ClientWatch {
 
     /// How the client fares at this moment.
     pub fn now(&self) -> ClientNow {
-        ClientNow { gap_ms: millis(self.probe.gap_now()), reads_stale: self.probe.reads_stale() }
+        ClientNow {
+            gap_ms: millis(self.probe.gap_now()),
+            reads_stale: self.probe.reads_stale(),
+            locks_broken: self.probe.locks_broken(),
+        }
     }
 
     /// Stops, reads everything back, cleans up, and gives the account.

@@ -10,10 +10,12 @@ mod verdict;
 
 use crate::{
     product::Product,
-    world::{Print, Process, World},
+    world::{Print, Process, Whom, World},
 };
 use quorate_engine::{Engine, Look, Verdict};
-use quorate_model::{ARTIFACT_WHOLE, Action, Condition, Hop, Plan, Step, StepId, WaitingOn};
+use quorate_model::{
+    ARTIFACT_WHOLE, Action, Condition, Hop, Plan, Role, Step, StepId, WaitingOn, Wave,
+};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -65,19 +67,13 @@ pub(crate) fn judge(
     {
         return refused;
     }
-    let question = question(&plan, hop, step, look);
-    let beside = step.node.as_ref().filter(|_| in_lane(hop, step));
-    let (seen, print) = match beside {
-        Some(node) => world.look_beside(node),
-        None => {
-            let (seen, print) = world.look();
-            (seen.clone(), print.clone())
-        }
-    };
-    let asked = Asked { question, print };
+    let whom = whom(&plan, hop, step);
+    let asked =
+        Asked { question: question(&plan, hop, step, look, whom), print: world.print(whom) };
     if let Some(known) = KEPT.with_borrow(|kept| kept.get(&asked).cloned()) {
         return known;
     }
+    let seen = world.look_at(whom);
     let judged = Judged { pack: Product::get().pack(), plan: &plan, hop, step, seen: &seen };
     let answer = match (look, &step.gate) {
         (Look::Gate | Look::GateOnTheWay, Some(gate)) => judged.gate(gate),
@@ -92,10 +88,20 @@ pub(crate) fn judge(
     answer
 }
 
-/// Whether a step is one of a lane beside others.
-fn in_lane(hop: &Hop, step: &Step) -> bool {
-    let beside = hop.waves.iter().filter(|wave| wave.lanes.is_some());
-    beside.flat_map(|wave| &wave.steps).any(|own| own.id == step.id)
+/// Whom the runner looks at: where nodes without a vote move beside each other, at the members, and in a lane at its own node.
+fn whom<'p>(plan: &Plan, hop: &Hop, step: &'p Step) -> Whom<'p> {
+    let in_lane =
+        |wave: &Wave| wave.lanes.is_some() && wave.steps.iter().any(|own| own.id == step.id);
+    match &step.node {
+        Some(node) if hop.waves.iter().any(in_lane) => Whom::MembersAnd(node),
+        // Such nodes are out of the picture for everybody else, moving or not.
+        _ if plan.observed.nodes.iter().any(|node| node.role == Role::Client)
+            || plan.hops.iter().any(|hop| hop.waves.iter().any(|wave| wave.lanes.is_some())) =>
+        {
+            Whom::Members
+        }
+        _ => Whom::Everybody,
+    }
 }
 
 fn conditions(step: &Step, look: Look) -> &[Condition] {
@@ -123,8 +129,9 @@ impl Hasher for Quick {
 }
 
 /// Everything but the view that an answer depends on.
-fn question(plan: &Plan, hop: &Hop, step: &Step, look: Look) -> u64 {
+fn question(plan: &Plan, hop: &Hop, step: &Step, look: Look, whom: Whom<'_>) -> u64 {
     let mut hash = Quick::default();
+    whom.hash(&mut hash);
     // In a simulation nothing is costly to see: both looks at a gate ask the same.
     let look = if look == Look::GateOnTheWay { Look::Gate } else { look };
     let gate = step.gate.iter().filter(|_| look == Look::Gate).flat_map(|gate| &gate.conditions);
@@ -134,8 +141,10 @@ fn question(plan: &Plan, hop: &Hop, step: &Step, look: Look) -> u64 {
     (&hop.from, &hop.to, step.node.as_ref(), plan.policy.max_unavailable).hash(&mut hash);
     std::mem::discriminant(&look).hash(&mut hash);
     std::mem::discriminant(&hop.kind).hash(&mut hash);
-    for node in &plan.observed.nodes {
-        (node.is_healthy(), node.is_voter()).hash(&mut hash);
+    // The guard speaks of members only: clients that were or were not well make no other question.
+    (plan.observed.nodes.len() < 2).hash(&mut hash);
+    for node in plan.observed.nodes.iter().filter(|node| node.is_voter()) {
+        (&node.name, node.is_healthy()).hash(&mut hash);
     }
     hash.finish()
 }

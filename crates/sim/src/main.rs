@@ -3,6 +3,10 @@
 use quorate_sim::{End, SimOutcome, run_seed, trace_seed};
 use std::{collections::BTreeMap, io::Write as _, process::ExitCode, time::Instant};
 
+/// As the program that is simulated: runs are made of small pieces of memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Without a number: as many as the continuous integration runs.
 const SEEDS_DEFAULT: u64 = 200;
 

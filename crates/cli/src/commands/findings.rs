@@ -3,6 +3,11 @@
 use quorate_model::{Finding, Observation};
 use quorate_report::words;
 
+/// So many members are named one by one, as many as a consensus cluster has; `--output json` has every one.
+const NAMED_MAX: usize = 9;
+/// Members that are named of more.
+const NAMED: usize = 3;
+
 /// One line a finding, with the members that it holds for.
 pub(super) fn as_text(seen: &Observation) -> String {
     let of_cluster = seen.findings.iter().map(|finding| (None, finding));
@@ -41,6 +46,10 @@ impl Line<'_> {
         let severity = words::severity(self.finding.severity);
         let nodes = match self.nodes.as_slice() {
             [] => String::new(),
+            nodes if nodes.len() > NAMED_MAX => {
+                let named = nodes.get(..NAMED).unwrap_or_default().join(", ");
+                format!(" {named} and {} more:", nodes.len() - NAMED)
+            }
             nodes => format!(" {}:", nodes.join(", ")),
         };
         let hint = self.finding.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -55,6 +64,25 @@ mod tests {
 
     fn finding(severity: Severity, code: &str, text: &str) -> Finding {
         Finding { severity, code: code.into(), text: text.into(), hint: None }
+    }
+
+    #[test]
+    fn of_many_members_only_the_first_are_named() {
+        let node = |number: usize| NodeObservation {
+            findings: vec![finding(Severity::Note, "old", "nobody mends it")],
+            ..NodeObservation::unseen(format!("c{number}").as_str().into(), "client".into(), "")
+        };
+        let seen = |count| Observation {
+            cluster: "demo".into(),
+            pack: "consul".into(),
+            taken_at: jiff::Timestamp::UNIX_EPOCH,
+            nodes: (1..=count).map(node).collect(),
+            facts: Default::default(),
+            findings: Vec::new(),
+        };
+        let told = as_text(&seen(300));
+        assert_eq!(told, "  note[old]: c1, c2, c3 and 297 more: nobody mends it\n");
+        assert!(as_text(&seen(9)).contains("c8, c9:"));
     }
 
     #[test]

@@ -38,7 +38,6 @@ pub(crate) async fn probe(global: &Global, args: Probe) -> Result<u8, Problem> {
         }
     }
     let figures = watch.end().await?;
-    let lost = figures.writes_lost;
     if global.output == Output::Json {
         print::json(&json!({ "schema": 1, "cluster": cluster.name, "client": figures }));
     } else {
@@ -53,8 +52,9 @@ pub(crate) async fn probe(global: &Global, args: Probe) -> Result<u8, Problem> {
             words::count(figures.watch_events),
             figures.watch_missed,
         ));
+        words::beside_writes(&figures).iter().for_each(|line| print::data(line));
     }
-    Ok(if lost == 0 { 0 } else { 5 })
+    Ok(if words::is_broken(&figures) { 5 } else { 0 })
 }
 
 fn tell(global: &Global, event: &RunEvent) {

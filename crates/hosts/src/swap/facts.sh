@@ -12,17 +12,24 @@ df -Pk "$folder" 2>/dev/null | {
     read -r _ _ _ free _ && printf 'free %s\n' "$free"
 }
 print() { stat -Lc '%d:%i:%s:%z' -- "$1" 2>/dev/null; }
-number=0
+number=0 read_before= read_digest=
 for file in "$@"; do
     digest=-
     before=
     if [ -f "$file" ]; then
         before=$(print "$file")
-        digest=$(sha256sum 2>/dev/null <"$file") && digest=${digest%% *} || digest=unreadable
+        # The name before this one is often another name of the same file: what was just read is not read again.
+        if [ -n "$before" ] && [ "$before" = "$read_before" ]; then
+            digest=$read_digest
+        else
+            digest=$(sha256sum 2>/dev/null <"$file") && digest=${digest%% *} || digest=unreadable
+        fi
     fi
     printf 'file %s %s\n' "$number" "$digest"
+    read_before=
     if [ -n "$before" ] && [ "$before" = "$(print "$file")" ]; then
         printf 'print %s %s\n' "$number" "$before"
+        read_before=$before read_digest=$digest
     fi
     number=$((number + 1))
 done

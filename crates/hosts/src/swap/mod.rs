@@ -231,17 +231,20 @@ pub async fn swap(
     })
 }
 
-/// Tells whether the artifact's binary is the live one.
+/// Tells whether the artifact's binary is the live one. A live file that is the very one that was found whole when it was staged
+/// (they are two names of one file) need not be read again.
 pub async fn swapped(
     transport: &dyn Transport,
     paths: &NodePaths,
     artifact: &ArtifactRef,
+    known: Option<&Fingerprint>,
 ) -> Answer<bool> {
     let server = match server_file(paths, artifact) {
         Ok(server) => server,
         Err(because) => return Answer::Failed(because),
     };
-    let words = [text(paths.live()), server.size_bytes.to_string(), server.sha256.0.clone()];
+    let (size, known) = (server.size_bytes.to_string(), Fingerprint::word(known));
+    let words = [text(paths.live()), size, server.sha256.0.clone(), known];
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = shell::script(include_str!("live.sh"), &words);
     let answer = shell::run(transport, "looking at the live binary", &command, DIGEST_LIMIT).await;

@@ -10,7 +10,7 @@ use quorate_syntax::nearest;
 use regex::Regex;
 
 /// First names that templates may begin with: what planner, observer, probe and lab give them.
-const TEMPLATE_NAMES: [&str; 27] = [
+const TEMPLATE_NAMES: [&str; 28] = [
     "artifact",
     "cluster",
     "data_dir",
@@ -32,6 +32,7 @@ const TEMPLATE_NAMES: [&str; 27] = [
     "prefix",
     "release",
     "revision",
+    "session",
     "seen_at",
     "target",
     "tls",

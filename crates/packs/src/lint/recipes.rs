@@ -351,5 +351,13 @@ fn client(lint: &mut Lint<'_>) {
             let message = "`watch` and `watch_events` go together";
             lint.error(&["client".into(), "ways".into(), i.into()], "pack-client", message);
         }
+        for (nth, lookup) in way.lookups.iter().enumerate() {
+            let asks = (lookup.ask.is_some(), lookup.addresses.is_some(), lookup.dns.is_some());
+            if !matches!(asks, (true, true, false) | (false, false, true)) {
+                let path = ["client".into(), "ways".into(), i.into(), "lookups".into(), nth.into()];
+                let message = "a lookup has either `ask` and `addresses`, or `dns`";
+                lint.error(&path, "pack-client", message);
+            }
+        }
     }
 }

@@ -214,7 +214,7 @@ fn offset(report: &Report, at: Timestamp) -> String {
 }
 
 fn tone(report: &Report) -> &'static str {
-    let lost = report.client.figures.as_ref().is_some_and(|figures| figures.writes_lost > 0);
+    let lost = report.client.figures.as_ref().is_some_and(words::is_broken);
     match &report.state {
         _ if lost => "bad",
         RunState::Ended { end: RunEnd::Succeeded } => "good",
@@ -289,6 +289,18 @@ fn tiles(report: &Report) -> Vec<Tile> {
             ),
             tile(format!("{} ms", figures.write_gap_max_ms), "longest write gap", gap, "plain"),
         ]);
+        if let Some(lock) = &figures.lock {
+            let note = format!("by two at once, of {} times taken", words::count(lock.taken));
+            let class = if lock.broken == 0 { "good" } else { "bad" };
+            tiles.push(tile(words::count(lock.broken), "a lock held twice", note, class));
+        }
+        for lookup in &figures.lookups {
+            let (right, wrong) = (words::count(lookup.right), words::count(lookup.wrong));
+            let (name, gap) = (&lookup.name, lookup.gap_max_ms);
+            let note = format!("over {name}, {wrong} wrong, at worst {gap} ms apart");
+            let class = if lookup.wrong == 0 { "good" } else { "bad" };
+            tiles.push(tile(right, "right lookups", note, class));
+        }
     }
     let planned = format!("about {} planned", words::duration(report.estimate));
     tiles.push(tile(words::duration(report.elapsed()), "wall time", planned, "plain"));

@@ -240,6 +240,7 @@ impl<'a> Teller<'a> {
             watch_missed: 0,
             write_gap_max_ms: self.worst_gap,
             baseline_gap_max_ms: BASELINE_GAP_MS,
+            ..ClientFigures::default()
         };
         self.say(RunEvent::ClientFigures { figures });
         self.say(RunEvent::Succeeded);

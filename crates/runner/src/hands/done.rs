@@ -38,7 +38,9 @@ impl LiveHands {
             Action::Swap { node, to, config, .. } => {
                 match (self.paths(node, at), self.transport(node)) {
                     (Some(paths), Some(transport)) => {
-                        let live = swap::swapped(transport.as_ref(), &paths, to).await;
+                        let known = self.fingerprint(node, &to.release);
+                        let live =
+                            swap::swapped(transport.as_ref(), &paths, to, known.as_ref()).await;
                         match config {
                             Some(config) => self
                                 .files_rewritten(node, config)
@@ -163,7 +165,8 @@ impl LiveHands {
         let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
             return Answer::Done(false);
         };
-        match swap::swapped(transport.as_ref(), &paths, &hop.artifact).await {
+        let known = self.fingerprint(node, &hop.artifact.release);
+        match swap::swapped(transport.as_ref(), &paths, &hop.artifact, known.as_ref()).await {
             Answer::Done(true) => {
                 let now = jiff::Timestamp::now();
                 let seen =

@@ -8,7 +8,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use quorate_model::{
-    ClientFigures, Cluster, Generation, NodeName, Plan, Recorded, Release, RunEvent, RunId, Seq,
+    ClientFigures, Cluster, Generation, LockFigures, LookupFigures, NodeName, Plan, Recorded,
+    Release, RunEvent, RunId, Seq,
 };
 use quorate_probe::Remains;
 use quorate_report::words;
@@ -89,7 +90,32 @@ fn joined(earlier: ClientFigures, later: &ClientFigures) -> ClientFigures {
         watch_missed: earlier.watch_missed + later.watch_missed,
         write_gap_max_ms: earlier.write_gap_max_ms.max(later.write_gap_max_ms),
         baseline_gap_max_ms: earlier.baseline_gap_max_ms.max(later.baseline_gap_max_ms),
+        lock: match (earlier.lock, later.lock.clone()) {
+            (Some(earlier), Some(later)) => Some(LockFigures {
+                taken: earlier.taken + later.taken,
+                broken: earlier.broken + later.broken,
+                sessions_lost: earlier.sessions_lost + later.sessions_lost,
+                wait_max_ms: earlier.wait_max_ms.max(later.wait_max_ms),
+            }),
+            (earlier, later) => later.or(earlier),
+        },
+        lookups: joined_lookups(earlier.lookups, &later.lookups),
     }
+}
+
+fn joined_lookups(mut all: Vec<LookupFigures>, later: &[LookupFigures]) -> Vec<LookupFigures> {
+    for own in later {
+        match all.iter_mut().find(|known| known.name == own.name) {
+            Some(known) => {
+                known.right += own.right;
+                known.wrong += own.wrong;
+                known.failed += own.failed;
+                known.gap_max_ms = known.gap_max_ms.max(own.gap_max_ms);
+            }
+            None => all.push(own.clone()),
+        }
+    }
+    all
 }
 
 /// Where this controller keeps what must be there if it dies.

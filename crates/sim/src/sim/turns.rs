@@ -12,7 +12,7 @@ use crate::{
     world::Hurt,
 };
 use quorate_engine::{Effect, Input, Phase, Turn};
-use quorate_model::{Attempt, Outcome, RunEvent, StepId};
+use quorate_model::{Attempt, Lease, Outcome, RunEvent, StepId};
 use quorate_store::{Store, StoreError};
 
 impl Sim {
@@ -152,7 +152,7 @@ impl Sim {
             }
             Some(Effect::Act { step, attempt }) => {
                 let checked = self.sabotage != Some(Sabotage::LeaseNotChecked);
-                if checked && !self.controllers[index].holds_lease(self.world.now) {
+                if checked && !self.still_holds_lease(index) {
                     return self.lose_lease(index, "the lease could not be renewed");
                 }
                 self.act(index, &step, attempt);
@@ -164,7 +164,7 @@ impl Sim {
             }
             // Clients lose nothing here: the checkers look at the members themselves.
             Some(Effect::Account) => {
-                self.after(LOOK_TAKES, Event::Answer(index, Input::Accounted { lost: 0 }));
+                self.after(LOOK_TAKES, Event::Answer(index, Input::Accounted { wrong: None }));
             }
             Some(Effect::Rest) => self.leaves(index, Ending::Resting),
             Some(Effect::End(end)) => self.leaves(index, Ending::Over(end)),
@@ -221,16 +221,27 @@ impl Sim {
         self.after(RENEW_EVERY, Event::Renew(index));
     }
 
+    /// Whether a controller may act: one whose lease ran out while it stood still tries once to renew it.
+    fn still_holds_lease(&mut self, index: usize) -> bool {
+        let now = self.world.now;
+        if !self.controllers[index].holds_lease(now)
+            && let Ok(lease) = self.renewed(index)
+        {
+            self.controllers[index].lease = lease;
+        }
+        self.controllers[index].holds_lease(now)
+    }
+
+    fn renewed(&self, index: usize) -> Result<Lease, StoreError> {
+        let lease = &self.controllers[index].lease;
+        self.store.renew_lease(lease, timestamp(self.world.now), LEASE_TTL)
+    }
+
     pub(super) fn renew(&mut self, index: usize) {
         if !self.controllers[index].is_working() {
             return;
         }
-        let renewed = self.store.renew_lease(
-            &self.controllers[index].lease,
-            timestamp(self.world.now),
-            LEASE_TTL,
-        );
-        match renewed {
+        match self.renewed(index) {
             Ok(lease) => self.controllers[index].lease = lease,
             Err(_) if self.sabotage == Some(Sabotage::LeaseNotChecked) => {}
             Err(error) => return self.lose_lease(index, &error.to_string()),

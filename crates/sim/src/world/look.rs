@@ -15,6 +15,9 @@ use serde_json::json;
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Print(Vec<u8>);
 
+/// What a print says of one node.
+const PRINT_BYTES: usize = 6;
+
 /// Lag as it is shown. Few values, so that verdicts over equal views can be kept.
 fn shown_lag(lag: u64) -> u64 {
     match lag {
@@ -40,22 +43,59 @@ pub(super) fn unseen(name: &NodeName, group: &str) -> NodeObservation {
     NodeObservation::unseen(name.clone(), group.into(), "not looked at yet")
 }
 
+/// Whom a look is taken at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whom<'a> {
+    /// Every node.
+    Everybody,
+    /// The members, without those that have no vote.
+    Members,
+    /// The members, and one of those without a vote.
+    MembersAnd(&'a NodeName),
+}
+
 impl World {
-    /// Looks at the members and at one client, as lanes do: whoever moves beside others does not look at all of them.
-    pub fn look_beside(&mut self, node: &NodeName) -> (Observation, Print) {
+    fn is_looked_at(&self, index: usize, whom: Whom<'_>) -> bool {
+        let member = &self.members[index];
+        match whom {
+            Whom::Everybody => true,
+            Whom::Members => !member.client,
+            Whom::MembersAnd(node) => !member.client || member.name == *node,
+        }
+    }
+
+    /// The print of a look at these, without the look.
+    pub fn print(&mut self, whom: Whom<'_>) -> Print {
         self.look();
-        let own =
-            |index: &usize| !self.members[*index].client || self.members[*index].name == *node;
-        let these: Vec<usize> = (0..self.members.len()).filter(own).collect();
-        let mut print = self.print.0.first().copied().into_iter().collect::<Vec<_>>();
-        print.extend(these.iter().flat_map(|index| self.print_of(*index)));
-        let nodes = these.iter().map(|index| self.seen.nodes[*index].clone()).collect();
-        (Observation { nodes, ..self.seen.clone() }, Print(print))
+        let mut print = Vec::with_capacity(self.print.0.len());
+        print.extend(self.print.0.first());
+        let places = self.print.0.get(1..).unwrap_or_default().chunks(PRINT_BYTES).enumerate();
+        let own = places.filter(|(index, _)| self.is_looked_at(*index, whom));
+        own.for_each(|(_, own)| print.extend_from_slice(own));
+        Print(print)
+    }
+
+    /// Looks at these.
+    pub fn look_at(&mut self, whom: Whom<'_>) -> Observation {
+        self.look();
+        let nodes = self.seen.nodes.iter().enumerate();
+        let own = nodes.filter(|(index, _)| self.is_looked_at(*index, whom));
+        let nodes = own.map(|(_, node)| node.clone()).collect();
+        let Observation { cluster, pack, taken_at, nodes: _, facts, findings } = &self.seen;
+        let (cluster, pack, taken_at) = (cluster.clone(), pack.clone(), *taken_at);
+        Observation {
+            cluster,
+            pack,
+            taken_at,
+            nodes,
+            facts: facts.clone(),
+            findings: findings.clone(),
+        }
     }
 
     /// Looks at everything that can be reached now.
     pub fn look(&mut self) -> (&Observation, &Print) {
-        let mut print = Vec::with_capacity(self.members.len() * 6 + 1);
+        let mut print = Vec::with_capacity(self.members.len() * PRINT_BYTES + 1);
         let asked = |i: &usize| !self.members[*i].client && !self.members[*i].cut;
         let reached = (0..self.members.len()).find(|i| asked(i) && self.healthy(*i));
         print.push(reached.map_or(u8::MAX, |_| small(u64::from(self.cluster_line))));
@@ -78,10 +118,10 @@ impl World {
         (&self.seen, &self.print)
     }
 
-    fn print_of(&self, index: usize) -> [u8; 6] {
+    fn print_of(&self, index: usize) -> [u8; PRINT_BYTES] {
         let member = &self.members[index];
         if member.cut {
-            return [u8::MAX; 6];
+            return [u8::MAX; PRINT_BYTES];
         }
         let process = match member.process {
             Process::Down => 0,

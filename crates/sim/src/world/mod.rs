@@ -11,7 +11,7 @@ mod member;
 pub(crate) use act::node_of;
 pub use act::{Acted, Hurt};
 pub use fault::Fault;
-pub use look::Print;
+pub use look::{Print, Whom};
 pub use member::{Member, Process};
 
 use crate::{

@@ -51,7 +51,7 @@ fn title(report: &Report, width: usize) -> Line<'static> {
         figures.write_gap_max_ms,
         figures.baseline_gap_max_ms
     );
-    let bad = figures.requests_failed > 0 || figures.writes_lost > 0;
+    let bad = figures.requests_failed > 0 || words::is_broken(figures);
     let style = if bad { palette::bad() } else { palette::faint() };
     // The rule's ends and the word before take ten cells.
     let text = fit(&text, width.saturating_sub(10));

@@ -1,0 +1,111 @@
+//! T16, and T90 in the small: servers one by one, the leader last, then clients in waves within their share, never beside a
+//! server. A client that fails is left behind and named; one more than the budget ends the run before the next wave.
+
+use quorate_e2e::{
+    Bed, CONSUL,
+    ask::{hold, started},
+};
+use quorate_model::{Outcome, Recorded, RunEvent};
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+/// Three waves: the first with one failure goes on, the second with another ends the run, the third is not touched.
+const CLIENTS: usize = 7;
+const WAVE: usize = 3;
+
+fn client(bed: &Bed, number: usize) -> String {
+    format!("{}-client-{number}", bed.name())
+}
+
+fn node_of(step: &str) -> &str {
+    step.split('.').nth(1).unwrap_or_default()
+}
+
+/// The most clients that were on their way at the same time; fails when a server shared its time with anybody.
+fn most_on_their_way(journal: &[Recorded]) -> usize {
+    let (mut away, mut most) = (BTreeSet::new(), 0);
+    let is_client = |node: &String| node.contains("-client-");
+    for recorded in journal {
+        match &recorded.event {
+            RunEvent::Started { step, .. } if step.as_str().ends_with(".stop") => {
+                away.insert(node_of(step.as_str()).to_owned());
+            }
+            RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, .. }
+                if step.as_str().ends_with(".rejoin") =>
+            {
+                away.remove(node_of(step.as_str()));
+            }
+            _ => {}
+        }
+        assert!(away.len() <= 1 || away.iter().all(is_client), "a server in company: {away:?}");
+        most = most.max(away.iter().filter(|node| is_client(node)).count());
+    }
+    most
+}
+
+/// The journal's place of the first stop of a node.
+fn stop_of(journal: &[Recorded], node: &str) -> Option<usize> {
+    let stop = format!(".{node}.stop");
+    journal.iter().position(|recorded| {
+        matches!(&recorded.event, RunEvent::Started { step, .. } if step.as_str().ends_with(&stop))
+    })
+}
+
+fn left_behind(journal: &[Recorded]) -> Vec<(usize, String)> {
+    let left = journal.iter().enumerate().filter_map(|(at, recorded)| match &recorded.event {
+        RunEvent::LeftBehind { node, .. } => Some((at, node.to_string())),
+        _ => None,
+    });
+    left.collect()
+}
+
+#[test]
+fn t16_clients_move_in_waves_after_the_servers_within_their_budget() {
+    let bed = Bed::of("consul", CONSUL, &["--clients", &CLIENTS.to_string()]);
+    bed.limit(&[
+        "soak_secs: 0",
+        "good_looks: 2",
+        "look_every_secs: 0.2",
+        "baseline_secs: 1",
+        "client_wave: 3",
+        "client_failure_budget: 1",
+    ]);
+    let nodes = bed.detect()["nodes"].as_array().cloned().unwrap_or_default();
+    let leader = nodes.iter().find(|node| node["role"] == "leader").expect("a leader");
+    let leader = leader["name"].as_str().unwrap_or_default().to_owned();
+    let before = bed.live_pids();
+    // Their settings are broken: they serve until they are stopped, and do not start again.
+    let ill = [client(&bed, 2), client(&bed, WAVE + 2)];
+    let settings =
+        |node: &str| -> PathBuf { bed.dir().join("members").join(node).join("settings.json") };
+    ill.iter().for_each(|node| fs::write(settings(node), "{ broken").expect("settings"));
+
+    bed.quorate(&["upgrade", bed.name(), "--restart", "--yes"]).expect(4).says(&[&ill[0], &ill[1]]);
+    let journal = bed.journal();
+    assert_eq!(hold(&journal).map(|hold| hold.code).as_deref(), Some("failure-budget"));
+    let order: Vec<String> = started(&journal)
+        .iter()
+        .filter(|step| step.ends_with(".stop"))
+        .map(|step| node_of(step).to_owned())
+        .collect();
+    let (servers, clients) = order.split_at(3);
+    assert!(servers.iter().all(|node| !node.contains("-client-")), "servers first: {order:?}");
+    assert_eq!(servers.last(), Some(&leader), "the leader last: {order:?}");
+    // Who was stopped and failed is still on its way: the second wave has a place less.
+    assert!((WAVE + 2..=2 * WAVE).contains(&clients.len()), "two waves: {order:?}");
+    assert_eq!(most_on_their_way(&journal), WAVE, "the share, and no more");
+    let left = left_behind(&journal);
+    let (at, first) = left.first().expect("a client was left behind");
+    assert_eq!((left.len(), first), (2, &ill[0]), "{left:?}");
+    let next = stop_of(&journal, &client(&bed, WAVE + 1));
+    assert!(next.is_some_and(|next| next > *at), "within the budget the next wave begins");
+    let report = bed.report();
+    let told = report["report"]["left_behind"].as_array().cloned().unwrap_or_default();
+    let told: Vec<_> = told.iter().filter_map(|one| one["node"].as_str()).collect();
+    assert_eq!(told, ill, "the report lists them");
+    assert_eq!(report["client"]["writes_lost"], 0, "{}", report["client"]);
+    let after = bed.live_pids();
+    for number in 2 * WAVE + 1..=CLIENTS {
+        let node = client(&bed, number);
+        assert_eq!(after[&node], before[&node], "{node} was not touched");
+    }
+}

@@ -1,0 +1,170 @@
+//! One of the clients that take the probe's lock in turn: a session, take, look, give back, and again.
+//!
+//! It holds the lock for a moment only, and looks before the end whether it still has it. A request whose answer was lost is
+//! settled by a look, as the number is that tells holders apart.
+
+use crate::{
+    calls::{Tried, Way, Words},
+    shared::Shared,
+};
+use quorate_packs::LockWay;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::sleep};
+
+/// Clients that want the lock. Two can break it as well as ten.
+pub(crate) const CLIENTS: usize = 2;
+
+/// How long the lock is held: some round trips, so that the other client finds it taken now and then.
+const HOLD: Duration = Duration::from_millis(20);
+
+/// Before the next try, so that the two take about twenty turns a second, a fifth of what the writes are.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Sessions are renewed after this part of their life, so that two renewals may fail.
+const RENEW_PART: u32 = 3;
+
+/// One client's session.
+struct Session {
+    id: String,
+    /// When the last renewal that succeeded was sent.
+    renewed: Duration,
+}
+
+struct Locker<'s> {
+    shared: &'s Shared,
+    client: usize,
+    key: String,
+    /// The endpoint of the last try.
+    last: Option<usize>,
+}
+
+/// Locks until told to stop.
+pub(crate) async fn run(shared: Arc<Shared>, client: usize, stop: watch::Receiver<bool>) {
+    let key = format!("{}lock", shared.prefix);
+    let mut locker = Locker { shared: &shared, client, key, last: None };
+    let mut session = None;
+    while !*stop.borrow() {
+        let way = shared.way();
+        let Some(lock) = way.lock() else { return };
+        locker.turn(&way, lock, &mut session).await;
+        sleep(TURN).await;
+    }
+    let way = shared.way();
+    if let (Some(lock), Some(session)) = (way.lock(), session) {
+        locker.shared.book().locks.let_go(client);
+        // One that cannot be ended ends by itself, as it is not renewed.
+        let _ = locker.say(&way, &lock.close, &session.id).await;
+    }
+}
+
+impl Locker<'_> {
+    async fn turn(&mut self, way: &Way, lock: &LockWay, session: &mut Option<Session>) {
+        let ttl = Duration::from_secs(lock.ttl_secs.into());
+        self.keep_alive(way, lock, ttl, session).await;
+        let Some(own) = session else { return };
+        let believes_until = own.renewed + ttl;
+        let sent = match self.say(way, &lock.take, &own.id).await {
+            Tried::Done(answer) => way.evaluate(&lock.taken, &answer) == Ok(Value::Bool(true)),
+            Tried::Not(_) => return,
+            // Maybe it did: the look tells.
+            Tried::Unclear(_) => true,
+        };
+        if !sent {
+            return;
+        }
+        // Whose lock it was is asked after it was taken: a number is needed, too.
+        let Some((holder, number)) = self.holder(way, lock).await else {
+            self.give_back(way, lock, &own.id).await;
+            return;
+        };
+        if holder != own.id {
+            return;
+        }
+        let now = self.shared.now();
+        if now < believes_until {
+            self.shared.book().locks.taken(self.client, &own.id, number, now, believes_until);
+            sleep(HOLD).await;
+            if let Some((holder, _)) = self.holder(way, lock).await
+                && holder != own.id
+            {
+                self.shared.book().locks.contested(self.client, self.shared.now());
+            }
+        }
+        self.give_back(way, lock, &own.id).await;
+    }
+
+    /// Opens a session, or renews it when its time has come. One that has ended is told and forgotten.
+    async fn keep_alive(
+        &mut self,
+        way: &Way,
+        lock: &LockWay,
+        ttl: Duration,
+        session: &mut Option<Session>,
+    ) {
+        let now = self.shared.now();
+        let Some(own) = session else {
+            if let Tried::Done(answer) = self.say(way, &lock.open, "").await
+                && let Ok(Value::String(id)) = way.evaluate(&lock.session, &answer)
+            {
+                *session = Some(Session { id, renewed: now });
+            }
+            return;
+        };
+        if now < own.renewed + ttl / RENEW_PART {
+            return;
+        }
+        match self.say(way, &lock.renew, &own.id).await {
+            Tried::Done(_) => own.renewed = now,
+            Tried::Not(because) if because.starts_with("status 404") => {
+                self.shared.book().locks.session_lost(self.client);
+                *session = None;
+            }
+            Tried::Not(_) | Tried::Unclear(_) if self.shared.now() > own.renewed + ttl => {
+                self.shared.book().locks.session_lost(self.client);
+                *session = None;
+            }
+            Tried::Not(_) | Tried::Unclear(_) => {}
+        }
+    }
+
+    /// Gives the lock back; the client stops to believe in it before it says so. What fails is tried again with the next turn:
+    /// the session is the same.
+    async fn give_back(&mut self, way: &Way, lock: &LockWay, session: &str) {
+        self.shared.book().locks.let_go(self.client);
+        if !matches!(self.say(way, &lock.give_back, session).await, Tried::Done(_)) {
+            let _ = self.say(way, &lock.give_back, session).await;
+        }
+    }
+
+    async fn holder(&mut self, way: &Way, lock: &LockWay) -> Option<(String, u64)> {
+        // Another endpoint when the first is silent, as good clients do.
+        for _ in 0..2 {
+            if let Tried::Done(answer) = self.say(way, &lock.look, "").await {
+                let holder = way.evaluate(&lock.holder, &answer).ok()?;
+                return Some((holder.get(0)?.as_str()?.to_owned(), holder.get(1)?.as_u64()?));
+            }
+        }
+        None
+    }
+
+    async fn say(
+        &mut self,
+        way: &Way,
+        call: &quorate_packs::CallTemplate,
+        session: &str,
+    ) -> Tried<quorate_transport::http::HttpResponse> {
+        let Some((index, url)) = self.shared.choose(self.last) else {
+            return Tried::Not("there is no endpoint".to_owned());
+        };
+        self.last = Some(index);
+        let words = Words { endpoint: &url, key: &self.key, session, ..Words::default() };
+        let tried = way.ask(call, words, self.shared.options.try_limit, false).await;
+        // A refusal of this request says nothing of the endpoint.
+        if let Tried::Unclear(because) = &tried {
+            self.shared.judge(index, false);
+            self.shared.book().last_complaint = Some(because.clone());
+        }
+        tried
+    }
+}
