@@ -354,6 +354,10 @@ pub(crate) fn unsafe_now(
     if let Some(leader) = down.iter().find(|member| member.is_leader()) {
         return vec![NotNow::Unsafe(Unsafe::NoLeader { node: leader.name().clone() })];
     }
+    // Nor while none is seen at all, also when only a member that is down has to move.
+    if let (Some(first), false) = (down.first(), members().any(Member::is_leader)) {
+        return vec![NotNow::Unsafe(Unsafe::NoLeader { node: first.name().clone() })];
+    }
     let safety = |observation, node| {
         let (from, to) = (Some(&hop.from), Some(&hop.to));
         let max_unavailable = ground.cluster.policy.max_unavailable;
