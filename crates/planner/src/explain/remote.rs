@@ -186,3 +186,69 @@ pub(super) fn on(node: &Node, text: &str) -> String {
 pub(super) fn away(node: &Node) -> Option<String> {
     host_of(node).map(|host| shell::word(&target(host)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_model::Policy;
+
+    fn cluster(hosts: &[(&str, Host, &str)]) -> Cluster {
+        let node = |(name, host, url): &(&str, Host, &str)| Node {
+            name: (*name).into(),
+            group: "server".into(),
+            host: host.clone(),
+            endpoints: [("client".to_owned(), (*url).to_owned())].into(),
+            data_dir: None,
+            service: None,
+        };
+        Cluster {
+            name: "db".into(),
+            pack: "etcd".into(),
+            environment: None,
+            nodes: hosts.iter().map(node).collect(),
+            tls: None,
+            auth: None,
+            policy: Policy::default(),
+        }
+    }
+
+    fn ssh(name: &str) -> Host {
+        Host::Ssh(SshHost::new(name))
+    }
+
+    #[test]
+    fn members_behind_loopback_get_ports_of_this_machine() {
+        let own = "https://127.0.0.1:2379/x";
+        let db = cluster(&[("a", ssh("a"), own), ("b", Host::Local, own), ("c", ssh("c"), own)]);
+        let urls = |db: &Cluster| -> Vec<String> {
+            db.nodes.iter().map(|node| node.endpoints["client"].clone()).collect()
+        };
+        let here = seen_from_here(&db).unwrap();
+        assert_eq!(urls(&here), ["https://127.0.0.1:31001/x", own, "https://127.0.0.1:31002/x"]);
+        // What this machine reaches by itself stays as it is, unless a tunnel is asked for.
+        let mut far = cluster(&[("a", ssh("a"), "http://db-1:2379")]);
+        assert_eq!(seen_from_here(&far), None);
+        far.nodes[0].host = Host::Ssh(SshHost { tunnel: true, ..SshHost::new("a") });
+        assert_eq!(urls(&seen_from_here(&far).unwrap()), ["http://127.0.0.1:31001"]);
+    }
+
+    #[test]
+    fn the_head_has_no_password_and_every_way_has_an_end() {
+        let own = "http://127.0.0.1:2379";
+        let plain = Host::Ssh(SshHost { sudo: false, ..SshHost::new("root@c:2222") });
+        let db = cluster(&[("a", ssh("a"), own), ("c", plain, own)]);
+        let spec = SshSpec {
+            config: Some("/x/config".into()),
+            sudo_password: Some(Secret::Env("SUDO_PASSWORD".into())),
+            ..SshSpec::default()
+        };
+        let remote = Remote::of(&db, &spec).unwrap();
+        let (head, tail) = (remote.head(), remote.tail());
+        assert!(head.contains("printf '%s\\n' \"$SUDO_PASSWORD\""), "{head}");
+        assert!(!head.contains("@SSH@") && !head.contains("@SECRET@"), "{head}");
+        assert!(head.contains("case $1 in ssh://root@c:2222) ;;"), "{head}");
+        assert_eq!(head.matches(" -M -S ").count(), 2, "{head}");
+        assert_eq!(tail.matches(" -O exit ").count(), 2, "{tail}");
+        assert!(Remote::of(&cluster(&[("a", Host::Local, own)]), &spec).is_none());
+    }
+}
