@@ -6,7 +6,7 @@ use quorate_model::Share;
 /// Options of `exec`
 #[derive(Debug, Args)]
 pub(crate) struct Exec {
-    /// Nodes: a cluster, `shop`, or a node of it, `shop/shop-1`; `*` for any text
+    /// Nodes: a cluster, `shop`, or a node of it, `shop/shop-1`; `*` for any text. Or hosts: `role=consul,state=running`
     #[arg(required = true, value_name = "SELECTOR")]
     pub(crate) selectors: Vec<String>,
     /// Hosts at the same time

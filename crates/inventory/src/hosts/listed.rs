@@ -57,8 +57,13 @@ fn key(host: &Host) -> String {
 }
 
 fn add(host: &mut ListedHost, cluster: &Cluster, node: &Node) {
-    // The cluster knows how its hosts are worked on: with sudo or without.
-    host.host = node.host.clone();
+    // The cluster knows how its hosts are worked on; root only where every node says so.
+    let before = std::mem::replace(&mut host.host, node.host.clone());
+    if let (Host::Ssh(before), Host::Ssh(now), false) =
+        (before, &mut host.host, host.nodes.is_empty())
+    {
+        now.sudo &= before.sudo;
+    }
     let fill = |fact: &mut Option<String>, value: Option<&str>| {
         if fact.is_none() {
             *fact = value.map(str::to_owned);

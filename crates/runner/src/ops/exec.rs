@@ -1,11 +1,11 @@
-//! A command on the hosts of selected nodes: from selectors to the hosts that a fan-out goes to.
+//! A command on selected hosts: from selectors of nodes and of hosts to the hosts that a fan-out goes to.
 
 use crate::{
     fanout::Target,
     problem::{NO_NODE, Problem},
     setup::Setup,
 };
-use quorate_inventory::select_nodes;
+use quorate_inventory::{ListedHost, select_nodes};
 use quorate_model::{Host, SshHost};
 use quorate_observe::Transports;
 use quorate_transport::Command;
@@ -23,20 +23,27 @@ pub fn line_for_shell(line: &str) -> Command {
     Command::new(["/bin/sh", "-c", line])
 }
 
-/// The hosts of these nodes, each once, in declared order: several nodes may live on one. `sudo` says otherwise than they
+/// The hosts that selectors of hosts (`role=consul`) mean, and the hosts of the nodes that the others mean (`shop/shop-1`), each
+/// once, in declared order: several nodes may live on one. `sudo` says otherwise than they
 /// are declared.
 pub fn targets(
     setup: &Setup,
     selectors: &[String],
     sudo: Option<bool>,
 ) -> Result<Vec<Target>, Problem> {
-    let nodes = select_nodes(&setup.whole, selectors)
+    let (of_hosts, of_nodes): (Vec<String>, Vec<String>) =
+        selectors.iter().cloned().partition(|selector| selector.contains('='));
+    let nodes = select_nodes(&setup.whole, &of_nodes)
         .map_err(|error| Problem::new(NO_NODE, error.to_string()).hint(error.hint))?;
     let mut found: Vec<Found> = Vec::new();
+    if !of_hosts.is_empty() {
+        found.extend(setup.select_hosts(&of_hosts)?.into_iter().map(Found::listed));
+    }
     for (cluster, node) in nodes {
         let place = format!("{}/{}", cluster.name, node.name);
         let group = format!("{}/{}", cluster.name, node.group);
         match found.iter_mut().find(|own| own.is(&node.host)) {
+            Some(own) if own.nodes.contains(&place) => {}
             Some(own) => own.add(&node.host, place, group),
             None => found.push(Found {
                 host: node.host.clone(),
@@ -57,6 +64,22 @@ struct Found {
 }
 
 impl Found {
+    /// A host that the inventory lists. One that carries no node is in the group of its source.
+    fn listed(listed: &ListedHost) -> Self {
+        let nodes = listed.nodes.iter();
+        let mut groups: Vec<String> = Vec::new();
+        for group in nodes.clone().map(|node| format!("{}/{}", node.cluster, node.group)) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        if groups.is_empty() {
+            groups.push(listed.source.clone());
+        }
+        let nodes = nodes.map(|node| format!("{}/{}", node.cluster, node.node)).collect();
+        Self { host: listed.host.clone(), nodes, groups }
+    }
+
     /// A host is one by its name, whatever else its nodes declare of it.
     fn is(&self, host: &Host) -> bool {
         match (&self.host, host) {
@@ -93,6 +116,7 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate_inventory::hosts::Carried;
 
     fn ssh(name: &str, sudo: bool) -> Host {
         Host::Ssh(SshHost { sudo, ..SshHost::new(name) })
@@ -111,6 +135,24 @@ mod tests {
         own.add(&ssh("db-1", true), "b/2".into(), "b/server".into());
         assert_eq!(own.host, ssh("db-1", false));
         assert_eq!((own.nodes.len(), own.groups.len()), (3, 2));
+    }
+
+    #[test]
+    fn a_listed_host_is_in_the_groups_of_its_nodes_or_in_its_source() {
+        let mut host = ListedHost::new("cloud", "db-1");
+        assert_eq!(Found::listed(&host).groups, ["cloud"]);
+        for node in ["1", "2"] {
+            host.nodes.push(Carried {
+                cluster: "a".into(),
+                group: "server".into(),
+                node: node.into(),
+            });
+        }
+        let found = Found::listed(&host);
+        assert_eq!(
+            (found.groups.join(" "), found.nodes.join(" ")),
+            ("a/server".into(), "a/1 a/2".into())
+        );
     }
 
     #[test]
