@@ -32,8 +32,8 @@ pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };
 pub use observation::{
-    CLUSTER_ID, ConfigFileSeen, ConfigSpan, Facts, Finding, NodeObservation, Observation, Place,
-    ProcessSeen, Reach, Role, Setting, SettingSource, Severity,
+    CLUSTER_ID, ConfigFileSeen, ConfigSpan, Facts, FileForm, Finding, NodeObservation, Observation,
+    Place, ProcessSeen, Reach, Role, Setting, SettingSource, Severity,
 };
 pub use plan::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Backup, Call, CallKind, Condition, ConfigChange,

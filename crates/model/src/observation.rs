@@ -92,6 +92,9 @@ pub struct NodeObservation {
     /// The configuration file that the member reads, as far as a plan may have to edit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<ConfigFileSeen>,
+    /// The files that say what its unit starts it with: the unit, its drop-ins, its environment files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unit_files: Vec<ConfigFileSeen>,
     /// More facts, by the pack.
     pub facts: Facts,
     /// What a person should know of this node.
@@ -124,6 +127,7 @@ impl NodeObservation {
             config_digest: None,
             place: None,
             config_file: None,
+            unit_files: Vec::new(),
             facts: Facts::new(),
             findings: Vec::new(),
         }
@@ -222,6 +226,9 @@ pub enum SettingSource {
 pub struct ConfigFileSeen {
     /// Where it is, absolute.
     pub path: String,
+    /// How settings are said in it.
+    #[serde(default)]
+    pub form: FileForm,
     /// What it holds; none when it could not be read.
     pub sha256: Option<Digest>,
     /// Its size: a setting that stands nowhere yet is added there.
@@ -236,15 +243,35 @@ pub struct ConfigFileSeen {
     pub by_hand: Option<String>,
 }
 
-/// Where a configuration file says a setting: whole lines, or one line up to its comment.
+/// How a file says settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileForm {
+    /// The product's own configuration file: flat YAML.
+    #[default]
+    Yaml,
+    /// An environment file of a unit: a variable a line.
+    Environment,
+    /// A unit, or a drop-in of one.
+    Unit,
+}
+
+/// Where a file says a setting: whole lines, one line up to its comment, or words of a line with the blank before them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigSpan {
-    /// The setting.
+    /// What it is to the product.
+    #[serde(default = "in_file")]
+    pub source: SettingSource,
+    /// The setting, by its plain name; none for a place where settings of this source are added.
     pub key: String,
     /// Offset in bytes.
     pub at: u64,
     /// What stands there, byte for byte.
     pub text: String,
+}
+
+fn in_file() -> SettingSource {
+    SettingSource::File
 }
 
 /// Something a person should know.

@@ -4,7 +4,7 @@
 //! never as a whole, never a secret. A span is given only when the file without it means the same but for that setting.
 
 use crate::process::settings;
-use quorate_model::{ConfigFileSeen, ConfigSpan, Setting};
+use quorate_model::{ConfigFileSeen, ConfigSpan, FileForm, Setting};
 use quorate_packs::{Pack, ProcessForm, config_text};
 use quorate_transport::Transport;
 use std::{collections::BTreeSet, path::Path};
@@ -45,6 +45,7 @@ fn of_content(
 ) -> ConfigFile {
     let mut seen = ConfigFileSeen {
         path: path.to_string_lossy().into_owned(),
+        form: FileForm::Yaml,
         sha256: content.ok().map(config_text::sha256),
         size_bytes: content.map_or(0, |content| u64::try_from(content.len()).unwrap_or_default()),
         open_end: content.is_ok_and(|content| !content.is_empty() && !content.ends_with(b"\n")),
@@ -66,14 +67,20 @@ fn of_content(
     ConfigFile { seen, settings }
 }
 
-/// The spans that can be taken out without any other change; none at all when nothing can be added to the file.
-fn sound_spans(text: &str, pack: &Pack, form: &ProcessForm) -> Option<Vec<ConfigSpan>> {
+/// Settings that a plan may have to change: those that the pack speaks of, but for secret ones.
+pub(crate) fn spoken_of<'p>(pack: &'p Pack, form: &ProcessForm) -> BTreeSet<&'p str> {
     let named = pack.config.iter().flat_map(|rule| {
         let set = rule.rewrite.iter().flat_map(|rewrite| rewrite.set.keys());
         std::iter::once(rule.key.as_str()).chain(set.map(String::as_str))
     });
-    let keys: BTreeSet<&str> =
-        named.filter(|key| !form.secret_settings.iter().any(|secret| secret == key)).collect();
+    let changed = pack.setting_changes.iter().map(|change| change.key.as_str());
+    let is_secret = |key: &&str| form.secret_settings.iter().any(|secret| secret == key);
+    named.chain(changed).filter(|key| !is_secret(key)).collect()
+}
+
+/// The spans that can be taken out without any other change; none at all when nothing can be added to the file.
+fn sound_spans(text: &str, pack: &Pack, form: &ProcessForm) -> Option<Vec<ConfigSpan>> {
+    let keys = spoken_of(pack, form);
     let means = |text: &str| settings::from_file(text).ok();
     let all = means(text)?;
     let open_end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };

@@ -24,6 +24,7 @@ pub mod process;
 mod shared;
 mod sight;
 mod tools;
+mod unit_files;
 
 pub use adopt::{AdoptError, AdoptOptions, Adopted, adopt};
 pub use clients::Clients;

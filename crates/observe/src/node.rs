@@ -12,6 +12,7 @@ use crate::{
     memory::{FileStamp, NodeMemory},
     process::{find::Found, settings},
     sight::Looking,
+    unit_files,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -161,6 +162,9 @@ impl NodeLook<'_> {
                 memory.place = read.whole.then(|| read.place(form));
                 memory.settings = read.settings;
             }
+            if self.depth.is_full() {
+                self.unit_files(found, seen).await;
+            }
             let live = found.live_binary(self.declared_binary().as_deref());
             let argv = settings::masked_argv(&found.argv, form);
             seen.process = Some(found.seen(&live, sight.replaced, argv));
@@ -261,6 +265,21 @@ impl NodeLook<'_> {
             )),
         }
         Read { settings: all, folder, whole }
+    }
+
+    /// What a unit starts the process with, and where it says so.
+    async fn unit_files(&self, found: &Found, seen: &mut NodeObservation) {
+        let Some(ServiceSpec::Systemd(unit)) = &self.node.service else { return };
+        let form = &self.detect.process;
+        match unit_files::read(self.transport, &unit.unit, found, self.pack, form).await {
+            Ok(files) => seen.unit_files = files,
+            Err(because) => seen.findings.push(crate::finding(
+                Severity::Warning,
+                "unit-files-unseen",
+                format!("{}: the files of its unit {} cannot be read: {because}", self.node.name, unit.unit),
+                Some("settings that its unit says cannot be changed by a plan; make `systemctl show` and its files readable".into()),
+            )),
+        }
     }
 
     async fn disk_release(

@@ -5,7 +5,7 @@
 //! Absent on purpose: understanding YAML. Whoever finds spans parses the file with and without them, and trusts no span
 //! that changes anything else.
 
-use quorate_model::{ConfigSpan, Digest, FileRewrite, TextEdit};
+use quorate_model::{ConfigSpan, Digest, FileRewrite, SettingSource, TextEdit};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub fn spans(text: &str, keys: &BTreeSet<&str>) -> Vec<ConfigSpan> {
         let Some((key, at, end)) = span.filter(|(key, ..)| keys.contains(key)) else { return };
         if let Some(said) = text.get(at..end).and_then(without_comment) {
             let (key, at) = (key.to_owned(), u64::try_from(at).unwrap_or(u64::MAX));
-            found.push(ConfigSpan { key, at, text: said.to_owned() });
+            found.push(ConfigSpan { source: SettingSource::File, key, at, text: said.to_owned() });
         }
     };
     let mut at = 0;
@@ -140,7 +140,11 @@ pub fn with(text: &str, settings: &[(&str, &str)]) -> Option<String> {
     let keys: BTreeSet<&str> = settings.iter().map(|(key, _)| *key).collect();
     let edits: Vec<TextEdit> = spans(text, &keys)
         .into_iter()
-        .map(|ConfigSpan { key: _, at, text }| TextEdit { at, remove: text, insert: String::new() })
+        .map(|ConfigSpan { source: _, key: _, at, text }| TextEdit {
+            at,
+            remove: text,
+            insert: String::new(),
+        })
         .collect();
     let mut text = edited(text, &edits)?;
     if !text.is_empty() && !text.ends_with('\n') {

@@ -13,6 +13,7 @@ mod natives;
 mod pack;
 mod spots;
 mod template;
+pub mod unit_text;
 
 pub use format::*;
 pub use load::{Packs, builtin_files, lint};

@@ -259,11 +259,11 @@ fn configuration(
     for member in members.iter().filter(|member| concerns(changes, member)) {
         let settings = NodeSettings::new(request.pack, member);
         let rewritten = settings.changed(request.set, request.unset);
-        if let Some(because) = &rewritten.file_stays {
+        if let Some(because) = rewritten.because() {
             reasons.push(NotNow::Blocked(Blocked::Condition {
                 rule: "settings".into(),
                 text: format!("the settings of {} must be changed", member.name()),
-                because: because.clone(),
+                because: because.to_owned(),
                 way_out: Some("write them into that file by hand, then plan again".into()),
             }));
         } else if !rewritten.is_empty() {

@@ -5,8 +5,8 @@
 mod support;
 
 use quorate_model::{
-    Action, ConfigChange, ConfigFileSeen, ConfigSpan, FileRewrite, Plan, ProcessSpec, ServiceSpec,
-    Setting, SettingSource,
+    Action, ConfigChange, ConfigFileSeen, ConfigSpan, FileForm, FileRewrite, Plan, ProcessSpec,
+    ServiceSpec, Setting, SettingSource,
 };
 use quorate_packs::config_text::{self, FileState};
 use quorate_planner::{PathRequest, Planned, digest, draw, path};
@@ -110,6 +110,7 @@ fn with_file(at: &str, text: &str, by_hand: Option<&str>) -> World {
     node.settings = spans.iter().map(setting).collect();
     node.config_file = Some(ConfigFileSeen {
         path: "/etc/keeper.yaml".into(),
+        form: FileForm::Yaml,
         sha256: Some(config_text::sha256(text.as_bytes())),
         size_bytes: u64::try_from(text.len()).unwrap(),
         open_end: !text.ends_with('\n'),

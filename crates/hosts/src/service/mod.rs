@@ -97,6 +97,14 @@ pub async fn start(transport: &dyn Transport, spec: &ServiceSpec) -> Answer<u32>
     }
 }
 
+/// Makes what the service's own files say count from its next start on.
+pub async fn reload(transport: &dyn Transport, spec: &ServiceSpec) -> Answer<()> {
+    match spec {
+        ServiceSpec::Process(_) => Answer::Done(()),
+        ServiceSpec::Systemd(_) => systemd::reload(transport).await,
+    }
+}
+
 /// What the service said last, for people.
 pub async fn last_words(transport: &dyn Transport, spec: &ServiceSpec) -> String {
     match spec {

@@ -15,6 +15,8 @@ const LOOK_LIMIT: Duration = Duration::from_secs(10);
 const PROCESS_LIMIT: Duration = Duration::from_secs(15);
 /// The way to the host, and systemd's own work, beside the waits.
 const MARGIN: Duration = Duration::from_secs(10);
+/// systemd reads all units of the host anew: hosts have hundreds, and each takes milliseconds.
+const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 /// As many lines as a start that fails tells: the reason is among them, and a person still reads them all.
 const LAST_LINES: &str = "5";
 
@@ -138,6 +140,12 @@ pub(super) async fn start(transport: &dyn Transport, spec: &SystemdSpec) -> Answ
             said.trim()
         )),
     }
+}
+
+/// Lets systemd read its units anew: what a unit says counts from its next start on.
+pub(super) async fn reload(transport: &dyn Transport) -> Answer<()> {
+    let command = Command { clean_env: true, ..Command::new(["systemctl", "daemon-reload"]) };
+    shell::run(transport, "reading the units anew", &command, RELOAD_LIMIT).await.map(drop)
 }
 
 pub(super) async fn stop(transport: &dyn Transport, spec: &SystemdSpec) -> Answer<Stopped> {

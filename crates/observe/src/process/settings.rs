@@ -13,14 +13,19 @@ pub const MASK: &str = "***";
 
 /// A setting's plain name: `--log-output`, `ETCD_LOG_OUTPUT` and `log-output` are one.
 pub fn plain_name(setting: &Setting, form: &ProcessForm) -> String {
-    match setting.source {
-        SettingSource::Flag => setting.key.trim_start_matches('-').to_owned(),
+    plain(setting.source, &setting.key, form)
+}
+
+/// The same, of a name as it is written.
+pub fn plain(source: SettingSource, key: &str, form: &ProcessForm) -> String {
+    match source {
+        SettingSource::Flag => key.trim_start_matches('-').to_owned(),
         SettingSource::Env => {
             let prefix = form.env_prefix.as_deref().unwrap_or_default();
-            let name = setting.key.strip_prefix(prefix).unwrap_or(&setting.key);
+            let name = key.strip_prefix(prefix).unwrap_or(key);
             name.to_lowercase().replace('_', "-")
         }
-        SettingSource::File => setting.key.clone(),
+        SettingSource::File => key.to_owned(),
     }
 }
 

@@ -1,19 +1,26 @@
-//! A configuration file across the hops of a plan: known by its digest and the places of settings, changed by edits.
+//! A configuration file, or a file of a unit, across the hops of a plan: known by its digest and the places of settings,
+//! changed by edits.
 //!
 //! Invariant: whatever was not seen of the file stays as it is; a secret is never known here, so it cannot be written.
 
-use quorate_model::{ConfigFileSeen, Digest, FileRewrite, Setting, SettingSource, TextEdit};
-use quorate_packs::config_text::{line, renamed};
+use quorate_model::{
+    ConfigFileSeen, ConfigSpan, Digest, FileForm, FileRewrite, Setting, SettingSource, TextEdit,
+};
+use quorate_packs::{
+    config_text::{line, renamed},
+    unit_text::{environment_line, flag_word, unit_line},
+};
 use std::collections::BTreeMap;
 
 /// A file with what the hops so far have made of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ConfigText {
     path: String,
+    form: FileForm,
     sha256: Option<Digest>,
     unread: Option<String>,
     by_hand: Option<String>,
-    /// In the order of the file, its end last.
+    /// In the order of the file, its end last where lines can be added.
     slots: Vec<Slot>,
     /// The last line has no end, so that a line that is added begins with one.
     open_end: bool,
@@ -26,6 +33,7 @@ pub(crate) struct ConfigText {
 struct Slot {
     at: u64,
     original: String,
+    source: SettingSource,
     /// Settings that stand there, each with its text.
     now: Vec<(String, String)>,
 }
@@ -34,6 +42,8 @@ struct Slot {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wanted<'a> {
     pub(super) key: &'a str,
+    /// As it is said where it stands: `--debug`, `ETCD_DEBUG`; in a file of the product it is the key.
+    pub(super) name: String,
     pub(super) value: &'a str,
     /// The value of the old setting, unchanged.
     pub(super) as_it_was: bool,
@@ -41,15 +51,31 @@ pub(super) struct Wanted<'a> {
 
 impl ConfigText {
     pub(super) fn new(seen: &ConfigFileSeen) -> Self {
-        let slot = |span: &quorate_model::ConfigSpan| Slot {
-            at: span.at,
-            original: span.text.clone(),
-            now: vec![(span.key.clone(), span.text.trim_end().to_owned())],
+        let slot = |span: &ConfigSpan| {
+            let own = (!span.key.is_empty()).then(|| (span.key.clone(), own_text(span)));
+            Slot {
+                at: span.at,
+                original: span.text.clone(),
+                source: span.source,
+                now: own.into_iter().collect(),
+            }
         };
         let mut slots: Vec<Slot> = seen.spans.iter().map(slot).collect();
-        slots.push(Slot { at: seen.size_bytes, original: String::new(), now: Vec::new() });
+        let at_end = match seen.form {
+            FileForm::Yaml => Some(SettingSource::File),
+            FileForm::Environment => Some(SettingSource::Env),
+            // The last lines of a unit belong to another section.
+            FileForm::Unit => None,
+        };
+        slots.extend(at_end.map(|source| Slot {
+            at: seen.size_bytes,
+            original: String::new(),
+            source,
+            now: Vec::new(),
+        }));
         Self {
             path: seen.path.clone(),
+            form: seen.form,
             sha256: seen.sha256.clone(),
             unread: seen.unread.clone(),
             by_hand: seen.by_hand.clone().or_else(|| seen.unread.clone()),
@@ -63,6 +89,7 @@ impl ConfigText {
     pub(super) fn unseen(path: &str) -> Self {
         Self {
             path: path.to_owned(),
+            form: FileForm::Yaml,
             sha256: None,
             unread: Some("it was not seen".into()),
             by_hand: Some("it was not seen".into()),
@@ -92,9 +119,21 @@ impl ConfigText {
         set.map(|(key, value)| Setting { source: SettingSource::File, key: key.clone(), value })
     }
 
+    /// Whether it says this setting at a place of its own.
+    pub(super) fn says(&self, source: SettingSource, key: &str) -> bool {
+        self.slot_of(source, key).is_some()
+    }
+
+    /// Whether it says settings of this source, and further ones can be added.
+    pub(super) fn takes(&self, source: SettingSource) -> bool {
+        let own = || self.slots.iter().filter(|slot| slot.source == source);
+        self.end_of(source).is_some() && own().any(|slot| !slot.now.is_empty())
+    }
+
     /// Takes a setting out and puts others in its place. What it cannot do, it does not begin.
     pub(super) fn edit(
         &mut self,
+        source: SettingSource,
         remove: Option<&str>,
         set: &[Wanted<'_>],
         diff: &mut Vec<String>,
@@ -102,34 +141,85 @@ impl ConfigText {
         if let Some(because) = &self.by_hand {
             return Err(format!("{}: {because}", self.path));
         }
+        let mut after = self.clone();
+        let mut told = Vec::new();
+        after.edit_all(source, remove, set, &mut told)?;
+        *self = after;
+        diff.extend(told);
+        Ok(())
+    }
+
+    fn edit_all(
+        &mut self,
+        source: SettingSource,
+        remove: Option<&str>,
+        set: &[Wanted<'_>],
+        diff: &mut Vec<String>,
+    ) -> Result<(), String> {
         let at = match remove {
-            Some(key) => Some(self.slot_of(key).ok_or_else(|| self.no_place(key))?),
+            Some(key) => Some(self.slot_of(source, key).ok_or_else(|| self.no_place(key))?),
             None => None,
         };
         let old = at.and_then(|at| self.take(at, remove.unwrap_or_default()));
         if let (Some(key), Some(old)) = (remove, &old) {
-            diff.extend(old.lines().map(|line| format!("- {line}")));
+            diff.extend(shown("-", old));
             self.changed.insert(key.to_owned(), None);
         }
-        for Wanted { key, value, as_it_was } in set {
-            let as_written = old.as_deref().filter(|_| *as_it_was);
-            let text =
-                as_written.and_then(|old| renamed(old, key)).unwrap_or_else(|| line(key, value));
-            self.put(at, key, text, diff);
-            self.changed.insert((*key).to_owned(), Some((*value).to_owned()));
+        for wanted in set {
+            let text = self.text_of(source, wanted, old.as_deref())?;
+            self.put(source, at, wanted.key, text, diff)?;
+            self.changed.insert(wanted.key.to_owned(), Some(wanted.value.to_owned()));
         }
         Ok(())
     }
 
-    fn no_place(&self, key: &str) -> String {
-        format!(
-            "{}: the lines of `{key}` cannot be told apart from what stands around them",
-            self.path
-        )
+    /// How the file says a setting.
+    fn text_of(
+        &self,
+        source: SettingSource,
+        wanted: &Wanted<'_>,
+        old: Option<&str>,
+    ) -> Result<String, String> {
+        let Wanted { key, name, value, as_it_was } = wanted;
+        let text = match (source, self.form) {
+            (SettingSource::File, _) => {
+                let as_written = old.filter(|_| *as_it_was).and_then(|old| renamed(old, key));
+                Some(as_written.unwrap_or_else(|| line(key, value)))
+            }
+            (SettingSource::Env, FileForm::Environment) => environment_line(name, value),
+            (SettingSource::Env, _) => unit_line(name, value),
+            (SettingSource::Flag, _) => {
+                let lead = old.map_or(" ", lead);
+                flag_word(name, value).map(|word| format!("{lead}{word}"))
+            }
+        };
+        text.ok_or_else(|| {
+            format!("{}: `{name}` with its value cannot be said there without quotes", self.path)
+        })
     }
 
-    fn slot_of(&self, key: &str) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.now.iter().any(|(own, _)| own == key))
+    fn no_place(&self, key: &str) -> String {
+        match self.form {
+            FileForm::Yaml => format!(
+                "{}: the lines of `{key}` cannot be told apart from what stands around them",
+                self.path
+            ),
+            FileForm::Environment | FileForm::Unit => format!(
+                "{}: the words of `{key}` cannot be told apart from what stands around them",
+                self.path
+            ),
+        }
+    }
+
+    fn slot_of(&self, source: SettingSource, key: &str) -> Option<usize> {
+        let says =
+            |slot: &Slot| slot.source == source && slot.now.iter().any(|(own, _)| own == key);
+        self.slots.iter().position(says)
+    }
+
+    /// Where settings of a source are added.
+    fn end_of(&self, source: SettingSource) -> Option<usize> {
+        self.slots.iter().rposition(|slot| slot.source == source && slot.original.is_empty())
     }
 
     fn take(&mut self, at: usize, key: &str) -> Option<String> {
@@ -139,17 +229,26 @@ impl ConfigText {
     }
 
     /// In the place of its own line, else of the one that it follows, else at the end.
-    fn put(&mut self, beside: Option<usize>, key: &str, text: String, diff: &mut Vec<String>) {
-        let own = self.slot_of(key);
-        let at = own.or(beside).unwrap_or(self.slots.len().saturating_sub(1));
+    fn put(
+        &mut self,
+        source: SettingSource,
+        beside: Option<usize>,
+        key: &str,
+        text: String,
+        diff: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let own = self.slot_of(source, key);
+        let at = own.or(beside).or_else(|| self.end_of(source));
+        let at = at.ok_or_else(|| self.no_place(key))?;
         let before = own.and_then(|own| self.take(own, key));
         if before.as_ref() != Some(&text) {
-            diff.extend(before.iter().flat_map(|old| old.lines()).map(|line| format!("- {line}")));
-            diff.extend(text.lines().map(|line| format!("+ {line}")));
+            diff.extend(before.iter().flat_map(|old| shown("-", old)));
+            diff.extend(shown("+", &text));
         }
         if let Some(slot) = self.slots.get_mut(at) {
             slot.now.push((key.to_owned(), text));
         }
+        Ok(())
     }
 
     /// Everything that was done to it.
@@ -175,9 +274,31 @@ impl ConfigText {
     }
 }
 
+/// A setting's own text: words with the blank before them, lines without their end.
+fn own_text(span: &ConfigSpan) -> String {
+    match span.source {
+        SettingSource::Flag => span.text.clone(),
+        SettingSource::Env | SettingSource::File => span.text.trim_end().to_owned(),
+    }
+}
+
+/// The blank before the first word, with the end of a line that goes on.
+fn lead(words: &str) -> &str {
+    let blank = |c: char| c.is_whitespace() || c == '\\';
+    &words[..words.len() - words.trim_start_matches(blank).len()]
+}
+
+/// A text in a difference, line by line; words stand on one.
+fn shown<'t>(sign: &'t str, text: &'t str) -> impl Iterator<Item = String> + 't {
+    text.strip_prefix(lead(text)).unwrap_or(text).lines().map(move |line| format!("{sign} {line}"))
+}
+
 impl Slot {
     fn text(&self, open_end: bool) -> String {
         let texts: Vec<&str> = self.now.iter().map(|(_, text)| text.as_str()).collect();
+        if self.source == SettingSource::Flag {
+            return texts.concat();
+        }
         let end = if self.original.ends_with("\r\n") { "\r\n" } else { "\n" };
         if texts.is_empty() {
             return String::new();

@@ -224,27 +224,28 @@ fn unread(
     })
 }
 
-/// Fatal settings that stay although a rewrite is allowed: no rewrite is known, or their file cannot be edited by lines.
+/// Fatal settings that stay although a rewrite is allowed: no rewrite is known, or the file that says them cannot be edited.
 fn unwritable(
     fatal: &[&Hit<'_>],
     rewritten: &Rewritten,
     node: &NodeName,
     release: &Release,
 ) -> Option<Blocked> {
-    let stays = |hit: &&&Hit<'_>| {
-        let in_file =
-            hit.place.as_ref().is_some_and(|place| place.setting.source == SettingSource::File);
-        hit.rule.rewrite.is_none() || (in_file && rewritten.file_stays.is_some())
+    let said = |hit: &Hit<'_>| {
+        let source = hit.place.as_ref().map(|place| place.setting.source)?;
+        rewritten.stays.iter().find(|stays| stays.source == source && stays.key == hit.rule.key)
     };
+    let stays = |hit: &&&Hit<'_>| hit.rule.rewrite.is_none() || said(hit).is_some();
     let left: Vec<_> = fatal.iter().filter(stays).copied().collect();
     if left.is_empty() {
         return None;
     }
     let mut blocked = refuse(&left, &Rewritten::default(), node, release);
-    if let (Blocked::Config { settings, .. }, Some(because)) = (&mut blocked, &rewritten.file_stays)
-        && let Some(last) = settings.last_mut()
-    {
-        last.push_str(&format!(" (to be changed by hand, {because})"));
+    if let Blocked::Config { settings, .. } = &mut blocked {
+        for (shown, hit) in settings.iter_mut().zip(&left) {
+            let because = said(hit).map(|stays| &stays.because);
+            shown.extend(because.map(|because| format!(" (to be changed by hand, {because})")));
+        }
     }
     Some(blocked)
 }

@@ -5,7 +5,7 @@ use super::{
     file::Wanted,
     settings::{NodeSettings, Place, value_after},
 };
-use quorate_model::{ConfigChange, ProcessSpec, ServiceSpec, SettingSource};
+use quorate_model::{ConfigChange, ProcessSpec, ServiceSpec, Setting, SettingSource};
 use std::collections::BTreeMap;
 
 /// One setting to take away and settings to add in the same place.
@@ -28,21 +28,34 @@ struct Set {
 #[derive(Debug, Clone)]
 pub(crate) struct Rewritten {
     pub(crate) change: ConfigChange,
-    /// Why a file that would have to change cannot be edited.
-    pub(crate) file_stays: Option<String>,
+    /// Settings that would have to change and cannot be edited.
+    pub(super) stays: Vec<Stays>,
     after: Option<NodeSettings>,
+}
+
+/// A setting that cannot be edited.
+#[derive(Debug, Clone)]
+pub(super) struct Stays {
+    pub(super) source: SettingSource,
+    pub(super) key: String,
+    pub(super) because: String,
 }
 
 impl Default for Rewritten {
     fn default() -> Self {
         let change = ConfigChange { service: None, files: Vec::new(), diff: Vec::new() };
-        Self { change, file_stays: None, after: None }
+        Self { change, stays: Vec::new(), after: None }
     }
 }
 
 impl Rewritten {
     pub(crate) fn is_empty(&self) -> bool {
-        self.change.diff.is_empty() && self.file_stays.is_none()
+        self.change.diff.is_empty() && self.stays.is_empty()
+    }
+
+    /// Why a setting that would have to change cannot be edited.
+    pub(crate) fn because(&self) -> Option<&str> {
+        self.stays.first().map(|stays| stays.because.as_str())
     }
 }
 
@@ -70,9 +83,11 @@ pub(super) fn shown(hit: &Hit<'_>) -> String {
     set.iter().map(|set| format!("{}={}", set.key, set.value)).collect::<Vec<_>>().join(" ")
 }
 
-/// Words and variables of a unit stand in files of its host, and which of them says one is for a person to see.
+/// Where a setting of a unit stands is for a person to see when no file says it in plain words.
 fn said_by_unit(unit: &str) -> String {
-    format!("it is said by the unit {unit}: change it where `systemctl cat {unit}` shows it")
+    format!(
+        "no file of the unit {unit} says it in words of its own: change it where `systemctl cat {unit}` shows it"
+    )
 }
 
 impl NodeSettings {
@@ -82,16 +97,23 @@ impl NodeSettings {
         let mut result = Rewritten::default();
         let diff = &mut result.change.diff;
         for edit in edits {
-            match edit.place.as_ref().map_or_else(|| self.home(), |place| place.setting.source) {
+            let source = edit.place.as_ref().map_or_else(|| self.home(), |own| own.setting.source);
+            let done = match source {
                 SettingSource::Flag | SettingSource::Env if after.unit().is_some() => {
-                    let because = after.unit().map(said_by_unit);
-                    result.file_stays = result.file_stays.or(because);
+                    after.edit_unit(source, &edit, diff)
                 }
-                SettingSource::Flag => after.edit_argv(&edit, diff),
-                SettingSource::Env => after.edit_env(&edit, diff),
-                SettingSource::File => {
-                    result.file_stays = result.file_stays.or(after.edit_file(&edit, diff).err());
+                SettingSource::Flag => {
+                    after.edit_argv(&edit, diff);
+                    Ok(())
                 }
+                SettingSource::Env => {
+                    after.edit_env(&edit, diff);
+                    Ok(())
+                }
+                SettingSource::File => after.edit_file(&edit, diff),
+            };
+            if let Err(because) = done {
+                result.stays.push(Stays { source, key: edit.key, because });
             }
         }
         if after.service != self.service {
@@ -100,6 +122,8 @@ impl NodeSettings {
         if let (Some(before), Some(file)) = (&self.file, &after.file) {
             result.change.files.extend(file.since(before));
         }
+        let of_unit = self.unit_files.iter().zip(&after.unit_files);
+        result.change.files.extend(of_unit.filter_map(|(before, file)| file.since(before)));
         result.after = Some(after);
         result
     }
@@ -196,12 +220,56 @@ impl NodeSettings {
 
     fn edit_file(&mut self, edit: &Edit, diff: &mut Vec<String>) -> Result<(), String> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        let set: Vec<Wanted<'_>> = edit
-            .set
-            .iter()
-            .map(|Set { key, value, as_it_was }| Wanted { key, value, as_it_was: *as_it_was })
-            .collect();
-        file.edit(edit.remove.then_some(edit.key.as_str()), &set, diff)
+        let set: Vec<Wanted<'_>> = edit.set.iter().map(|set| set.wanted(set.key.clone())).collect();
+        file.edit(SettingSource::File, edit.remove.then_some(edit.key.as_str()), &set, diff)
+    }
+
+    /// In the file of the unit that says the setting; a new one where the unit says others of its kind.
+    fn edit_unit(
+        &mut self,
+        source: SettingSource,
+        edit: &Edit,
+        diff: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let name = |key: &str| match source {
+            SettingSource::Env => self.variable(key),
+            SettingSource::Flag | SettingSource::File => format!("--{key}"),
+        };
+        // Beside a file flags and variables change nothing.
+        let set = edit.set.iter().filter(|_| self.file.is_none());
+        let set: Vec<Wanted<'_>> = set.map(|set| set.wanted(name(&set.key))).collect();
+        let said = |(source, key, value): (_, String, &str)| Setting {
+            source,
+            key,
+            value: value.to_owned(),
+        };
+        let new: Vec<Setting> =
+            set.iter().map(|set| said((source, set.name.clone(), set.value))).collect();
+        let remove = edit.place.is_some() && edit.remove;
+        let found = match edit.place {
+            Some(_) => self.unit_files.iter().position(|file| file.says(source, &edit.key)),
+            None => self.unit_files.iter().rposition(|file| file.takes(source)),
+        };
+        let unit = self.unit().unwrap_or_default();
+        let at = found.ok_or_else(|| said_by_unit(unit))?;
+        let Some(file) = self.unit_files.get_mut(at) else { return Ok(()) };
+        file.edit(source, remove.then_some(edit.key.as_str()), &set, diff)?;
+        let is_old = |own: &Setting| {
+            let key = self.plain(own);
+            let replaced = edit.set.iter().any(|set| set.key == key);
+            own.source == source && (replaced || (remove && key == edit.key))
+        };
+        let old: Vec<bool> = self.running.iter().map(is_old).collect();
+        let mut old = old.into_iter();
+        self.running.retain(|_| !old.next().unwrap_or_default());
+        self.running.extend(new);
+        Ok(())
+    }
+}
+
+impl Set {
+    fn wanted(&self, name: String) -> Wanted<'_> {
+        Wanted { key: &self.key, name, value: &self.value, as_it_was: self.as_it_was }
     }
 }
 

@@ -16,8 +16,10 @@ pub(crate) struct NodeSettings {
     /// The configuration file that the member reads. With one, the product takes nothing from flags and variables; a flag
     /// that it does not know keeps it from starting all the same.
     pub(super) file: Option<ConfigText>,
-    /// What the process runs with, and what its file says.
-    running: Vec<Setting>,
+    /// The files that say what its unit starts it with.
+    pub(super) unit_files: Vec<ConfigText>,
+    /// What the process runs with, and what its file says; of a unit, what it will be started with.
+    pub(super) running: Vec<Setting>,
 }
 
 /// A setting and whether the member would be started with it again.
@@ -48,6 +50,11 @@ impl NodeSettings {
             env_prefix: form.and_then(|form| form.env_prefix.clone()),
             file_setting: form.and_then(|form| form.file_setting.clone()),
             file: None,
+            unit_files: seen
+                .iter()
+                .flat_map(|seen| &seen.unit_files)
+                .map(ConfigText::new)
+                .collect(),
             running: seen.map(|seen| seen.settings.clone()).unwrap_or_default(),
         };
         settings.file = settings.file_read(seen.and_then(|seen| seen.config_file.as_ref()));

@@ -142,8 +142,13 @@ impl<'a> Hands<'a> {
             Action::Stop { node } => self.there(node, &self.stop(node)),
             Action::Swap { node, from, to, config } => {
                 let files = config.iter().flat_map(|config| &config.files);
-                let rewritten = files.map(edits::command);
-                let acts: Vec<String> = rewritten.chain(self.swap(node, from, to)).collect();
+                let rewritten: Vec<String> = files.map(edits::command).collect();
+                // What a unit says counts only after systemd has read it.
+                let is_unit = matches!(self.service(node), Some(ServiceSpec::Systemd(_)));
+                let reload = (is_unit && !rewritten.is_empty())
+                    .then(|| "systemctl daemon-reload".to_owned());
+                let acts: Vec<String> =
+                    rewritten.into_iter().chain(reload).chain(self.swap(node, from, to)).collect();
                 let diff = config.iter().flat_map(|config| &config.diff);
                 diff.map(|change| format!("# setting: {change}"))
                     .chain(self.there(node, &acts))

@@ -148,7 +148,7 @@ fn settings(
         .collect::<Result<_, Unrendered>>()
         .map_err(|fault| crate::plan::cannot_build(&fault.into()))?;
     let rewritten = NodeSettings::new(request.pack, &ground.own).with(&filled);
-    if let Some(because) = rewritten.file_stays {
+    if let Some(because) = rewritten.because().map(str::to_owned) {
         let text = format!("{} must start with {}", ground.own.name(), shown(&filled));
         let way_out = "write them into that file by hand, then try again".to_owned();
         return Err(blocked("settings", text, because, Some(way_out)));

@@ -1,6 +1,6 @@
 //! Carries out one step's action on real hosts, once.
 
-use super::{call::outcome, live::LiveHands, restore::PutBack};
+use super::{call::outcome, live::LiveHands, restore::PutBack, started::StartedWith};
 use crate::drive::Done;
 use jiff::Timestamp;
 use quorate_hosts::{
@@ -8,7 +8,7 @@ use quorate_hosts::{
     swap::{self, asks_version},
 };
 use quorate_model::{
-    Action, ArtifactRef, ConfigChange, Hop, NodeName, Outcome, ProcessSpec, Release, Step, StepRole,
+    Action, ArtifactRef, ConfigChange, Hop, NodeName, Outcome, Release, Step, StepRole,
 };
 use quorate_transport::{Answer, Command};
 use std::{path::Path, time::Duration};
@@ -157,8 +157,9 @@ impl LiveHands {
             return Ok(());
         };
         let quorate_packs::CallTemplate::Command { argv, env } = question else { return Ok(()) };
-        // Words and variables of a unit are read on its host; the product itself says at its start what it does not take.
-        let Some(ProcessSpec { argv: own, env: own_env, .. }) = spec.process() else {
+        let Some(StartedWith { argv: own, env: own_env, .. }) =
+            self.started_with(node, at, &spec).await?
+        else {
             return Ok(());
         };
         let mut words = Vec::new();
@@ -169,7 +170,7 @@ impl LiveHands {
             }
         }
         let mut command = Command { clean_env: true, ..Command::new(words) };
-        command.env.extend(own_env.clone());
+        command.env.extend(own_env);
         command.env.extend(env.clone());
         // Ten seconds: parsing arguments takes none.
         let Some(transport) = self.transport(node) else {
@@ -276,6 +277,14 @@ impl LiveHands {
             && let Err(because) = self.keep_rewrite(node, config)
         {
             return Outcome::Failed { because };
+        }
+        // Also when the swap was done by an earlier controller that did not come to this.
+        if self.has_rewritten_files(node) {
+            match service::reload(transport.as_ref(), &spec).await {
+                Answer::Done(()) => {}
+                Answer::Failed(because) => return Outcome::Failed { because },
+                Answer::Unknown(because) => return Outcome::Unknown { because },
+            }
         }
         outcome(service::start(transport.as_ref(), &spec).await, |pid| {
             Some(format!("process {pid}"))

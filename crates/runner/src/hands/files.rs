@@ -3,10 +3,8 @@
 //! Invariant: a file that is neither what the plan expects nor what it shall be was changed by somebody: it is left as it is.
 //! Invariant: the new file has owner and mode of the old one, and nobody else can read it before it has.
 
-use super::live::LiveHands;
-use quorate_model::{
-    Action, ArtifactRef, ConfigChange, FileRewrite, NodeName, ProcessSpec, ServiceSpec,
-};
+use super::{live::LiveHands, started::StartedWith};
+use quorate_model::{Action, ArtifactRef, ConfigChange, FileRewrite, NodeName};
 use quorate_observe::process::settings;
 use quorate_packs::{
     AcceptsFile, Pack,
@@ -72,14 +70,16 @@ impl LiveHands {
         folder: &Path,
         artifact: &ArtifactRef,
     ) -> Result<(), String> {
-        let spec = self.service_at(node, at);
-        let path = spec.as_ref().and_then(ServiceSpec::process);
-        let path = path.and_then(|spec| config_path(&self.parts.pack, spec));
-        let (Some(asking), Some(path), Some(transport)) =
-            (&self.parts.pack.recipes.accepts_file, path, self.transport(node))
-        else {
+        let (Some(asking), Some(spec), Some(transport)) = (
+            &self.parts.pack.recipes.accepts_file,
+            self.service_at(node, at),
+            self.transport(node),
+        ) else {
             return Ok(());
         };
+        let started = self.started_with(node, at, &spec).await?;
+        let path = started.and_then(|started| config_path(&self.parts.pack, &started));
+        let Some(path) = path else { return Ok(()) };
         let AcceptsFile { argv, spoiled_by, says, sources: _ } = asking;
         let content = transport.read(&path).await.into_result()?;
         let copy = folder.join(format!("asked-{node}.yaml"));
@@ -129,7 +129,7 @@ impl LiveHands {
     }
 
     /// The rewrites of a node's files in the first hops of the plan, in order.
-    fn rewrites_of(&self, node: &NodeName, hops: usize) -> Vec<&FileRewrite> {
+    pub(super) fn rewrites_of(&self, node: &NodeName, hops: usize) -> Vec<&FileRewrite> {
         let steps = self.plan().hops.iter().take(hops).flat_map(|hop| &hop.waves);
         let configs = steps.flat_map(|wave| &wave.steps).filter_map(|step| match &step.action {
             Action::Swap { node: own, config: Some(config), .. } if own == node => Some(config),
@@ -150,6 +150,11 @@ impl LiveHands {
             }
         }
         Ok(())
+    }
+
+    /// Whether this plan rewrites files of a node.
+    pub(super) fn has_rewritten_files(&self, node: &NodeName) -> bool {
+        !self.rewrites_of(node, usize::MAX).is_empty()
     }
 
     async fn file_state(&self, node: &NodeName, file: &FileRewrite) -> Answer<FileState> {
@@ -189,9 +194,9 @@ impl LiveHands {
 }
 
 /// The configuration file that a service starts its member with.
-pub(super) fn config_path(pack: &Pack, spec: &ProcessSpec) -> Option<PathBuf> {
+pub(super) fn config_path(pack: &Pack, started: &StartedWith) -> Option<PathBuf> {
     let form = &pack.detect.as_ref()?.process;
-    let ProcessSpec { argv, env, work_dir, .. } = spec;
+    let StartedWith { argv, env, work_dir } = started;
     let mut said = settings::from_argv(argv);
     said.extend(settings::from_env(env, form));
     let file = settings::value_of(&said, form.file_setting.as_deref()?, form)?;

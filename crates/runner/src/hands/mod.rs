@@ -11,6 +11,7 @@ mod looks;
 mod member;
 mod natives;
 mod restore;
+mod started;
 
 pub(crate) use copies::{BackupRecord, copies_whole, copy_whole, put_back};
 pub use live::{LiveHands, LiveParts};

@@ -436,10 +436,11 @@ fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
         if was.member_id != is.member_id {
             differs.push(format!("{} is another member than it was", was.name));
         }
-        let file = |seen: &NodeObservation| {
-            seen.config_file.as_ref().map(|file| (file.path.clone(), file.sha256.clone()))
+        let files = |seen: &NodeObservation| -> Vec<_> {
+            let files = seen.config_file.iter().chain(&seen.unit_files);
+            files.map(|file| (file.path.clone(), file.sha256.clone())).collect()
         };
-        if file(was) != file(is) {
+        if files(was) != files(is) {
             differs.push(format!("{} has another configuration file than it had", was.name));
         }
     }

@@ -6,7 +6,7 @@
 //! one would leave the other without a quorum.
 
 use super::{super::live::LiveHands, Asked};
-use crate::hands::{call::first_line, files::config_path};
+use crate::hands::{call::first_line, files::config_path, started::StartedWith};
 use quorate_hosts::service;
 use quorate_model::{NodeName, ProcessSpec, ServiceSpec};
 use quorate_packs::config_text;
@@ -276,7 +276,7 @@ impl<'a> Started<'a> {
         let transport =
             hands.transport(node).ok_or_else(|| format!("there is no way to {node}"))?;
         let transport = transport.as_ref();
-        let named = config_path(&hands.parts.pack, &spec);
+        let named = config_path(&hands.parts.pack, &StartedWith::from(&spec));
         let mut file = None;
         if let Some(path) = named {
             let copy = beside(&path, ".restoring");
