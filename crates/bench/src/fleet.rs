@@ -181,6 +181,7 @@ fn declared(number: usize, at: &Release) -> Declared {
             nodes,
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         },
         seen: Observation {

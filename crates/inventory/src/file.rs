@@ -72,6 +72,9 @@ pub struct ClusterFile {
     /// The user that Quorate acts as inside the product.
     #[serde(default)]
     pub auth: Option<AuthSpec>,
+    /// Files of its members that are rendered for each release.
+    #[serde(default)]
+    pub config: Vec<TemplateFile>,
     /// The limits of this cluster's runs.
     #[serde(default)]
     pub policy: Policy,
@@ -84,6 +87,16 @@ pub struct ClusterFile {
     /// Members and clients that hosts of the inventory make.
     #[serde(default)]
     pub nodes_from: Vec<NodesFrom>,
+}
+
+/// A file of every member that is rendered for each release.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateFile {
+    /// Where the file is on the hosts, absolute: `/etc/etcd.yml`, `/srv/{{ node.name }}/etcd.yml`.
+    pub path: String,
+    /// The template, in Jinja's syntax; relative to this file.
+    pub template: PathBuf,
 }
 
 /// What the nodes of a cluster have when they do not say otherwise.

@@ -5,14 +5,14 @@ use crate::{
     expand::expand,
     file::{
         ClusterFile, FLEET_SCHEMA, FleetFile, HostFile, NodeDefaults, NodeFile, ServiceFile,
-        ServiceKind, UnitFile,
+        ServiceKind, TemplateFile, UnitFile,
     },
     hosts::ListedHost,
     sources::{hosts_of, sources_of},
 };
 use quorate_model::{
-    AuthSpec, Cluster, Fleet, GroupName, Host, Node, ProcessSpec, Secret, ServiceSpec, SshHost,
-    SshSpec, SystemdSpec, TlsSpec,
+    AuthSpec, Cluster, ConfigTemplate, Fleet, GroupName, Host, Node, ProcessSpec, Secret,
+    ServiceSpec, SshHost, SshSpec, SystemdSpec, TlsSpec,
     fleet::{GRACE_DEFAULT, UNIT_GRACE_DEFAULT},
 };
 use quorate_packs::Packs;
@@ -150,8 +150,23 @@ pub(crate) fn below(folder: &Path, path: &Path) -> PathBuf {
 }
 
 fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
-    let ClusterFile { nodes_from: _, name, pack, environment, tls, auth, policy, defaults, nodes } =
-        file;
+    let ClusterFile {
+        nodes_from: _,
+        name,
+        pack,
+        environment,
+        tls,
+        auth,
+        config,
+        policy,
+        defaults,
+        nodes,
+    } = file;
+    let config = config.into_iter().map(|TemplateFile { path, template }| ConfigTemplate {
+        path,
+        template: below(folder, &template),
+        text: String::new(),
+    });
     let defaults = defaults.unwrap_or_default();
     Cluster {
         name,
@@ -167,6 +182,7 @@ fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
             user,
             password: resolve_secret(password, folder),
         }),
+        config: config.collect(),
         policy,
     }
 }

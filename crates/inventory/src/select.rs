@@ -77,6 +77,7 @@ mod tests {
             nodes: Vec::new(),
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         };
         Fleet {

@@ -3,8 +3,8 @@
 //! Invariant: reading what was written gives the same fleet.
 
 use quorate_model::{
-    Approve, Cluster, Fleet, Host, HostKeys, Node, OnFailure, Policy, ProcessSpec, Secret,
-    ServiceSpec, SshHost, SshSpec,
+    Approve, Cluster, ConfigTemplate, Fleet, Host, HostKeys, Node, OnFailure, Policy, ProcessSpec,
+    Secret, ServiceSpec, SshHost, SshSpec,
 };
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -139,7 +139,7 @@ fn secs(time: Duration) -> String {
 }
 
 fn write_cluster(out: &mut Out, cluster: &Cluster, first: bool) {
-    let Cluster { name, pack, environment, nodes, tls, auth, policy } = cluster;
+    let Cluster { name, pack, environment, nodes, tls, auth, config, policy } = cluster;
     out.line(1, &format!("- name: {}", quote(name.as_str())));
     out.key(2, "pack", pack.as_str());
     if let Some(environment) = environment {
@@ -165,6 +165,14 @@ fn write_cluster(out: &mut Out, cluster: &Cluster, first: bool) {
         out.key(3, "user", &auth.user);
         out.line(3, "password:");
         write_secret(out, 4, &auth.password);
+    }
+    if !config.is_empty() {
+        out.line(2, "# Files of its members that are rendered for each release.");
+        out.line(2, "config:");
+    }
+    for ConfigTemplate { path: file, template, text: _ } in config {
+        out.line(3, &format!("- path: {}", quote(file)));
+        out.key(4, "template", &path(template));
     }
     write_policy(out, policy, first);
     write_defaults(out, nodes);

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quorate_inventory::{fleet_schema, read_fleet, select, write_fleet};
 use quorate_model::{
-    Approve, AuthSpec, Cluster, Fleet, Host, Node, OnFailure, Override, Policy, ProcessSpec,
-    Secret, ServiceSpec, SshSpec, TlsSpec,
+    Approve, AuthSpec, Cluster, ConfigTemplate, Fleet, Host, Node, OnFailure, Override, Policy,
+    ProcessSpec, Secret, ServiceSpec, SshSpec, TlsSpec,
 };
 use quorate_packs::Packs;
 use quorate_syntax::{Diagnostic, render};
@@ -268,6 +268,7 @@ fn bare_cluster(name: &str) -> Cluster {
         nodes: Vec::new(),
         tls: None,
         auth: None,
+        config: Vec::new(),
         policy: Policy::default(),
     }
 }
@@ -323,6 +324,11 @@ fn cluster(texts: &[String], number: u32) -> Cluster {
         environment: Some(text(3)),
         tls: Some(TlsSpec { ca: path(1), cert: Some(path(2)), key: Some(path(3)) }),
         auth: Some(AuthSpec { user: text(4), password: Secret::Env(text(5)) }),
+        config: vec![ConfigTemplate {
+            path: format!("/{}", text(1)),
+            template: path(2),
+            text: String::new(),
+        }],
         policy,
         ..bare_cluster("one")
     }

@@ -60,8 +60,22 @@ pub struct Cluster {
     pub tls: Option<TlsSpec>,
     /// The user that Quorate acts as inside the product.
     pub auth: Option<AuthSpec>,
+    /// Files of its members that are rendered for each release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<ConfigTemplate>,
     /// The operator's limits for this cluster.
     pub policy: Policy,
+}
+
+/// A file of every member that is rendered for each release from a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigTemplate {
+    /// Where the file is on the hosts, absolute; itself a template over the node.
+    pub path: String,
+    /// Where the template is, for people.
+    pub template: PathBuf,
+    /// The template.
+    pub text: String,
 }
 
 /// One member or client process on one host.

@@ -25,15 +25,15 @@ pub use client::{ClientFigures, ClientGap, ClientSample, LockFigures, LookupFigu
 pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
 pub use fleet::{
-    AuthSpec, Cluster, Fleet, Host, HostKeys, Node, ProcessSpec, Secret, ServiceSpec, SshHost,
-    SshSpec, SystemdSpec, TlsSpec,
+    AuthSpec, Cluster, ConfigTemplate, Fleet, Host, HostKeys, Node, ProcessSpec, Secret,
+    ServiceSpec, SshHost, SshSpec, SystemdSpec, TlsSpec,
 };
 pub use ids::{
     Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
 };
 pub use observation::{
-    CLUSTER_ID, ConfigFileSeen, ConfigSpan, Facts, FileForm, Finding, NodeObservation, Observation,
-    Place, ProcessSeen, Reach, Role, Setting, SettingSource, Severity,
+    CLUSTER_ID, ConfigFileSeen, ConfigSpan, Facts, FileForm, FileLine, Finding, NodeObservation,
+    Observation, Place, ProcessSeen, Reach, Role, Setting, SettingSource, Severity, TemplatedFile,
 };
 pub use plan::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Backup, Call, CallKind, Condition, ConfigChange,

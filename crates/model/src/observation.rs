@@ -95,6 +95,9 @@ pub struct NodeObservation {
     /// The files that say what its unit starts it with: the unit, its drop-ins, its environment files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unit_files: Vec<ConfigFileSeen>,
+    /// Its files that the operator's templates make.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templated: Vec<TemplatedFile>,
     /// More facts, by the pack.
     pub facts: Facts,
     /// What a person should know of this node.
@@ -128,6 +131,7 @@ impl NodeObservation {
             place: None,
             config_file: None,
             unit_files: Vec::new(),
+            templated: Vec::new(),
             facts: Facts::new(),
             findings: Vec::new(),
         }
@@ -241,6 +245,29 @@ pub struct ConfigFileSeen {
     pub unread: Option<String>,
     /// Why nothing in it can be changed by lines, though it was read.
     pub by_hand: Option<String>,
+}
+
+/// A file that a template makes, line by line. A line that the template does not make is people's own: only its length is kept,
+/// it may hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplatedFile {
+    /// Where it is, absolute.
+    pub path: String,
+    /// What it holds; none when it could not be read.
+    pub sha256: Option<Digest>,
+    /// Its lines.
+    pub lines: Vec<FileLine>,
+    /// Why it could not be read.
+    pub unread: Option<String>,
+}
+
+/// A line of a file, its end included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileLine {
+    /// Its length.
+    pub size_bytes: u64,
+    /// What it says, when the template says it too.
+    pub text: Option<String>,
 }
 
 /// How a file says settings.

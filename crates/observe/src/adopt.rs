@@ -161,6 +161,7 @@ fn cluster(pack: &Pack, options: &AdoptOptions, nodes: Vec<Node>) -> Cluster {
         nodes,
         tls: options.tls.clone(),
         auth: options.auth.clone(),
+        config: Vec::new(),
         policy: Policy::default(),
     }
 }

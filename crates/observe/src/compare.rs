@@ -206,6 +206,7 @@ mod tests {
             nodes: names.iter().map(|name| node(name)).collect(),
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         }
     }

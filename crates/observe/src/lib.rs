@@ -23,6 +23,7 @@ mod observer;
 pub mod process;
 mod shared;
 mod sight;
+mod templated;
 mod tools;
 mod unit_files;
 

@@ -12,7 +12,7 @@ use crate::{
     memory::{FileStamp, NodeMemory},
     process::{find::Found, settings},
     sight::Looking,
-    unit_files,
+    templated, unit_files,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -134,6 +134,12 @@ impl NodeLook<'_> {
         );
         self.look_at_host(&mut memory, &mut seen).await;
         let answered_after = self.ask_product(&mut memory, &mut seen, began).await;
+        if self.depth.is_full() && !self.cluster.config.is_empty() {
+            let running = seen.release.as_ref().or(seen.disk_release.as_ref());
+            let (pack, cluster) = (self.pack, self.cluster);
+            seen.templated =
+                templated::read(self.transport, pack, cluster, self.node, running).await;
+        }
         NodeSeen { seen, memory, answered_after }
     }
 

@@ -98,6 +98,7 @@ mod tests {
             nodes,
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         };
         binaries(&cluster).into_iter().map(|finding| finding.text).collect()

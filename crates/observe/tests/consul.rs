@@ -95,6 +95,7 @@ async fn look(form: &Form) -> Observation {
         nodes: members.iter().enumerate().map(node).collect(),
         tls: None,
         auth: None,
+        config: Vec::new(),
         policy: Policy::default(),
     };
     let pack = Packs::builtin().shared(&"consul".into()).unwrap();

@@ -118,6 +118,7 @@ fn observer(urls: &[String]) -> Observer {
         nodes: urls.iter().enumerate().map(node).collect(),
         tls: None,
         auth: None,
+        config: Vec::new(),
         policy: Policy::default(),
     };
     let pack = pack();

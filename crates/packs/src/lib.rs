@@ -3,6 +3,7 @@
 //! Invariant: pure. Texts come in as values; reading files is the caller's work.
 //! Read next: `format/` (what a pack can say), then `load.rs` (files to packs) and `eval/` (conditions over what was seen).
 
+pub mod config_template;
 pub mod config_text;
 pub mod eval;
 pub mod format;

@@ -434,11 +434,12 @@ fn cross_configuration(
     route: &Route<'_>,
     scope: &Scope,
 ) -> Result<Vec<ConfigOutcome>, Refusal> {
-    let mut configuration = Configuration::new(request.pack, members);
+    let mut configuration = Configuration::new(request.pack, request.cluster, members);
     let policy = &request.cluster.policy;
     let cross = |(hop, _): &(PathHop, _)| {
         let (from, to) = (&hop.from, &hop.to);
-        let asked = ConfigRequest { pack: request.pack, policy, scope, from, to };
+        let (pack, cluster) = (request.pack, request.cluster);
+        let asked = ConfigRequest { pack, cluster, policy, scope, from, to };
         let mut outcome = configuration.cross(&asked);
         if hop.rules.iter().any(|applied| !applied.rewrites.is_empty()) {
             let after = configuration.as_if_started(request.observation);

@@ -257,7 +257,7 @@ fn configuration(
 ) -> Result<BTreeMap<NodeName, ConfigChange>, Refusal> {
     let (mut config, mut reasons) = (BTreeMap::new(), Vec::new());
     for member in members.iter().filter(|member| concerns(changes, member)) {
-        let settings = NodeSettings::new(request.pack, member);
+        let settings = NodeSettings::new(request.pack, request.cluster, member);
         let rewritten = settings.changed(request.set, request.unset);
         if let Some(because) = rewritten.because() {
             reasons.push(NotNow::Blocked(Blocked::Condition {

@@ -59,6 +59,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         nodes: endpoints.split(',').enumerate().map(|(i, url)| node(i, url)).collect(),
         tls,
         auth,
+        config: Vec::new(),
         policy: Policy::default(),
     };
     let probe = ClientProbe::start(pack, &cluster, ProbeOptions::new(release.parse()?))?;

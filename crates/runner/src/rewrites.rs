@@ -213,6 +213,7 @@ mod tests {
             nodes: vec![node],
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         };
         Fleet {

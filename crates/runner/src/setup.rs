@@ -384,8 +384,9 @@ fn read_fleet(
     let sources = quorate_inventory::read_sources(&name, &text, &base).map_err(wrong)?;
     let asked = sources::take(&sources, state_dir, options)?;
     let listed: Vec<ListedHost> = asked.iter().flat_map(|one| one.hosts.clone()).collect();
-    let (fleet, hosts) =
+    let (mut fleet, hosts) =
         quorate_inventory::read_fleet_with(&name, &text, &base, packs, &listed).map_err(wrong)?;
+    read_templates(&mut fleet)?;
     let taken = sources.iter().map(|source| {
         let known = asked.iter().find(|taken| taken.name == source.name).cloned();
         known.unwrap_or_else(|| Taken::declared(source, &hosts))
@@ -393,6 +394,29 @@ fn read_fleet(
     let taken = taken.collect();
     let hosts = quorate_inventory::listed(&hosts, &fleet);
     Ok((fleet, hosts, taken))
+}
+
+/// Reads the templates that the clusters name, and sees that they are templates.
+fn read_templates(fleet: &mut Fleet) -> Result<(), Problem> {
+    for cluster in &mut fleet.clusters {
+        for config in &mut cluster.config {
+            let (name, cluster) = (config.template.display(), &cluster.name);
+            config.text = std::fs::read_to_string(&config.template).map_err(|error| {
+                Problem::new(
+                    FILE,
+                    format!("cannot read {name}, the template of {} in {cluster}", config.path),
+                )
+                .because(error.to_string())
+                .hint("a template's path starts at the folder of the fleet file")
+            })?;
+            quorate_packs::config_template::check(&config.text).map_err(|because| {
+                Problem::new(BAD_FLEET, format!("{name}, a template of {cluster}, cannot be used"))
+                    .because(because)
+                    .hint("templates have the syntax of Jinja: `{{ node.name }}`, `{% if release is within(\"3.5.x\") %}`")
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn faults(count: usize) -> String {

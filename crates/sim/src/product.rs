@@ -108,6 +108,7 @@ pub fn declared(names: &[NodeName], clients: &[NodeName], policy: Policy) -> Clu
             .collect(),
         tls: None,
         auth: None,
+        config: Vec::new(),
         policy,
     }
 }

@@ -147,6 +147,7 @@ fn lay_out(
         nodes: nodes.collect::<Result<_, _>>()?,
         tls: certs.as_ref().map(Certs::client_spec),
         auth,
+        config: Vec::new(),
         policy: Policy::default(),
     };
     let (name, ssh) = (spec.name.clone(), SshSpec::default());

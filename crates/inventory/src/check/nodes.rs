@@ -28,6 +28,19 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile, pack
         let message = "a client certificate needs both `cert` and `key`";
         check.error(&path("tls"), "tls", message, None);
     }
+    for (t, template) in cluster.config.iter().enumerate() {
+        let at = ["clusters".into(), c.into(), "config".into(), t.into(), Step::Key("path")];
+        if !template.path.starts_with('/') && !template.path.starts_with("{{") {
+            let message = format!("`{}` is no place on a host", template.path);
+            let hint = "give the whole path: `/etc/etcd.yml`, or `{{ node.data_dir }}.yml`";
+            check.error(&at, "template-path", message, Some(hint.into()));
+        }
+        let same = cluster.config.iter().take(t).any(|other| other.path == template.path);
+        if same {
+            let message = format!("two templates make `{}`", template.path);
+            check.error(&at, "template-path", message, None);
+        }
+    }
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (n, node) in cluster.nodes.iter().enumerate() {
         let at = |key| ["clusters".into(), c.into(), "nodes".into(), n.into(), Step::Key(key)];

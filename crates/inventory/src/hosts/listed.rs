@@ -111,6 +111,7 @@ mod tests {
             nodes,
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         };
         let fleet = Fleet {

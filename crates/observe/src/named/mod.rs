@@ -233,6 +233,7 @@ fn blank(pack: &Pack, options: &AdoptOptions) -> Cluster {
         nodes: Vec::new(),
         tls: options.tls.clone(),
         auth: options.auth.clone(),
+        config: Vec::new(),
         policy: Policy::default(),
     }
 }

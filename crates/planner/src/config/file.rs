@@ -7,10 +7,13 @@ use quorate_model::{
     ConfigFileSeen, ConfigSpan, Digest, FileForm, FileRewrite, Setting, SettingSource, TextEdit,
 };
 use quorate_packs::{
-    config_text::{line, renamed},
+    config_text::{line, renamed, spans},
     unit_text::{environment_line, flag_word, unit_line},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// A file with what the hops so far have made of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +104,24 @@ impl ConfigText {
 
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// From now on a template says what it holds, and edits would be lost with the next rendering.
+    pub(super) fn belongs_to(&mut self, template: &Path) {
+        let template = template.display();
+        self.by_hand = Some(format!("it is made from {template}: say it there for this release"));
+    }
+
+    /// Takes note of the settings in lines that a template has taken out and put in.
+    pub(super) fn rendered(&mut self, removed: &str, inserted: &str, keys: &BTreeSet<&str>) {
+        let said = |text: &str| spans(text, keys);
+        self.changed.extend(said(removed).into_iter().map(|span| (span.key, None)));
+        self.changed.extend(said(inserted).into_iter().map(|span| {
+            let value = span.text.split_once(':').map_or("", |(_, value)| value).trim();
+            let quoted = |quote| value.strip_prefix(quote)?.strip_suffix(quote);
+            let bare = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
+            (span.key, Some(bare.to_owned()))
+        }));
     }
 
     /// Why it is not known what it says.

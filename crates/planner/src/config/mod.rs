@@ -7,20 +7,23 @@
 mod file;
 mod rewrite;
 mod settings;
+mod template;
 
 pub(crate) use rewrite::Rewritten;
 pub(crate) use settings::{NodeSettings, Place};
 
 use crate::members::Member;
 use quorate_model::{
-    Blocked, ConfigChange, ConfigFinding, NodeName, Observation, Policy, Release, SettingSource,
+    Blocked, Cluster, ConfigChange, ConfigFinding, NodeName, Observation, Policy, Release,
+    SettingSource,
 };
 use quorate_packs::{
     ConfigChangeKind, ConfigRule, Pack,
+    config_template::rendered,
     eval::{Scope, Truth},
 };
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The settings of all members as they are before a hop; rewrites change them for the hops after it.
 pub(crate) struct Configuration {
@@ -38,6 +41,7 @@ pub(crate) struct ConfigOutcome {
 /// One hop for the configuration.
 pub(crate) struct ConfigRequest<'a, 'w> {
     pub(crate) pack: &'a Pack,
+    pub(crate) cluster: &'w Cluster,
     pub(crate) policy: &'a Policy,
     pub(crate) scope: &'w Scope,
     pub(crate) from: &'w Release,
@@ -54,9 +58,10 @@ struct Hit<'a> {
 
 impl Configuration {
     /// Reads the settings of every member: what it really runs with, and what its service would start it with.
-    pub(crate) fn new(pack: &Pack, members: &[Member<'_>]) -> Self {
-        let by_node =
-            members.iter().map(|member| (member.name().clone(), NodeSettings::new(pack, member)));
+    pub(crate) fn new(pack: &Pack, cluster: &Cluster, members: &[Member<'_>]) -> Self {
+        let one =
+            |member: &Member<'_>| (member.name().clone(), NodeSettings::new(pack, cluster, member));
+        let by_node = members.iter().map(one);
         Self { by_node: by_node.collect() }
     }
 
@@ -81,6 +86,9 @@ impl Configuration {
             .filter(|rule| rule.change != ConfigChangeKind::Added)
             .filter(|rule| *request.from < rule.since && rule.since <= *request.to)
             .collect();
+        for (node, settings) in &mut self.by_node {
+            made(request, node, settings, &mut outcome);
+        }
         if crossed.is_empty() {
             return outcome;
         }
@@ -96,7 +104,11 @@ impl Configuration {
             if request.policy.rewrite_config && !rewritten.is_empty() {
                 outcome.blocked.extend(unwritable(&fatal, &rewritten, node, request.to));
                 if !rewritten.change.diff.is_empty() {
-                    outcome.changes.insert(node.clone(), rewritten.change.clone());
+                    let ConfigChange { service, files, diff } = rewritten.change.clone();
+                    let change = outcome.changes.entry(node.clone()).or_insert_with(no_change);
+                    change.service = service;
+                    change.files.extend(files);
+                    change.diff.extend(diff);
                 }
                 settings.accept(rewritten);
             } else if !fatal.is_empty() {
@@ -104,6 +116,71 @@ impl Configuration {
             }
         }
         outcome
+    }
+}
+
+fn no_change() -> ConfigChange {
+    ConfigChange { service: None, files: Vec::new(), diff: Vec::new() }
+}
+
+/// Brings the files of a member that templates make to what they are on the next release.
+fn made(
+    request: &ConfigRequest<'_, '_>,
+    node: &NodeName,
+    settings: &mut NodeSettings,
+    outcome: &mut ConfigOutcome,
+) {
+    let ConfigRequest { pack, cluster, from, to, .. } = *request;
+    let Some(declared) = cluster.nodes.iter().find(|own| own.name == *node) else { return };
+    let keys: BTreeSet<&str> = pack.config.iter().map(|rule| rule.key.as_str()).collect();
+    for file in &mut settings.templated {
+        let (template, path) = (file.template.clone(), file.path().to_owned());
+        let text = |release: &Release| rendered(&template, pack, cluster, declared, release);
+        let blocked = |because: String, way_out: String| Blocked::Condition {
+            rule: "template".into(),
+            text: format!(
+                "{path} of {node} is to be made for {to} from {}",
+                template.template.display()
+            ),
+            because,
+            way_out: Some(way_out),
+        };
+        let texts = text(from).and_then(|before| Ok((before, text(to)?)));
+        let (before, after) = match texts {
+            Ok((before, after)) if before == after => continue,
+            Ok(texts) => texts,
+            Err(because) => {
+                let way_out = "mend the template, and plan again".to_owned();
+                outcome.blocked.push(blocked(because, way_out));
+                continue;
+            }
+        };
+        if let Some(because) = file.unread() {
+            let because = format!("{path}: {because}");
+            let way_out = "see that the file is there and readable".to_owned();
+            outcome.blocked.push(blocked(because, way_out));
+            continue;
+        }
+        match file.cross(&before, &after) {
+            Ok(None) => {}
+            Ok(Some(merged)) => {
+                let removed = merged.removed.iter().map(|line| format!("- {}", line.trim_end()));
+                let inserted = merged.inserted.iter().map(|line| format!("+ {}", line.trim_end()));
+                let change = outcome.changes.entry(node.clone()).or_insert_with(no_change);
+                change.diff.extend(removed.chain(inserted));
+                change.files.push(merged.rewrite);
+                if let Some(own) = settings.file.as_mut().filter(|own| own.path() == path) {
+                    own.rendered(&merged.removed.concat(), &merged.inserted.concat(), &keys);
+                }
+            }
+            Err(because) => {
+                let way_out = format!(
+                    "bring your lines into {}, or take them out of the file, and plan again",
+                    template.template.display()
+                );
+                outcome.blocked.push(blocked(because, way_out));
+            }
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a member runs with, and what its service would start it with, by the plain names of settings.
 
-use super::file::ConfigText;
+use super::{file::ConfigText, template::Templated};
 use crate::members::Member;
-use quorate_model::{ProcessSpec, ServiceSpec, Setting, SettingSource};
-use quorate_packs::Pack;
+use quorate_model::{Cluster, ConfigTemplate, ProcessSpec, ServiceSpec, Setting, SettingSource};
+use quorate_packs::{Pack, config_template};
 use std::path::Path;
 
 /// The settings of one member.
@@ -18,6 +18,8 @@ pub(crate) struct NodeSettings {
     pub(super) file: Option<ConfigText>,
     /// The files that say what its unit starts it with.
     pub(super) unit_files: Vec<ConfigText>,
+    /// The files that the operator's templates make.
+    pub(super) templated: Vec<Templated>,
     /// What the process runs with, and what its file says; of a unit, what it will be started with.
     pub(super) running: Vec<Setting>,
 }
@@ -42,7 +44,7 @@ impl Place {
 }
 
 impl NodeSettings {
-    pub(crate) fn new(pack: &Pack, member: &Member<'_>) -> Self {
+    pub(crate) fn new(pack: &Pack, cluster: &Cluster, member: &Member<'_>) -> Self {
         let form = pack.detect.as_ref().map(|detect| &detect.process);
         let seen = member.seen;
         let mut settings = Self {
@@ -55,9 +57,26 @@ impl NodeSettings {
                 .flat_map(|seen| &seen.unit_files)
                 .map(ConfigText::new)
                 .collect(),
+            templated: Vec::new(),
             running: seen.map(|seen| seen.settings.clone()).unwrap_or_default(),
         };
         settings.file = settings.file_read(seen.and_then(|seen| seen.config_file.as_ref()));
+        let made = |template: &ConfigTemplate| {
+            let files = seen.map_or(&[][..], |seen| &seen.templated);
+            // A path that cannot be said is told where the file was looked for.
+            let path = config_template::path(template, cluster, member.node);
+            let path = path.unwrap_or_else(|_| template.path.clone());
+            let seen = files.iter().find(|file| file.path == path);
+            Templated::new(template, path, seen)
+        };
+        settings.templated = cluster.config.iter().map(made).collect();
+        let files = settings.file.iter_mut().chain(&mut settings.unit_files);
+        for file in files {
+            let own = settings.templated.iter().find(|own| own.path() == file.path());
+            if let Some(own) = own {
+                file.belongs_to(&own.template.template);
+            }
+        }
         settings
     }
 

@@ -208,6 +208,7 @@ mod tests {
             nodes: hosts.iter().map(node).collect(),
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         }
     }

@@ -147,7 +147,7 @@ fn settings(
     let filled: BTreeMap<String, String> = filled
         .collect::<Result<_, Unrendered>>()
         .map_err(|fault| crate::plan::cannot_build(&fault.into()))?;
-    let rewritten = NodeSettings::new(request.pack, &ground.own).with(&filled);
+    let rewritten = NodeSettings::new(request.pack, request.cluster, &ground.own).with(&filled);
     if let Some(because) = rewritten.because().map(str::to_owned) {
         let text = format!("{} must start with {}", ground.own.name(), shown(&filled));
         let way_out = "write them into that file by hand, then try again".to_owned();

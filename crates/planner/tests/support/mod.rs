@@ -55,6 +55,7 @@ pub(crate) fn world(size: usize, at: &str) -> World {
         nodes: names.iter().map(|name| node(name)).collect(),
         tls: None,
         auth: None,
+        config: Vec::new(),
         policy: Policy { soak: Duration::ZERO, ..Policy::default() },
     };
     let mut nodes: Vec<NodeObservation> = names.iter().map(|name| seen(name, at)).collect();

@@ -223,6 +223,7 @@ pub(crate) fn cluster(urls: &[String]) -> Cluster {
         nodes: urls.iter().enumerate().map(node).collect(),
         tls: None,
         auth: None,
+        config: Vec::new(),
         policy: Policy::default(),
     }
 }

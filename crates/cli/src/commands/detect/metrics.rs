@@ -181,6 +181,7 @@ mod tests {
             nodes: Vec::new(),
             tls: None,
             auth: None,
+            config: Vec::new(),
             policy: Policy::default(),
         };
         let gone = NodeObservation::unseen("shop-2".into(), "server".into(), "it hung up");
