@@ -101,7 +101,8 @@ const ROOMS: [Room; 18] = [
 ];
 
 /// Crates that a pure room may use: they compute, and touch neither clock, file, network nor randomness by themselves.
-const PURE_CRATES: [&str; 21] = [
+const PURE_CRATES: [&str; 22] = [
+    "diffy",
     "serde",
     "serde_json",
     "schemars",

@@ -32,6 +32,18 @@ pub async fn room(transport: &dyn Transport, name: &str, data: Option<&Path>) ->
     made.map(|said| PathBuf::from(said.trim_end_matches('\n')))
 }
 
+/// Why the disk of a data folder does not hold what a copy becomes beside the data that are there; none when it does.
+pub async fn no_room_beside(
+    transport: &dyn Transport,
+    data: &Path,
+    copy_bytes: u64,
+) -> Answer<Option<String>> {
+    let words = [data.display().to_string(), copy_bytes.to_string()];
+    let command = shell::script(include_str!("second.sh"), &[&words[0], &words[1]]);
+    let said = shell::run(transport, "looking for room to put data back", &command, ROOM_LIMIT);
+    said.await.map(|said| Some(said.trim().to_owned()).filter(|said| !said.is_empty()))
+}
+
 /// Removes what stood in the room: a copy that has been carried away, or put back.
 pub async fn clear(transport: &dyn Transport, path: &Path) -> Answer<()> {
     let words = ["rm", "-rf", "--", &path.display().to_string()];
@@ -166,6 +178,22 @@ mod tests {
     use super::*;
     use quorate_transport::LocalTransport;
     use std::fs;
+
+    #[tokio::test]
+    async fn a_second_set_of_data_needs_room() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("db"), "x").unwrap();
+        let asked = no_room_beside(&LocalTransport, place.path(), 1).await;
+        assert_eq!(asked, Answer::Done(None));
+        // A folder that is not there yet lies on the disk of the one above it.
+        let gone = place.path().join("gone/data");
+        match no_room_beside(&LocalTransport, &gone, 1 << 50).await {
+            Answer::Done(Some(because)) => {
+                assert!(because.contains("MiB left") && because.contains("gone/data"), "{because}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[tokio::test]
     async fn a_file_and_a_folder_come_and_go_whole() {

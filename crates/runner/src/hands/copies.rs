@@ -12,7 +12,7 @@ use quorate_model::{
     Action, BACKUP_WHOLE, Backup, CallKind, ClusterName, Digest, Hop, Host, NodeName, Outcome,
     PackName, Plan, Release, RunEvent, Step, Unsafe,
 };
-use quorate_transport::{Command, Transport, beside};
+use quorate_transport::{Answer, Command, Transport, beside};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -119,6 +119,15 @@ pub(crate) fn put_back(plan: &Plan) -> impl Iterator<Item = &Backup> {
     })
 }
 
+/// Members that get data from a copy themselves, with that copy.
+fn takers(plan: &Plan) -> impl Iterator<Item = (&NodeName, &Backup)> {
+    let steps = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+    steps.filter_map(|step| match &step.action {
+        Action::Restore { node, backup, joins: None, .. } => Some((node, &**backup)),
+        _ => None,
+    })
+}
+
 /// Whether every copy that a plan puts back is there and whole.
 pub(crate) fn copies_whole(state_dir: &Path, plan: &Plan) -> Result<(), String> {
     let mut seen: Vec<&str> = Vec::new();
@@ -176,10 +185,51 @@ fn stamps_of(path: &Path, into: &mut Vec<Stamp>) -> std::io::Result<()> {
 
 impl LiveHands {
     /// Why a member may not be stopped for the copy that it is to get; none when nothing is asked or the copy is whole.
-    pub(super) fn backup_refused(&self, step: &Step) -> Option<Verdict> {
+    pub(super) async fn backup_refused(&self, step: &Step) -> Option<Verdict> {
         step.precheck.iter().find(|one| one.cel.is_empty() && one.name == BACKUP_WHOLE)?;
         let node = step.node.as_ref()?;
-        let refused = put_back(self.plan()).find_map(|backup| {
+        let refused = self.copies_refused();
+        let refused = match refused {
+            Some(refused) => Some(refused),
+            None => self.room_refused().await,
+        };
+        Some(Verdict::Unsafe(Unsafe::Pack {
+            node: node.clone(),
+            rule: BACKUP_WHOLE.to_owned(),
+            text: refused?,
+        }))
+    }
+
+    /// Why a member has no room for the data that it is to get. Asked once, before anybody stops: afterwards some of it is used.
+    async fn room_refused(&self) -> Option<String> {
+        let mut seen = self.room_seen.lock().await;
+        if *seen {
+            return None;
+        }
+        for (node, backup) in takers(self.plan()) {
+            let Some(transport) = self.transport(node) else { continue };
+            let mut stamps = Vec::new();
+            // A copy that cannot be read was refused before.
+            let _ = stamps_of(&self.state_file(&backup.file), &mut stamps);
+            let copy: u64 = stamps.iter().map(|(_, _, bytes, ..)| bytes).sum();
+            let main = match self.data_folders(node) {
+                Ok(folders) => folders.into_iter().next()?,
+                Err(because) => return Some(because),
+            };
+            match carry::no_room_beside(transport.as_ref(), &main, copy).await {
+                Answer::Done(None) => {}
+                Answer::Done(Some(because)) => return Some(format!("{node}: {because}")),
+                Answer::Failed(because) | Answer::Unknown(because) => {
+                    return Some(format!("{node}: nobody knows whether it has room: {because}"));
+                }
+            }
+        }
+        *seen = true;
+        None
+    }
+
+    fn copies_refused(&self) -> Option<String> {
+        put_back(self.plan()).find_map(|backup| {
             let file = self.state_file(&backup.file);
             let mut stamps = Vec::new();
             let stamped = stamps_of(&file, &mut stamps);
@@ -192,12 +242,7 @@ impl LiveHands {
                 self.found_whole.keep(&file, stamps);
             }
             refused
-        })?;
-        Some(Verdict::Unsafe(Unsafe::Pack {
-            node: node.clone(),
-            rule: BACKUP_WHOLE.to_owned(),
-            text: refused,
-        }))
+        })
     }
 
     /// Whether the copy that a plan puts back is whole. Its file is read in any case.

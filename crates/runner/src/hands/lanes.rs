@@ -38,7 +38,7 @@ impl LiveHands {
                 done => self.asked_beside(step, hop, done.as_slice(), now).await,
             },
             Look::Precheck => {
-                if let Some(refused) = self.backup_refused(step) {
+                if let Some(refused) = self.backup_refused(step).await {
                     return Seen { verdict: refused, news: Vec::new() };
                 }
                 let asked = self.asked_beside(step, hop, &step.precheck, now);

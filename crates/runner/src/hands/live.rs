@@ -62,6 +62,8 @@ pub struct LiveHands {
     pub(super) staging: BTreeMap<NodeName, tokio::sync::Mutex<()>>,
     /// Copies that were found whole.
     pub(super) found_whole: FoundWhole,
+    /// Whether every member that gets data back was seen to have room for them.
+    pub(super) room_seen: tokio::sync::Mutex<bool>,
     /// Held while the servers are looked at for a lane: all lanes share the answer.
     pub(super) servers_seen: tokio::sync::Mutex<Option<ServersSeen>>,
     /// Steps of nodes that move beside each other.
@@ -99,6 +101,7 @@ impl LiveHands {
         Self {
             staging,
             found_whole: FoundWhole::default(),
+            room_seen: tokio::sync::Mutex::default(),
             servers_seen: tokio::sync::Mutex::default(),
             beside,
             memory: Mutex::default(),

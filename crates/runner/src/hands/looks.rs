@@ -67,7 +67,7 @@ impl LiveHands {
                 done => self.conditions(step, hop, done.as_slice(), now).await,
             },
             Look::Precheck => {
-                if let Some(refused) = self.backup_refused(step) {
+                if let Some(refused) = self.backup_refused(step).await {
                     return Seen { verdict: refused, news: Vec::new() };
                 }
                 let conditions = self.conditions(step, hop, &step.precheck, now);
