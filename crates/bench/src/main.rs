@@ -5,6 +5,7 @@
 
 mod bare;
 mod bed;
+mod clients;
 mod cold;
 mod fanout;
 mod figure;
@@ -32,7 +33,7 @@ type Measured = Result<Vec<Figure>, String>;
 type Bench = fn() -> Measured;
 
 /// Every benchmark by its name, the quick ones first.
-const BENCHES: [(&str, Bench); 10] = [
+const BENCHES: [(&str, Bench); 12] = [
     ("path_1000", paths::measure),
     ("plan_fleet", fleet::measure),
     ("cold_start", cold::measure),
@@ -43,6 +44,8 @@ const BENCHES: [(&str, Bench); 10] = [
     ("rolling_ratio", rolling::measure),
     ("write_gap", gap::measure),
     ("run_overhead", overhead::measure),
+    ("roll_clients", clients::hundred),
+    ("roll_clients_300", clients::three_hundred),
 ];
 
 struct Wish {

@@ -118,6 +118,16 @@ impl Driver {
         self.looked(&id, not_yet(node));
         self.acted(&id, DONE);
     }
+    /// What a resumed run asks first, answered with nothing new.
+    #[track_caller]
+    fn looked_at_the_world(&mut self) {
+        let asked = self
+            .flight
+            .iter()
+            .position(|effect| matches!(effect, Effect::Look { step: None, look: Look::World }));
+        self.flight.remove(asked.expect("the world is looked at first"));
+        self.tell(Input::Looked { step: None, look: Look::World, verdict: Verdict::Holds });
+    }
     fn in_flight(&self) -> Vec<String> {
         let name = |effect: &Effect| match effect {
             Effect::Look { step, look } => {
@@ -421,6 +431,49 @@ fn those_left_behind_are_tried_once_more_after_a_person_has_looked() {
     last.go_on(&[]);
     assert_eq!(last.engine.phase(), &Phase::Over(RunEnd::Succeeded));
     assert_eq!(last.started("complete"), 1, "what was done stays done");
+}
+
+/// A client that was started and did not come back is left behind; then its controller is gone. Gives the run that resumes, asked
+/// whether the client runs.
+fn resumed_with_one_started_and_gone() -> Driver {
+    let plan = plan_of(vec![wave("w1", &["c1", "c2"], 2, 1), single("complete")]);
+    let mut run = Driver::new(&plan);
+    run.stopped("c1");
+    run.looked("c1.start", not_yet("c1"));
+    run.acted("c1.start", DONE);
+    run.looked("c1.rejoin", Verdict::Ended("its process is gone".into()));
+    run.go_on(&[]);
+    assert_eq!((run.hold().code.as_str(), run.behind()), (LEFT_BEHIND, vec!["c1".to_owned()]));
+    let engine = Engine::replay(plan, &run.journal, run.now).unwrap();
+    let mut again = Driver::with(engine, run.journal);
+    again.poll();
+    again.looked_at_the_world();
+    assert_eq!(again.in_flight(), ["Done c1.start"], "whether it runs is asked, and nothing else");
+    again
+}
+
+#[test]
+fn a_client_left_behind_that_ended_is_started_by_whoever_resumes() {
+    let mut run = resumed_with_one_started_and_gone();
+    run.looked("c1.start", not_yet("c1"));
+    assert_eq!(run.in_flight(), ["Act c1.start"]);
+    run.go_on(&[]);
+    assert_eq!(run.engine.phase(), &Phase::Over(RunEnd::Succeeded));
+    assert_eq!((run.started("c1.stop"), run.started("c1.start")), (1, 2), "stopped once");
+    assert_eq!(
+        (run.started("c2.stop"), run.started("c2.start")),
+        (1, 1),
+        "the other is left alone"
+    );
+}
+
+#[test]
+fn a_client_left_behind_that_runs_is_not_started_again() {
+    let mut run = resumed_with_one_started_and_gone();
+    run.looked("c1.start", Verdict::Holds);
+    run.go_on(&[]);
+    assert_eq!(run.engine.phase(), &Phase::Over(RunEnd::Succeeded));
+    assert_eq!((run.started("c1.stop"), run.started("c1.start")), (1, 1));
 }
 
 #[test]

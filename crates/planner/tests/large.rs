@@ -49,12 +49,13 @@ fn three_servers_and_three_hundred_clients_are_planned_proved_and_readable() {
     let summary = quorate_planner::explain::summary(&plan);
     assert!(summary.lines().count() < 12, "{summary}");
     let book = world.book(support::keeper(), &plan);
-    for node in ["c1", "c30", "c300"] {
-        assert!(
-            book.contains(&format!("stop_service /run/{node}.pid")),
-            "{node} is stopped by hand"
-        );
+    assert_eq!(book.matches("stop_service /run/$NODE.pid").count(), 1, "clients are told once");
+    for node in (1..=300).map(|nth| format!("c{nth}")) {
+        let own = format!("\n{node}\n");
+        assert_eq!(book.matches(&own).count(), 2, "{node} is in the list of its wave, and staged");
     }
+    let lines = book.lines().count();
+    assert!(lines < 1_500, "two lines a client, and {} more", lines - 600);
     let headings = book.lines().filter(|line| line.starts_with("### ")).count();
     assert!(headings < 20, "{headings} blocks");
 }

@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod changes;
+pub mod crowd;
 pub mod fold;
 pub mod html;
 pub mod json;

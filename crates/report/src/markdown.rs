@@ -1,6 +1,7 @@
 //! The report as Markdown: for tickets, chats and repositories.
 
 use crate::{
+    crowd::alike,
     report::{HopReport, Report, StepReport},
     words,
 };
@@ -147,8 +148,16 @@ fn hop_part(out: &mut Page, hop: &HopReport) {
         words::duration(hop.estimate),
         words::duration(hop.floor)
     ));
-    let steps = hop.waves.iter().flat_map(|wave| &wave.steps);
-    let rows: Vec<[String; 5]> = steps.map(step_row).collect();
+    let rows = hop.waves.iter().flat_map(|wave| {
+        let head = wave.tally().map(|tally| {
+            let empty = String::new;
+            [format!("**{}**", plain(&wave.title)), tally, empty(), empty(), empty()]
+        });
+        head.into_iter()
+            .chain(wave.rows().iter().map(|row| step_row(&row.step)))
+            .collect::<Vec<_>>()
+    });
+    let rows: Vec<[String; 5]> = rows.collect();
     out.table(["step", "state", "took", "planned", "remark"], &rows);
     let rules: Vec<[String; 4]> = hop
         .rules
@@ -177,14 +186,13 @@ fn step_row(step: &StepReport) -> [String; 5] {
 
 fn members(out: &mut Page, report: &Report) {
     out.block("## Members");
-    let rows: Vec<[String; 5]> = report
-        .members
-        .iter()
+    let rows: Vec<[String; 5]> = alike(&report.members)
+        .into_iter()
         .map(|member| {
-            let now = member.now();
+            let now = member.first.now();
             let release = now.and_then(|seen| seen.release.as_ref());
             [
-                plain(member.node.as_str()),
+                plain(&member.name()),
                 release.map_or("unknown".to_owned(), ToString::to_string),
                 now.map_or("unknown", |seen| words::role(seen.role)).to_owned(),
                 now.map_or("unseen", |seen| words::health(seen.health)).to_owned(),

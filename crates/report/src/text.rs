@@ -1,7 +1,8 @@
 //! The report for people at a terminal: plain text, no colour, 100 columns.
 
 use crate::{
-    report::{MemberReport, Report, StepReport, StepState},
+    crowd::{Alike, alike},
+    report::{Report, StepReport, StepState},
     words,
 };
 
@@ -53,7 +54,9 @@ fn halts(out: &mut Page, report: &Report) {
 
 fn hops(out: &mut Page, report: &Report) {
     // The state column stands behind the longest title; past 60 letters a title may push it aside.
-    let width = report.steps().map(|step| step.title.chars().count()).max().unwrap_or(0).min(60);
+    let waves = report.hops.iter().flat_map(|hop| &hop.waves);
+    let titles = waves.flat_map(|wave| wave.rows()).map(|row| row.step.title.chars().count());
+    let width = titles.max().unwrap_or(0).min(60);
     for hop in &report.hops {
         out.title(&format!(
             "{} -> {}  {}, risk {}, {:.0} % done, {} of about {}, floor {}",
@@ -67,9 +70,10 @@ fn hops(out: &mut Page, report: &Report) {
             words::duration(hop.floor),
         ));
         for wave in &hop.waves {
-            out.line(format!("  {}", wave.title));
-            for step in &wave.steps {
-                out.line(format!("    {}", step_line(step, width)));
+            let tally = wave.tally().map_or(String::new(), |tally| format!("  {tally}"));
+            out.line(format!("  {}{tally}", wave.title));
+            for row in wave.rows() {
+                out.line(format!("    {}", step_line(&row.step, width)));
             }
         }
     }
@@ -89,14 +93,15 @@ fn step_line(step: &StepReport, width: usize) -> String {
     let took = step.took.map_or(String::new(), words::duration);
     let estimate = words::duration(step.estimate);
     let door = if step.one_way { "  [one-way door]" } else { "" };
-    let remark = words::step_remark(&step.state).map_or(String::new(), |text| format!("  {text}"));
+    let remark = words::step_remark(&step.state).filter(|text| !text.is_empty());
+    let remark = remark.map_or(String::new(), |text| format!("  {text}"));
     let state = words::step_state(&step.state);
     format!("{mark} {:<width$} {state:<11} {took:>9} of {estimate:<9}{door}{remark}", step.title)
 }
 
 fn members(out: &mut Page, report: &Report) {
     out.title("Members");
-    for member in &report.members {
+    for member in alike(&report.members) {
         out.line(format!("  {}", member_line(member)));
     }
     for change in &report.leader_changes {
@@ -106,14 +111,14 @@ fn members(out: &mut Page, report: &Report) {
     }
 }
 
-fn member_line(member: &MemberReport) -> String {
-    let Some(now) = member.now() else { return member.node.to_string() };
+fn member_line(member: Alike<'_>) -> String {
+    let Some(now) = member.first.now() else { return member.name() };
     let release = now.release.as_ref().map_or("unknown".to_owned(), ToString::to_string);
     let lag = now.lag.map_or("lag unknown".to_owned(), |lag| format!("lag {}", words::count(lag)));
     let role = words::role(now.role);
     format!(
         "{:<16} {release:<12} {role:<10} {:<12} {lag}",
-        member.node.as_str(),
+        member.name(),
         words::health(now.health)
     )
 }

@@ -12,7 +12,7 @@ use crate::{
     shell,
     swap::{self, paths::NodePaths},
 };
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use quorate_model::{
     AuthSpec, Cluster, ClusterName, Fleet, GroupName, Host, Node, NodeName, Policy, ProcessSpec,
     Secret, ServiceSpec, SshSpec, fleet::GRACE_DEFAULT,
@@ -25,6 +25,8 @@ use tokio::time::Instant;
 const SERVE_LIMIT: Duration = Duration::from_secs(60);
 /// Often enough that a person sees no wait, seldom enough to cost nothing.
 const SERVE_POLL: Duration = Duration::from_millis(50);
+/// Clients that start at the same time: as many as keep two cores busy, since each needs a good part of a second to load.
+const CLIENTS_AT_ONCE: usize = 8;
 /// A look at the process starts a shell; twice a second is soon enough to tell that it ended.
 const POLLS_PER_LOOK: u32 = 10;
 /// More members than any consensus cluster should have.
@@ -61,10 +63,7 @@ pub async fn up(
         )
         .await?;
         progress(Progress::step(format!("starting {} processes", state.services().len())));
-        try_join_all(
-            state.services().into_iter().map(|(node, service)| start(transport, node, service)),
-        )
-        .await?;
+        start_all(transport, &state, product).await?;
         prepare(transport, spec, &state, progress).await?;
         Ok(Lab { fleet: state.fleet, dir: dir.clone() })
     };
@@ -222,6 +221,31 @@ async fn install(
     let linked =
         shell::run(transport, "placing the binary", &command, SERVE_LIMIT).await.into_result();
     linked.map(drop).map_err(failed)
+}
+
+/// Starts servers at once, as a cluster of its own kind needs it, and then clients a few at a time: hundreds that start and join in the
+/// same moment keep a small machine from answering anybody, and take each other for dead.
+async fn start_all(
+    transport: &dyn Transport,
+    state: &LabState,
+    product: Product,
+) -> Result<(), LabError> {
+    let Some(cluster) = state.fleet.clusters.first() else { return Ok(()) };
+    let http = client(cluster)?;
+    let services = cluster.nodes.iter().filter_map(|node| Some((node, node.service.as_ref()?)));
+    let (clients, servers): (Vec<_>, Vec<_>) =
+        services.partition(|(node, _)| node.group.as_str() == "client");
+    try_join_all(servers.iter().map(|(node, service)| start(transport, &node.name, service)))
+        .await?;
+    let one = |(node, service): (&Node, &ServiceSpec)| {
+        let (node, service, http) = (node.clone(), service.clone(), &http);
+        async move {
+            start(transport, &node.name, &service).await?;
+            serve(transport, http, &node, product).await
+        }
+    };
+    let starting = stream::iter(clients.into_iter().map(one)).buffer_unordered(CLIENTS_AT_ONCE);
+    starting.try_collect().await
 }
 
 async fn start(

@@ -21,13 +21,18 @@ ended() {
     printf '%s\n' "$1"
     exit 0
 }
-# Ten milliseconds: the next step waits for this answer, and a look costs a tenth of that.
+# The next step waits for this answer: looks are ten milliseconds apart at first, then a thirty-second part of the time that has
+# passed, half a second at most. Each pause is a process: many services that take seconds to end, stopped beside each other, would
+# keep a machine busy with pauses.
 gone_within() {
-    now; deadline=$((now + $1))
+    now; began=$now deadline=$((now + $1))
     while same; do
         now
         if [ "$now" -ge "$deadline" ]; then return 1; fi
-        sleep 0.01
+        pause=$(((now - began) / 32))
+        if [ "$pause" -gt 50 ]; then pause=50; fi
+        if [ "$pause" -lt 10 ]; then pause=0$((pause > 1 ? pause : 1)); fi
+        sleep "0.$pause"
     done
 }
 

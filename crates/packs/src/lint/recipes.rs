@@ -146,7 +146,7 @@ fn safety(lint: &mut Lint<'_>) {
 }
 
 /// Conditions that every plan may hold, whatever the pack.
-const ALWAYS: [&str; 9] = [
+const ALWAYS: [&str; 10] = [
     "already-moved",
     "caught-up",
     "data-equal",
@@ -156,6 +156,7 @@ const ALWAYS: [&str; 9] = [
     "may-stop",
     "no-alarm",
     "release",
+    "servers-well",
 ];
 
 /// Whoever has words for hands has them for every condition of a gate: a run book that asks less than a run is no run book.

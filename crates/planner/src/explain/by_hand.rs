@@ -48,6 +48,13 @@ impl<'a> Hands<'a> {
         }
     }
 
+    /// Addresses of the nodes that may have a vote.
+    pub(super) fn servers(&self, purpose: Option<&str>) -> Vec<&'a str> {
+        let own = self.members.iter().filter(|member| !member.is_client());
+        let urls = own.filter_map(|member| member.node.endpoints.get(purpose?));
+        urls.map(|url| url.trim_end_matches('/')).collect()
+    }
+
     /// Words of the pack's own, for the head of the book.
     pub(super) fn shell(&self) -> Option<String> {
         let text = &self.book.pack.by_hand.shell;

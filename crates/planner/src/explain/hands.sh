@@ -48,7 +48,7 @@ stop_service() {
 }
 
 # lives PID: it runs; one that ended and was not yet collected does not.
-lives() { [ -n "$1" ] && grep -q '^State:[[:space:]]*[^ZX]' "/proc/$1/status" 2>/dev/null; }
+lives() { [ -n "$1" ] && grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null; }
 
 # exchange LIVE NEW OLD SUM: makes NEW the live file, in one rename; the file that was live keeps the name OLD.
 exchange() {
@@ -88,6 +88,24 @@ start_service() {
     if ! lives "$(cat "$pid_file")"; then echo "it ended at once:"; tail -n 5 "$log_file"; return 1; fi
     echo "it runs as process $(cat "$pid_file")"
 }
+
+# each WORD: does WORD for each line of $nodes, with the line's words as $fields, one after the other; the first that fails ends it.
+# What was done already is not done again, so that it can be called again once what failed is mended.
+each() {
+    failed=
+    while read -r $fields; do
+        case $NODE in '') continue ;; esac
+        case $did in *"|$1 $NODE|"*) continue ;; esac
+        echo "$1: $NODE"
+        if "$1" </dev/null; then did="$did|$1 $NODE|"; else failed=$NODE; break; fi
+    done <<END_OF_NODES
+$nodes
+END_OF_NODES
+    [ -z "$failed" ] || { echo "$1 stopped at $failed: mend it, or leave it out with \`without $failed\`; then the same again"; return 1; }
+}
+
+# without NODE: leaves a node that failed out of the list.
+without() { nodes=$(echo "$nodes" | awk -v node="$1" '$1 != node'); echo "without $1"; }
 
 # gate LOOK ROW EVERY TRIES: LOOK must hold ROW times in a row, EVERY seconds apart, within TRIES looks.
 gate() {

@@ -3,12 +3,15 @@
 //! Invariant: the run book is written from what a run goes by: the plan, the declared services, the pack. What people read
 //! is what is carried out.
 
+mod beside;
 mod by_hand;
 mod edits;
+mod fold;
 mod path_text;
 mod remote;
 mod run_book;
 mod shell;
+mod told;
 
 pub use path_text::path_text;
 pub(crate) use remote::seen_from_here;

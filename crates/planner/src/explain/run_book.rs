@@ -2,18 +2,19 @@
 
 use super::{
     alike,
+    beside::Treatment,
     by_hand::Hands,
-    kind_name, names, only_looks,
+    kind_name, names,
     path_text::both_speak,
     remote::{Remote, seen_from_here},
-    risk_name, shell, spoken, way,
+    risk_name, shell, spoken,
+    told::Told,
+    way,
 };
 use crate::path::clause;
-use quorate_model::{
-    Cluster, Condition, Gate, Hop, HopKind, Lanes, Plan, RuleVerdict, SshSpec, Step, Undo, Wave,
-};
+use quorate_model::{Cluster, Hop, HopKind, Plan, RuleVerdict, SshSpec, Wave};
 use quorate_packs::Pack;
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, path::Path, time::Duration};
 
 /// What a run book is written from.
 #[derive(Clone, Copy)]
@@ -35,7 +36,7 @@ pub fn run_book(of: &RunBook<'_>) -> String {
     let remote = Remote::of(of.cluster, of.ssh);
     let here = seen_from_here(of.cluster);
     let of = &RunBook { cluster: here.as_ref().unwrap_or(of.cluster), ..*of };
-    let mut book = Book { out: String::new() };
+    let mut book = Book { out: String::new(), treatments: Vec::new() };
     let hops: Vec<Hands<'_>> =
         of.plan.hops.iter().enumerate().map(|(at, hop)| Hands::new(of, at, hop)).collect();
     book.head(of.plan);
@@ -53,12 +54,14 @@ pub fn run_book(of: &RunBook<'_>) -> String {
 /// Words that every block uses, whatever the product.
 const HANDS: &str = include_str!("hands.sh");
 
-struct Book {
+pub(super) struct Book {
     out: String,
+    /// What nodes that move beside each other get, as told so far in this hop.
+    pub(super) treatments: Vec<Treatment>,
 }
 
 impl Book {
-    fn line(&mut self, text: &str) {
+    pub(super) fn line(&mut self, text: &str) {
         // Writing to a text cannot fail.
         let _ = writeln!(self.out, "{text}");
     }
@@ -123,14 +126,16 @@ impl Book {
         let urls = of.cluster.nodes.iter().filter_map(|node| node.endpoints.get(purpose?));
         let all: Vec<&str> = urls.map(|url| url.trim_end_matches('/')).collect();
         let own = first.and_then(Hands::shell).unwrap_or_default();
+        let voting: Vec<&str> = first.map(|first| first.servers(purpose)).unwrap_or_default();
         let values = [
             format!("state={}", shell::word(&of.state_dir.display().to_string())),
             format!("all={}", shell::word(&all.join(" "))),
+            format!("servers={}", shell::word(&voting.join(" "))),
         ];
         self.block("", values.iter().map(String::as_str).chain(own.lines()));
     }
 
-    fn block<'l>(&mut self, indent: &str, lines: impl IntoIterator<Item = &'l str>) {
+    pub(super) fn block<'l>(&mut self, indent: &str, lines: impl IntoIterator<Item = &'l str>) {
         self.line(&format!("{indent}```sh"));
         for line in lines {
             self.line(format!("{indent}{line}").trim_end());
@@ -182,6 +187,7 @@ impl Book {
 
     fn hop(&mut self, index: usize, hands: &Hands<'_>) {
         let hop: &Hop = hands.hop;
+        self.treatments.clear();
         if hands.book.plan.kind.is_membership() {
             self.line("## Steps\n");
             self.tools(hands);
@@ -229,137 +235,28 @@ impl Book {
             return self.beside(hands, wave, lanes);
         }
         for (index, step) in wave.steps.iter().enumerate() {
-            self.step(hands, index + 1, step);
+            self.tell(index + 1, &Told::of(hands, step), step.estimate);
         }
         self.line("");
     }
 
-    /// Nodes that move beside each other: each thing is done on all of them before the next.
-    fn beside(&mut self, hands: &Hands<'_>, wave: &Wave, lanes: &Lanes) {
-        let places = wave.lane_places();
-        let nodes: Vec<&str> = places
-            .iter()
-            .filter_map(|lane| wave.steps.get(*lane.first()?)?.node.as_ref())
-            .map(|node| node.as_str())
-            .collect();
-        self.line(&format!(
-            "On {} of {} at the same time, each step on all of them before the next: {}.\n",
-            nodes.len(),
-            lanes.group,
-            nodes.join(", ")
-        ));
-        self.line(&format!(
-            "A node that fails is left out of what follows; with more than {} of {} failed: stop.\n",
-            lanes.failures, lanes.group
-        ));
-        let longest = places.iter().map(Vec::len).max().unwrap_or(0);
-        for nth in 0..longest {
-            let steps = places.iter().filter_map(|lane| wave.steps.get(*lane.get(nth)?));
-            let steps: Vec<&Step> = steps.collect();
-            if let [first, more @ ..] = steps.as_slice() {
-                self.heading(nth + 1, first, more.len());
-                self.asked(first);
-                let by_hand: Vec<String> = steps.iter().flat_map(|step| hands.step(step)).collect();
-                if !by_hand.is_empty() {
-                    self.line("");
-                    self.block("   ", by_hand.iter().flat_map(|text| text.lines()));
-                }
-                if let Some(gate) = &first.gate {
-                    self.gate(gate);
-                }
-                self.undo(&first.undo);
-            }
-        }
-        self.line("");
-    }
-
-    fn step(&mut self, hands: &Hands<'_>, number: usize, step: &Step) {
-        self.heading(number, step, 0);
-        self.asked(step);
-        let by_hand = hands.step(step);
-        if !by_hand.is_empty() {
+    /// A step: what is done, when it is left out, what to type, and what must be seen afterwards.
+    pub(super) fn tell(&mut self, number: usize, told: &Told, estimate: Duration) {
+        let door = if told.one_way { " **One-way door.**" } else { "" };
+        let ask = if told.needs_approval { " **Ask first.**" } else { "" };
+        let time =
+            if told.takes_time { format!(" (about {})", spoken(estimate)) } else { String::new() };
+        let Told { title, id, .. } = told;
+        self.line(&format!("{number}. [ ] {title}{time}{ask}{door} `{id}`"));
+        told.asked.iter().for_each(|asked| self.line(&format!("   - {asked}")));
+        if !told.by_hand.is_empty() {
             self.line("");
-            self.block("   ", by_hand.iter().flat_map(|text| text.lines()));
+            self.block("   ", told.by_hand.lines());
         }
-        if let Some(gate) = &step.gate {
-            self.gate(gate);
-        }
-        self.undo(&step.undo);
+        told.after.iter().for_each(|after| self.line(&format!("   {after}")));
     }
-
-    /// What is done, and on how many nodes beside this one the same.
-    fn heading(&mut self, number: usize, step: &Step, others: usize) {
-        let door = if step.one_way { " **One-way door.**" } else { "" };
-        let ask = if step.needs_approval { " **Ask first.**" } else { "" };
-        let time = if only_looks(&step.action) && step.gate.is_none() {
-            String::new()
-        } else {
-            format!(" (about {})", spoken(step.estimate))
-        };
-        let like =
-            if others == 0 { String::new() } else { format!(", and the same for {others} others") };
-        self.line(&format!(
-            "{number}. [ ] {}{like}{time}{ask}{door} `{}`",
-            capital(&step.title),
-            step.id
-        ));
-    }
-
-    fn asked(&mut self, step: &Step) {
-        if let quorate_model::Action::Confirm { text, .. } = &step.action {
-            self.line(&format!("   - {text}"));
-        }
-        for condition in &step.precheck {
-            self.line(&format!("   - only if {}", shown(condition)));
-        }
-        if let Some(done) = &step.done {
-            self.line(&format!("   - skip it if {}", shown(done)));
-        }
-    }
-
-    fn undo(&mut self, undo: &Undo) {
-        match undo {
-            Undo::Nothing => {}
-            Undo::ByPlan { text } => self.line(&format!("   - to undo: {text}")),
-            Undo::Ledger => self.line("   - to undo: put the temporary change back"),
-            Undo::BackupOnly => {
-                self.line("   - cannot be undone; the verified backup is the way back")
-            }
-        }
-    }
-
-    fn gate(&mut self, gate: &Gate) {
-        let soak = if gate.soak.is_zero() {
-            String::new()
-        } else {
-            format!(", for {}", spoken(gate.soak))
-        };
-        self.line(&format!(
-            "   - gate `{}`: {} good looks in a row, {} apart{soak}, within {}:",
-            gate.name,
-            gate.good_looks,
-            spoken(gate.look_every),
-            spoken(gate.limit)
-        ));
-        for condition in &gate.conditions {
-            self.line(&format!("     - {}", shown(condition)));
-        }
-    }
-}
-
-fn shown(condition: &Condition) -> String {
-    if condition.cel.is_empty() {
-        return condition.text.clone();
-    }
-    let cel = condition.cel.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{} <sub>`{cel}`</sub>", condition.text)
 }
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 use super::axis::{Axis, round};
 use crate::{
+    crowd::alike,
     report::{Health, MemberReport, MemberSeen, Report},
     words,
 };
@@ -59,6 +60,12 @@ const COLOURS: usize = 6;
 pub(super) fn colour(report: &Report, release: Option<&Release>) -> String {
     let place = release.and_then(|release| report.path().iter().position(|r| *r == release));
     place.map_or_else(|| "rx".to_owned(), |place| format!("r{}", place % COLOURS))
+}
+
+/// Members that have a lane. A crowd that came through has none: a line a node under its wave says when it moved.
+pub(super) fn drawn(report: &Report) -> Vec<&MemberReport> {
+    let one_by_one = alike(&report.members).into_iter().filter(|alike| alike.count == 1);
+    one_by_one.map(|alike| alike.first).collect()
 }
 
 pub(super) fn lane(
@@ -158,7 +165,8 @@ fn marks(report: &Report, axis: &Axis, member: &MemberReport) -> Vec<Mark> {
 
 /// Draws each change of leader from the old lane to the new one.
 pub(super) fn passings(report: &Report, axis: &Axis, y_of: impl Fn(usize) -> f64) -> Vec<Passing> {
-    let place = |node: &NodeName| report.members.iter().position(|member| member.node == *node);
+    let drawn = drawn(report);
+    let place = |node: &NodeName| drawn.iter().position(|member| member.node == *node);
     let changes = report.leader_changes.iter();
     changes
         .filter_map(|change| {

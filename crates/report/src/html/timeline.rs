@@ -2,7 +2,7 @@
 
 use super::{
     axis::{Axis, Tick, round},
-    lanes::{Lane, Passing, Span, lane, passings},
+    lanes::{Lane, Passing, Span, drawn, lane, passings},
     latency::{ClientLane, client_lane},
 };
 use crate::{
@@ -92,9 +92,10 @@ fn draw(report: &Report, frame: &Frame, began: Timestamp, end: Timestamp) -> Tim
         let index = words::f64_of(u64::try_from(index).unwrap_or(0));
         lanes_top + 16.0 + above + index * frame.lane_step
     };
-    let members = report.members.iter().enumerate();
-    let lanes = members.map(|(index, member)| lane(report, &axis, member, y_of(index), end));
-    let steps_y = y_of(report.members.len());
+    let members = drawn(report);
+    let lanes = members.iter().enumerate();
+    let lanes = lanes.map(|(index, member)| lane(report, &axis, member, y_of(index), end));
+    let steps_y = y_of(members.len());
     let client_y = steps_y + 34.0 + above * 2.2;
     let client = client_lane(report, &axis, client_y, frame.client_height);
     let lanes_bottom =

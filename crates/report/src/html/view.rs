@@ -3,7 +3,8 @@
 use super::timeline::{Timeline, timelines};
 use crate::{
     Answer,
-    report::{HopReport, Report, StepReport, StepState, since},
+    crowd::{Row, alike},
+    report::{HopReport, Report, StepReport, StepState, WaveReport, since},
     words,
 };
 use jiff::Timestamp;
@@ -85,20 +86,20 @@ struct Hop<'a> {
     wall: String,
     estimate: String,
     floor: String,
-    waves: Vec<Wave<'a>>,
+    waves: Vec<Wave>,
     rules: Vec<Rule<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Wave<'a> {
-    title: &'a str,
-    steps: Vec<Step<'a>>,
+struct Wave {
+    title: String,
+    steps: Vec<Step>,
 }
 
 #[derive(Debug, Serialize)]
-struct Step<'a> {
-    id: &'a str,
-    title: &'a str,
+struct Step {
+    id: String,
+    title: String,
     state: &'static str,
     class: &'static str,
     at: String,
@@ -358,12 +359,15 @@ fn halts(report: &Report) -> Vec<Halt<'_>> {
 }
 
 fn hop_view<'a>(report: &'a Report, hop: &'a HopReport) -> Hop<'a> {
-    let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);
-    let longest = steps().map(|step| step.estimate.max(step.took.unwrap_or_default())).max();
+    let rows: Vec<_> = hop.waves.iter().map(WaveReport::rows).collect();
+    let steps = rows.iter().flatten().map(|row| &row.step);
+    let longest = steps.map(|step| step.estimate.max(step.took.unwrap_or_default())).max();
     let longest = longest.unwrap_or_default().as_secs_f64().max(0.001);
-    let waves = hop.waves.iter().map(|wave| Wave {
-        title: &wave.title,
-        steps: wave.steps.iter().map(|step| step_view(report, step, longest)).collect(),
+    let waves = hop.waves.iter().zip(&rows).map(|(wave, rows)| Wave {
+        title: wave
+            .tally()
+            .map_or_else(|| wave.title.clone(), |tally| format!("{}, {tally}", wave.title)),
+        steps: rows.iter().map(|row| step_view(report, row, longest)).collect(),
     });
     Hop {
         from: hop.from.to_string(),
@@ -380,9 +384,14 @@ fn hop_view<'a>(report: &'a Report, hop: &'a HopReport) -> Hop<'a> {
     }
 }
 
-fn step_view<'a>(report: &Report, step: &'a StepReport, longest: f64) -> Step<'a> {
+fn step_view(report: &Report, row: &Row<'_>, longest: f64) -> Step {
+    let step: &StepReport = &row.step;
     let percent = |d: Duration| (d.as_secs_f64() / longest * 1000.0).round() / 10.0;
-    let gaps = report.client.gaps.iter().filter(|gap| gap.step.as_ref() == Some(&step.id));
+    let gaps = report
+        .client
+        .gaps
+        .iter()
+        .filter(|gap| gap.step.as_ref().is_some_and(|own| row.covers.contains(&own)));
     let class = match &step.state {
         StepState::Pending | StepState::Skipped { .. } => "muted",
         StepState::AwaitingApproval | StepState::Waiting { .. } => "warn",
@@ -391,8 +400,8 @@ fn step_view<'a>(report: &Report, step: &'a StepReport, longest: f64) -> Step<'a
         StepState::Failed { .. } | StepState::Unknown { .. } => "bad",
     };
     Step {
-        id: step.id.as_str(),
-        title: &step.title,
+        id: step.id.to_string(),
+        title: step.title.clone(),
         state: words::step_state(&step.state),
         class,
         at: step.started_at.map_or(String::new(), |at| offset(report, at)),
@@ -400,7 +409,7 @@ fn step_view<'a>(report: &Report, step: &'a StepReport, longest: f64) -> Step<'a
         estimate: words::duration(step.estimate),
         took_percent: percent(step.took.unwrap_or_default()),
         estimate_percent: percent(step.estimate),
-        remark: words::step_remark(&step.state),
+        remark: words::step_remark(&step.state).filter(|text| !text.is_empty()),
         one_way: step.one_way,
         attempts: step.attempts,
         gap_ms: gaps.map(|gap| gap.gap_ms).max(),
@@ -424,11 +433,11 @@ fn rule_view(rule: &RuleApplied) -> Rule<'_> {
 }
 
 fn members(report: &Report) -> Vec<Member> {
-    let view = report.members.iter().map(|member| {
-        let now = member.now();
+    let view = alike(&report.members).into_iter().map(|member| {
+        let now = member.first.now();
         let release = now.and_then(|seen| seen.release.as_ref());
         Member {
-            node: member.node.to_string(),
+            node: member.name(),
             release: release.map_or("unknown".to_owned(), ToString::to_string),
             class: super::lanes::colour(report, release),
             role: now.map_or("unknown", |seen| words::role(seen.role)),
