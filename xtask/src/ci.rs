@@ -50,7 +50,7 @@ pub(crate) fn test() -> Result<(), String> {
     command(&built("quorate-sim"), ["--seeds", SIM_SEEDS_CI]).run()?;
     // Real processes: etcd, Consul, whole machines; what measures times has the machine for itself (`.config/nextest.toml`).
     cargo(["nextest", "run", "--workspace", "-E", "package(quorate-e2e)"])
-        .env("QUORATE_BIN", &built("quorate"))
+        .env("QUORATE_BIN", built("quorate"))
         .run()
 }
 
