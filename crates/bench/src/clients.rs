@@ -96,21 +96,23 @@ fn output(command: &mut Command) -> Result<Vec<u8>, String> {
 
 fn roll(name: &str, clients: u32) -> Measured {
     let lab = Lab::up(clients)?;
-    let log = lab.folder.path().join("log");
+    let (log, complaints) = (lab.folder.path().join("log"), lab.folder.path().join("complaints"));
     let file = |path: &Path| fs::File::create(path).map_err(said);
     let mut child = lab
         .command()?
         .args(["upgrade", &lab.name, "--restart", "--yes"])
         .stdin(Stdio::null())
         .stdout(file(&log)?)
-        .stderr(file(&log.with_file_name("complaints"))?)
+        .stderr(file(&complaints)?)
         .spawn()
         .map_err(said)?;
     let cost = watch(&mut child)?;
     if !cost.well {
-        let said = fs::read_to_string(&log).unwrap_or_default();
-        let last: Vec<&str> = said.lines().rev().take(3).collect();
-        return Err(format!("the run did not succeed: {}", last.join(" / ")));
+        let said = [&complaints, &log].map(|file| fs::read_to_string(file).unwrap_or_default());
+        let last =
+            |text: &String| text.trim_end().lines().rev().take(5).map(str::to_owned).collect();
+        let last: Vec<Vec<String>> = said.iter().map(last).collect();
+        return Err(format!("the run did not succeed: {}", last.concat().join(" / ")));
     }
     let report = output(lab.command()?.args(["run", "report", "--format", "json"]))?;
     let report: Value = serde_json::from_slice(&report).map_err(said)?;

@@ -55,13 +55,7 @@ pub async fn up(
             "copying {} {}",
             spec.artifact.pack, spec.artifact.release
         )));
-        try_join_all(
-            state
-                .services()
-                .into_iter()
-                .map(|(node, service)| install(transport, cache, spec, node, service)),
-        )
-        .await?;
+        install_all(transport, cache, spec, &state).await?;
         progress(Progress::step(format!("starting {} processes", state.services().len())));
         start_all(transport, &state, product).await?;
         prepare(transport, spec, &state, progress).await?;
@@ -199,6 +193,46 @@ fn random() -> Result<[u8; 16], LabError> {
     let mut file = fs::File::open(path).map_err(LabError::disk("read", path))?;
     file.read_exact(&mut bytes).map_err(LabError::disk("read", path))?;
     Ok(bytes)
+}
+
+/// Hundreds of clients on one machine share the bytes of one copy, by links: hosts of their own would not read from one disk.
+const OWN_COPIES_MAX: usize = 150;
+
+/// Puts the programs in place for everybody.
+async fn install_all(
+    transport: &dyn Transport,
+    cache: &Cache,
+    spec: &LabSpec,
+    state: &LabState,
+) -> Result<(), LabError> {
+    let services = state.services();
+    let many = services.len() > OWN_COPIES_MAX;
+    let (first, others) = services.split_at(if many { 1 } else { services.len() });
+    let own = first.iter().map(|(node, service)| install(transport, cache, spec, node, service));
+    try_join_all(own).await?;
+    if let Some((_, like)) = first.first() {
+        others.iter().try_for_each(|(_, service)| link_like(spec, like, service))?;
+    }
+    let linked =
+        others.iter().map(|(node, service)| install(transport, cache, spec, node, service));
+    try_join_all(linked).await?;
+    Ok(())
+}
+
+/// Links the files of a release beside a member's live ones to those of another member; they are found whole there, and not copied.
+fn link_like(spec: &LabSpec, like: &ServiceSpec, service: &ServiceSpec) -> Result<(), LabError> {
+    let LabSpec { artifact, .. } = spec;
+    let dir = |service: &ServiceSpec| {
+        let paths = NodePaths::of_service(service)?;
+        Some(paths.artifact_dir(&artifact.pack, &artifact.release))
+    };
+    let (Some(from), Some(to)) = (dir(like), dir(service)) else { return Ok(()) };
+    fs::create_dir_all(&to).map_err(LabError::disk("make", &to))?;
+    for file in &artifact.files {
+        let link = to.join(&file.name);
+        fs::hard_link(from.join(&file.name), &link).map_err(LabError::disk("make", &link))?;
+    }
+    Ok(())
 }
 
 /// Puts the member's own copy of the programs in place, so that later swaps touch nothing else.
