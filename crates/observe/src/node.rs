@@ -132,7 +132,7 @@ impl NodeLook<'_> {
             self.node.group.clone(),
             "nothing was asked",
         );
-        self.look_at_host(&mut memory, &mut seen).await;
+        let dark = self.look_at_host(&mut memory, &mut seen).await;
         let answered_after = self.ask_product(&mut memory, &mut seen, began).await;
         if self.depth.is_full() && !self.cluster.config.is_empty() {
             let running = seen.release.as_ref().or(seen.disk_release.as_ref());
@@ -140,10 +140,19 @@ impl NodeLook<'_> {
             seen.templated =
                 templated::read(self.transport, pack, cluster, self.node, running).await;
         }
+        // Who asks a member through a host that does not let anybody in hears of a closed connection; the host says why.
+        if let (Some(because), Reach::Unreachable(_)) = (dark, &seen.reach) {
+            seen.reach = Reach::Unreachable(because);
+        }
         NodeSeen { seen, memory, answered_after }
     }
 
-    async fn look_at_host(&self, memory: &mut NodeMemory, seen: &mut NodeObservation) {
+    /// Gives why nothing could be seen there.
+    async fn look_at_host(
+        &self,
+        memory: &mut NodeMemory,
+        seen: &mut NodeObservation,
+    ) -> Option<String> {
         let form = &self.detect.process;
         let (node, transport, full) = (self.node, self.transport, self.depth.is_full());
         let looking = Looking { node, transport, form, full };
@@ -168,9 +177,6 @@ impl NodeLook<'_> {
                 memory.place = read.whole.then(|| read.place(form));
                 memory.settings = read.settings;
             }
-            if self.depth.is_full() {
-                self.unit_files(found, seen).await;
-            }
             let live = found.live_binary(self.declared_binary().as_deref());
             let argv = settings::masked_argv(&found.argv, form);
             seen.process = Some(found.seen(&live, sight.replaced, argv));
@@ -193,6 +199,10 @@ impl NodeLook<'_> {
                 }
             }
         }
+        // A host that shows nothing says nothing of units either.
+        if self.depth.is_full() && sight.dark.is_none() {
+            self.unit(memory.process.as_ref(), seen).await;
+        }
         seen.place.clone_from(&memory.place);
         let live = seen.process.as_ref().map(|process| process.binary.clone());
         if let (Some(binary), Some(stamp)) = (live.or_else(|| self.declared_binary()), sight.stamp)
@@ -208,6 +218,7 @@ impl NodeLook<'_> {
             );
             seen.findings.extend(found.await);
         }
+        sight.dark
     }
 
     fn declared_binary(&self) -> Option<PathBuf> {
@@ -273,16 +284,22 @@ impl NodeLook<'_> {
         Read { settings: all, folder, whole }
     }
 
-    /// What a unit starts the process with, and where it says so.
-    async fn unit_files(&self, found: &Found, seen: &mut NodeObservation) {
+    /// Whether the declared unit runs the member, what it starts it with, and where it says so.
+    async fn unit(&self, found: Option<&Found>, seen: &mut NodeObservation) {
         let Some(ServiceSpec::Systemd(unit)) = &self.node.service else { return };
         let form = &self.detect.process;
-        match unit_files::read(self.transport, &unit.unit, found, self.pack, form).await {
-            Ok(files) => seen.unit_files = files,
+        let (name, own) = (&self.node.name, &unit.unit);
+        match unit_files::read(self.transport, own, found, self.pack, form).await {
+            Ok(read) => {
+                seen.unit_files = read.files;
+                seen.findings.extend(read.wrong.map(|(because, hint)| {
+                    crate::finding(Severity::Error, "unit-wrong", format!("{name}: {because}"), Some(hint))
+                }));
+            }
             Err(because) => seen.findings.push(crate::finding(
                 Severity::Warning,
                 "unit-files-unseen",
-                format!("{}: the files of its unit {} cannot be read: {because}", self.node.name, unit.unit),
+                format!("{name}: the files of its unit {own} cannot be read: {because}"),
                 Some("settings that its unit says cannot be changed by a plan; make `systemctl show` and its files readable".into()),
             )),
         }

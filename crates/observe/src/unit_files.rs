@@ -43,14 +43,22 @@ impl Held {
     }
 }
 
-/// Reads the files of a unit. The error is a sentence.
+/// What was read of a unit.
+pub(crate) struct UnitSeen {
+    /// Its files; none of a member that is down, whose settings nobody can compare.
+    pub(crate) files: Vec<ConfigFileSeen>,
+    /// Why it is not the unit that runs the member: a sentence, and what next.
+    pub(crate) wrong: Option<(String, String)>,
+}
+
+/// Reads a unit and its files. The error is a sentence.
 pub(crate) async fn read(
     transport: &dyn Transport,
     unit: &str,
-    found: &Found,
+    found: Option<&Found>,
     pack: &Pack,
     form: &ProcessForm,
-) -> Result<Vec<ConfigFileSeen>, String> {
+) -> Result<UnitSeen, String> {
     let most = FILE_BYTES_MAX.to_string();
     let words = ["sh", "-c", include_str!("unit_files.sh"), "quorate", unit, &most];
     let command = Command { clean_env: true, ..Command::new(words) };
@@ -59,8 +67,36 @@ pub(crate) async fn read(
         Answer::Done(output) => return Err(output.complaint()),
         Answer::Failed(because) | Answer::Unknown(because) => return Err(because),
     };
-    let held: Vec<Held> = output.text().lines().filter_map(told).collect();
-    Ok(seen(&held, unit, found, pack, form))
+    let text = output.text();
+    let held: Vec<Held> = text.lines().filter_map(told).collect();
+    let state = text.lines().find_map(|line| line.strip_prefix("state ")).unwrap_or_default();
+    Ok(UnitSeen {
+        files: found.map(|found| seen(&held, unit, found, pack, form)).unwrap_or_default(),
+        wrong: wrong(state, unit, found),
+    })
+}
+
+/// Why a unit in this state is not the one that runs the member.
+fn wrong(state: &str, unit: &str, found: Option<&Found>) -> Option<(String, String)> {
+    let (load, pid) = state.split_once(' ')?;
+    let there = "name the unit that runs it in the fleet file: `systemctl list-units --all` there names those that are";
+    match (load, found) {
+        ("loaded", Some(found)) if pid != found.pid.to_string() => Some((
+            format!(
+                "its unit {unit} does not run it: process {} was started by something else",
+                found.pid
+            ),
+            format!("stop that process and start the unit, or {there}"),
+        )),
+        ("loaded" | "", _) => None,
+        ("not-found", _) => {
+            Some((format!("there is no unit {unit} on its host"), there.to_owned()))
+        }
+        (load, _) => Some((
+            format!("systemd cannot start its unit {unit}: it is `{load}`"),
+            format!("`systemctl status {unit}` there says why"),
+        )),
+    }
 }
 
 fn told(line: &str) -> Option<Held> {
@@ -207,6 +243,26 @@ mod tests {
         assert_eq!(seen[1].form, FileForm::Environment);
         assert!(!serde_json::to_string(&seen).unwrap().contains("t0ken"), "{seen:?}");
         assert!(seen.iter().all(|file| file.by_hand.is_none() && file.sha256.is_some()));
+    }
+
+    #[test]
+    fn a_unit_that_does_not_run_the_member_is_told() {
+        let found = Found {
+            pid: 47,
+            start_ticks: 1,
+            started_at: None,
+            argv: Vec::new(),
+            env: BTreeMap::new(),
+            work_dir: None,
+            exe: PathBuf::from("/usr/bin/etcd"),
+            exe_gone: false,
+        };
+        let said = |state, found| wrong(state, "etcd.service", found).map(|(text, _)| text);
+        assert_eq!(said("loaded 47", Some(&found)), None);
+        assert_eq!(said("loaded 0", None), None);
+        assert!(said("loaded 0", Some(&found)).unwrap().contains("process 47"));
+        assert!(said("not-found 0", Some(&found)).unwrap().contains("no unit etcd.service"));
+        assert!(said("masked 0", None).unwrap().contains("`masked`"));
     }
 
     #[test]

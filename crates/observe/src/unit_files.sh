@@ -1,5 +1,6 @@
 # Tells the files from which systemd starts a unit, in the order in which they count: the unit, its drop-ins, its environment
-# files. Prints one file a line: its kind, its path, and what it holds, in hexadecimal; `-` for one that cannot be read.
+# files. Prints whether systemd has the unit, and which process it runs for it; then one file a line: its kind, its path, and what
+# it holds, in hexadecimal; `-` for one that cannot be read.
 # Parameters: the unit, and the most bytes that a file of it has.
 set -uf
 unit=$1 most=$2
@@ -12,6 +13,7 @@ file() {
     if [ -r "$2" ]; then held=$(head -c "$most" -- "$2" | hex); fi
     printf '%s %s %s\n' "$1" "$(printf %s "$2" | hex)" "${held:-.}"
 }
+printf 'state %s %s\n' "$(shown LoadState)" "$(shown MainPID)"
 path=$(shown FragmentPath)
 if [ -n "$path" ]; then file unit "$path"; fi
 for path in $(shown DropInPaths); do file unit "$path"; done

@@ -97,23 +97,30 @@ impl LiveHands {
                 Answer::Failed(because) => return Outcome::Failed { because },
                 Answer::Unknown(because) => return Outcome::Unknown { because },
             };
-        if let Err(because) = self.says_its_release(node, &staged.binary, &artifact.release).await {
-            return Outcome::Failed { because };
-        }
-        if let Err(because) = self.accepts_settings(node, at, &staged.artifact_dir, artifact).await
-        {
+        if let Err(because) = self.takes(node, at, &staged, artifact).await {
             return Outcome::Failed { because };
         }
         self.keep_fingerprint(node, &artifact.release, staged.fingerprint);
-        if let Err(because) = self.accepts_file(node, at, &staged.artifact_dir, artifact).await {
-            return Outcome::Failed { because };
-        }
         let note = if staged.copied_bytes == 0 {
             "it was there already".to_owned()
         } else {
             format!("{} bytes copied", staged.copied_bytes)
         };
         Outcome::Succeeded { note: Some(note) }
+    }
+
+    /// Whether what is staged says the right release, and takes what the node is started with. Asked again by whoever asks whether
+    /// the step has happened: a binary that was copied and refuses the node's settings is not staged.
+    pub(super) async fn takes(
+        &self,
+        node: &NodeName,
+        at: usize,
+        staged: &swap::Staged,
+        artifact: &ArtifactRef,
+    ) -> Result<(), String> {
+        self.says_its_release(node, &staged.binary, &artifact.release).await?;
+        self.accepts_settings(node, at, &staged.artifact_dir, artifact).await?;
+        self.accepts_file(node, at, &staged.artifact_dir, artifact).await
     }
 
     async fn says_its_release(

@@ -6,11 +6,29 @@ use quorate_hosts::{
     service::{self, ServiceState},
     swap::{self, paths::NodePaths},
 };
-use quorate_model::{Action, Hop, NodeName, NodeObservation, Reach, ServiceSpec, Step, WaitingOn};
+use quorate_model::{
+    Action, ArtifactRef, Hop, NodeName, NodeObservation, Reach, ServiceSpec, Step, WaitingOn,
+};
 use quorate_transport::{Answer, Command};
 use std::time::Duration;
 
 impl LiveHands {
+    /// Whether the files of a release lie there whole, and the node's settings are taken.
+    async fn is_staged(&self, node: &NodeName, at: usize, artifact: &ArtifactRef) -> Answer<bool> {
+        let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
+            return Answer::Failed(format!("{node} has no service whose binary could be staged"));
+        };
+        let held = match swap::staged(transport.as_ref(), &paths, artifact).await {
+            Answer::Done(Some(held)) => held,
+            Answer::Done(None) => return Answer::Done(false),
+            Answer::Failed(because) => return Answer::Failed(because),
+            Answer::Unknown(because) => return Answer::Unknown(because),
+        };
+        self.keep_fingerprint(node, &artifact.release, held.fingerprint.clone());
+        // Why it is not, the step itself says when it is tried again.
+        Answer::Done(self.takes(node, at, &held, artifact).await.is_ok())
+    }
+
     /// Whether the step has already happened.
     pub(crate) async fn typed_done(
         &self,
@@ -20,20 +38,7 @@ impl LiveHands {
         name: &str,
     ) -> Verdict {
         let answer = match &step.action {
-            Action::Stage { node, artifact } => {
-                match (self.paths(node, at), self.transport(node)) {
-                    (Some(paths), Some(transport)) => {
-                        swap::staged(transport.as_ref(), &paths, artifact).await.map(|held| {
-                            let print = held.as_ref().and_then(|held| held.fingerprint.clone());
-                            self.keep_fingerprint(node, &artifact.release, print);
-                            held.is_some()
-                        })
-                    }
-                    _ => Answer::Failed(format!(
-                        "{node} has no service whose binary could be staged"
-                    )),
-                }
-            }
+            Action::Stage { node, artifact } => self.is_staged(node, at, artifact).await,
             Action::Stop { node } => self.stopped(node, at, hop).await,
             Action::Swap { node, to, config, .. } => {
                 match (self.paths(node, at), self.transport(node)) {

@@ -277,7 +277,13 @@ async fn talk(read: &mut ChannelReadHalf, told: &mut Told, feeding: impl Future<
         };
         match message {
             Some(ChannelMsg::Data { data }) => told.out(&data),
-            Some(ChannelMsg::ExtendedData { data, .. }) => told.err(&data),
+            Some(ChannelMsg::ExtendedData { data, .. }) => {
+                told.err(&data);
+                if told.asked_again {
+                    // sudo would wait for a second password until the time is over.
+                    return;
+                }
+            }
             Some(ChannelMsg::ExitStatus { exit_status }) => {
                 told.status = Some(i32::try_from(exit_status).unwrap_or(i32::MAX));
             }
