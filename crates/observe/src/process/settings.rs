@@ -109,6 +109,12 @@ fn is_secret(setting: &Setting, form: &ProcessForm) -> bool {
     form.secret_settings.iter().any(|secret| *secret == name || secret == last)
 }
 
+/// The values of secret settings, to be taken out of whatever repeats them.
+pub fn secrets<'s>(settings: &'s [Setting], form: &ProcessForm) -> Vec<&'s str> {
+    let secret = settings.iter().filter(|setting| is_secret(setting, form));
+    secret.map(|setting| setting.value.as_str()).filter(|value| !value.is_empty()).collect()
+}
+
 /// Hides the values of secret settings.
 pub fn mask(settings: &mut [Setting], form: &ProcessForm) {
     for setting in settings.iter_mut().filter(|setting| is_secret(setting, form)) {
@@ -224,6 +230,7 @@ mod tests {
             let words = argv(line);
             assert!(!masked_argv(&words, &form()).concat().contains("s3cret"), "{line}");
             let mut settings = from_argv(&words);
+            assert_eq!(secrets(&settings, &form()), ["s3cret"]);
             mask(&mut settings, &form());
             assert!(!shown(&settings).contains("s3cret"), "{line}");
             assert!(shown(&settings).contains("--name=a"));

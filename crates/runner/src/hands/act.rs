@@ -10,7 +10,8 @@ use quorate_hosts::{
 use quorate_model::{
     Action, ArtifactRef, ConfigChange, Hop, NodeName, Outcome, Release, Step, StepRole,
 };
-use quorate_transport::{Answer, Command};
+use quorate_observe::process::settings;
+use quorate_transport::{Answer, Command, redact};
 use std::{path::Path, time::Duration};
 
 impl LiveHands {
@@ -169,6 +170,11 @@ impl LiveHands {
         else {
             return Ok(());
         };
+        // A product that refuses its words may repeat them, and what is said here is written down.
+        let form = self.parts.pack.detect.as_ref().map(|detect| &detect.process);
+        let mut said = settings::from_argv(&own);
+        said.extend(form.map(|form| settings::from_env(&own_env, form)).unwrap_or_default());
+        let secrets = form.map(|form| settings::secrets(&said, form)).unwrap_or_default();
         let mut words = Vec::new();
         for word in argv {
             match word.as_str() {
@@ -191,7 +197,7 @@ impl LiveHands {
             "{} {} does not start with the settings of {node}: {}",
             artifact.pack,
             artifact.release,
-            output.complaint()
+            redact::hide(&output.complaint(), &secrets)
         ))
     }
 

@@ -207,7 +207,9 @@ impl LiveHands {
             return None;
         }
         for (node, backup) in takers(self.plan()) {
-            let Some(transport) = self.transport(node) else { continue };
+            let Some(transport) = self.transport(node) else {
+                return Some(format!("there is no way to {node} to look for room on its disk"));
+            };
             let mut stamps = Vec::new();
             // A copy that cannot be read was refused before.
             let _ = stamps_of(&self.state_file(&backup.file), &mut stamps);
