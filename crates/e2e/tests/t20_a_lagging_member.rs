@@ -8,7 +8,8 @@ use quorate_e2e::{
 use quorate_model::{Outcome, RunEvent};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
-/// Artifacts whose server freezes itself when it is started as a member, once, as long as the file that is given is there.
+/// Artifacts whose server freezes itself when it is started as a member, once, as long as the file that is given is there. Asked
+/// whether it takes the member's arguments (they end in `--version` then) it answers.
 fn freezing(bed: &Bed) -> (PathBuf, PathBuf) {
     let (folder, frost) = (bed.scratch().join("freezing"), bed.scratch().join("frost"));
     let release = folder.join("etcd/3.5.16");
@@ -16,7 +17,7 @@ fn freezing(bed: &Bed) -> (PathBuf, PathBuf) {
     let real = artifacts().join("etcd/3.5.16");
     fs::copy(real.join("etcdctl"), release.join("etcdctl")).unwrap();
     let script = format!(
-        "#!/bin/sh\ncase $* in *--name=*) rm '{}' 2>/dev/null && kill -STOP $$ ;; esac\nexec '{}' \"$@\"\n",
+        "#!/bin/sh\ncase $* in *--version) ;; *--name=*) rm '{}' 2>/dev/null && kill -STOP $$ ;; esac\nexec '{}' \"$@\"\n",
         frost.display(),
         real.join("etcd").display()
     );
