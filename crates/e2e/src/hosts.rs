@@ -224,6 +224,10 @@ clusters:
     }
     /// Runs `quorate` with another fleet file and its own state.
     pub fn quorate_with(&self, fleet: &Path, words: &[&str]) -> Said {
+        Said::from(&self.command_with(fleet, words).output().expect("quorate runs"))
+    }
+    /// The same, to be run; by another person.
+    pub fn command_with(&self, fleet: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.arg("--fleet").arg(fleet).arg("--state").arg(fleet.with_file_name(format!(
             "state-{}",
@@ -233,7 +237,7 @@ clusters:
         if words.first() != Some(&"run") {
             command.arg("--artifacts").arg(artifacts());
         }
-        Said::from(&command.output().expect("quorate runs"))
+        command
     }
     /// Puts a stop before a program of a host, where its words look so (a pattern of `case`). [`Self::stop_here`] arms it.
     #[track_caller]

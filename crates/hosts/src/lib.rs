@@ -8,6 +8,7 @@
 pub mod artifacts;
 pub mod carry;
 pub mod lab;
+pub mod lease;
 pub mod service;
 mod shell;
 pub mod swap;

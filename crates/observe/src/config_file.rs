@@ -74,8 +74,9 @@ pub(crate) fn spoken_of<'p>(pack: &'p Pack, form: &ProcessForm) -> BTreeSet<&'p 
         std::iter::once(rule.key.as_str()).chain(set.map(String::as_str))
     });
     let changed = pack.setting_changes.iter().map(|change| change.key.as_str());
+    let rejoin = pack.recipes.rejoin.iter().flat_map(|way| way.settings.keys().map(String::as_str));
     let is_secret = |key: &&str| form.secret_settings.iter().any(|secret| secret == key);
-    named.chain(changed).filter(|key| !is_secret(key)).collect()
+    named.chain(changed).chain(rejoin).filter(|key| !is_secret(key)).collect()
 }
 
 /// The spans that can be taken out without any other change; none at all when nothing can be added to the file.

@@ -12,7 +12,8 @@ use crate::{
     memory::{FileStamp, NodeMemory},
     process::{find::Found, settings},
     sight::Looking,
-    templated, unit_files,
+    templated,
+    unit_files::{self, WouldStart},
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -200,8 +201,11 @@ impl NodeLook<'_> {
             }
         }
         // A host that shows nothing says nothing of units either.
-        if self.depth.is_full() && sight.dark.is_none() {
-            self.unit(memory.process.as_ref(), seen).await;
+        if self.depth.is_full()
+            && sight.dark.is_none()
+            && let Some(start) = self.unit(memory.process.as_ref(), seen).await
+        {
+            self.would_start(&start, memory, seen).await;
         }
         seen.place.clone_from(&memory.place);
         let live = seen.process.as_ref().map(|process| process.binary.clone());
@@ -284,24 +288,49 @@ impl NodeLook<'_> {
         Read { settings: all, folder, whole }
     }
 
+    /// Keeps what a member that is down would be started with by its unit.
+    async fn would_start(
+        &self,
+        start: &WouldStart,
+        memory: &mut NodeMemory,
+        seen: &mut NodeObservation,
+    ) {
+        let form = &self.detect.process;
+        let WouldStart { argv, env } = start;
+        let read = self.settings(&Start { argv, env, work_dir: None }, seen).await;
+        memory.place = read.whole.then(|| read.place(form));
+        memory.settings = read.settings;
+        seen.settings.clone_from(&memory.settings);
+        settings::mask(&mut seen.settings, form);
+    }
+
     /// Whether the declared unit runs the member, what it starts it with, and where it says so.
-    async fn unit(&self, found: Option<&Found>, seen: &mut NodeObservation) {
-        let Some(ServiceSpec::Systemd(unit)) = &self.node.service else { return };
+    async fn unit(&self, found: Option<&Found>, seen: &mut NodeObservation) -> Option<WouldStart> {
+        let Some(ServiceSpec::Systemd(unit)) = &self.node.service else { return None };
         let form = &self.detect.process;
         let (name, own) = (&self.node.name, &unit.unit);
         match unit_files::read(self.transport, own, found, self.pack, form).await {
             Ok(read) => {
                 seen.unit_files = read.files;
                 seen.findings.extend(read.wrong.map(|(because, hint)| {
-                    crate::finding(Severity::Error, "unit-wrong", format!("{name}: {because}"), Some(hint))
+                    crate::finding(
+                        Severity::Error,
+                        "unit-wrong",
+                        format!("{name}: {because}"),
+                        Some(hint),
+                    )
                 }));
+                read.would_start
             }
-            Err(because) => seen.findings.push(crate::finding(
-                Severity::Warning,
-                "unit-files-unseen",
-                format!("{name}: the files of its unit {own} cannot be read: {because}"),
-                Some("settings that its unit says cannot be changed by a plan; make `systemctl show` and its files readable".into()),
-            )),
+            Err(because) => {
+                seen.findings.push(crate::finding(
+                    Severity::Warning,
+                    "unit-files-unseen",
+                    format!("{name}: the files of its unit {own} cannot be read: {because}"),
+                    Some("settings that its unit says cannot be changed by a plan; make `systemctl show` and its files readable".into()),
+                ));
+                None
+            }
         }
     }
 

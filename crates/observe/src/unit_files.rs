@@ -1,7 +1,8 @@
 //! Reads the files from which systemd starts a member, and where they say what a plan may have to change.
 //!
 //! Invariant: the text leaves this file only as the words and lines of settings that the pack speaks of, never a secret.
-//! A place is given only when it is the only one that says the setting and says what the process really runs with.
+//! A place is given only when it is the only one that says the setting and says what the process really runs with, where
+//! there is one.
 
 use crate::{
     config_file::spoken_of,
@@ -45,10 +46,21 @@ impl Held {
 
 /// What was read of a unit.
 pub(crate) struct UnitSeen {
-    /// Its files; none of a member that is down, whose settings nobody can compare.
+    /// Its files.
     pub(crate) files: Vec<ConfigFileSeen>,
+    /// What a member that is down would be started with, as far as its files say it plainly. It may hold secrets.
+    pub(crate) would_start: Option<WouldStart>,
     /// Why it is not the unit that runs the member: a sentence, and what next.
     pub(crate) wrong: Option<(String, String)>,
+}
+
+/// Words and variables of a start to come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct WouldStart {
+    /// A name in the program's place, then the flags.
+    pub(crate) argv: Vec<String>,
+    /// The variables.
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 /// Reads a unit and its files. The error is a sentence.
@@ -71,7 +83,8 @@ pub(crate) async fn read(
     let held: Vec<Held> = text.lines().filter_map(told).collect();
     let state = text.lines().find_map(|line| line.strip_prefix("state ")).unwrap_or_default();
     Ok(UnitSeen {
-        files: found.map(|found| seen(&held, unit, found, pack, form)).unwrap_or_default(),
+        files: seen(&held, unit, found, pack, form),
+        would_start: found.is_none().then(|| would_start(&held)).flatten(),
         wrong: wrong(state, unit, found),
     })
 }
@@ -122,13 +135,18 @@ fn told(line: &str) -> Option<Held> {
 fn seen(
     held: &[Held],
     unit: &str,
-    found: &Found,
+    found: Option<&Found>,
     pack: &Pack,
     form: &ProcessForm,
 ) -> Vec<ConfigFileSeen> {
     let said = said(held);
-    let mut running = settings::from_argv(&found.argv);
-    running.extend(settings::from_env(&found.env, form));
+    let running = found.map(|found| {
+        let mut running = settings::from_argv(&found.argv);
+        running.extend(settings::from_env(&found.env, form));
+        running
+    });
+    // Of a member that is down only files that all can be read say what there is.
+    let all_read = held.iter().all(|file| file.text().is_ok());
     let keys = spoken_of(pack, form);
     let plain = |said: &Said| settings::plain(said.span.source, &said.span.key, form);
     let mut times: BTreeMap<(SettingSource, String), usize> = BTreeMap::new();
@@ -146,7 +164,7 @@ fn seen(
         name.is_empty()
             || (keys.contains(name.as_str())
                 && times.get(&(source, name.clone())) == Some(&1)
-                && running.iter().any(runs_with))
+                && running.as_ref().map_or(all_read, |all| all.iter().any(runs_with)))
     };
     let one = |(at, held): (usize, &Held)| {
         let content = held.content.as_deref().ok();
@@ -173,6 +191,26 @@ fn seen(
     held.iter().enumerate().map(one).collect()
 }
 
+/// What the files of a unit start its member with; nothing when one of them cannot be read.
+fn would_start(held: &[Held]) -> Option<WouldStart> {
+    if !held.iter().all(|file| file.text().is_ok()) {
+        return None;
+    }
+    // The program itself is no setting.
+    let mut start = WouldStart { argv: vec![String::new()], env: BTreeMap::new() };
+    for (_, Said { span, value }) in said(held) {
+        match span.source {
+            _ if span.key.is_empty() => {}
+            SettingSource::Flag if value.is_empty() => start.argv.push(span.key),
+            SettingSource::Flag => start.argv.push(format!("{}={value}", span.key)),
+            // Of two that say a variable the later one counts, and files are read in systemd's order.
+            SettingSource::Env => drop(start.env.insert(span.key, value)),
+            SettingSource::File => {}
+        }
+    }
+    Some(start)
+}
+
 /// What all files say, each with the place of its file.
 fn said(held: &[Held]) -> Vec<(usize, Said)> {
     let of = |form: FileForm| held.iter().enumerate().filter(move |(_, held)| held.form == form);
@@ -196,17 +234,22 @@ mod tests {
     use quorate_packs::Packs;
     use std::path::PathBuf;
 
-    fn look(files: &[(&str, &str)], argv: &str, env: &[(&str, &str)]) -> Vec<ConfigFileSeen> {
+    fn held(files: &[(&str, &str)]) -> Vec<Held> {
+        let told_of = |(path, text): &(&str, &str)| {
+            let kind = if path.contains("default") { "environment" } else { "unit" };
+            told(&format!("{kind} {} {}", hex::encode(path), hex::encode(text))).unwrap()
+        };
+        files.iter().map(told_of).collect()
+    }
+
+    fn look_at(files: &[Held], found: Option<&Found>) -> Vec<ConfigFileSeen> {
         let packs = Packs::builtin();
         let pack = packs.get(&"etcd".into()).unwrap();
         let form = &pack.detect.as_ref().unwrap().process;
-        let held: Vec<Held> = files
-            .iter()
-            .map(|(path, text)| {
-                let kind = if path.contains("default") { "environment" } else { "unit" };
-                told(&format!("{kind} {} {}", hex::encode(path), hex::encode(text))).unwrap()
-            })
-            .collect();
+        seen(files, "etcd.service", found, pack, form)
+    }
+
+    fn look(files: &[(&str, &str)], argv: &str, env: &[(&str, &str)]) -> Vec<ConfigFileSeen> {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let found = Found {
             pid: 1,
@@ -218,7 +261,7 @@ mod tests {
             exe: PathBuf::from("/usr/bin/etcd"),
             exe_gone: false,
         };
-        seen(&held, "etcd.service", &found, pack, form)
+        look_at(&held(files), Some(&found))
     }
 
     fn keys(seen: &ConfigFileSeen) -> Vec<&str> {
@@ -275,6 +318,31 @@ mod tests {
         ];
         let seen = look(&twice, "/usr/bin/etcd", &[("ETCD_LOG_OUTPUT", "stdout")]);
         assert!(seen.iter().all(|file| file.spans.is_empty()), "{seen:?}");
+    }
+
+    #[test]
+    fn a_unit_that_is_down_says_what_it_would_start_and_where() {
+        let files = [
+            (
+                "/etc/systemd/system/etcd.service",
+                "[Service]\nEnvironment=ETCD_NAME=old\nEnvironmentFile=-/etc/default/etcd\nExecStart=/usr/bin/etcd --debug $DAEMON_ARGS\n",
+            ),
+            (
+                "/etc/default/etcd",
+                "ETCD_NAME=a\nETCD_LOG_OUTPUT=stdout\nDAEMON_ARGS=\"--logger=capnslog\"\n",
+            ),
+        ];
+        let mut files = held(&files);
+        let start = would_start(&files).unwrap();
+        assert_eq!(start.argv, ["", "--debug", "--logger=capnslog"]);
+        assert_eq!(start.env["ETCD_NAME"], "a", "an environment file counts more than the unit");
+        let seen = look_at(&files, None);
+        assert_eq!(keys(&seen[0]), ["debug", ""]);
+        assert_eq!(keys(&seen[1]), ["log-output", "logger", ""]);
+        files[0].content = Err("it cannot be read".to_owned());
+        assert_eq!(would_start(&files), None);
+        let seen = look_at(&files, None);
+        assert!(seen.iter().all(|file| keys(file).iter().all(|key| key.is_empty())), "{seen:?}");
     }
 
     #[test]

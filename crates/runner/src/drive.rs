@@ -33,6 +33,10 @@ const ACT_MARGIN: Duration = Duration::from_secs(2);
 pub trait Hands: Send + Sync {
     /// Looks, and says what was seen; `news` are events about what changed in the view of members.
     async fn look(&self, engine: &View, look: Look, now: Timestamp) -> Seen;
+    /// Whether the cluster is still this controller's to change, as its hosts know it. Asked before each act.
+    async fn still_ours(&self, _step: &Step) -> Result<(), String> {
+        Ok(())
+    }
     /// Carries out a step's action once.
     async fn act(&self, step: &Step, attempt: Attempt) -> Done;
     /// Puts a temporary change back.
@@ -244,6 +248,9 @@ impl Driver {
             Effect::Act { step, attempt } => {
                 let whole = self.engine.step(&step)?.clone();
                 Some(Box::pin(async move {
+                    if let Err(because) = hands.still_ours(&whole).await {
+                        return (Input::LeaseLost { because }, Vec::new());
+                    }
                     let limit = whole.limit + ACT_MARGIN;
                     let done = match tokio::time::timeout(limit, hands.act(&whole, attempt)).await {
                         Ok(done) => done,

@@ -12,6 +12,7 @@ pub mod problem;
 pub mod rewrites;
 pub mod setup;
 pub mod sources;
+mod state_name;
 pub mod verdict;
 pub mod watch;
 

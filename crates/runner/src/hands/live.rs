@@ -3,6 +3,7 @@
 use super::{call::outcome, copies::FoundWhole, lanes::ServersSeen, looks::Recent};
 use crate::{
     drive::{Done, Hands, Seen, View},
+    ops::on_hosts::OnHosts,
     rewrites::Rewrites,
     verdict::world,
 };
@@ -68,6 +69,8 @@ pub struct LiveHands {
     pub(super) servers_seen: tokio::sync::Mutex<Option<ServersSeen>>,
     /// Steps of nodes that move beside each other.
     beside: HashSet<StepId>,
+    /// The cluster's lease on its own hosts, once a run has taken it.
+    on_hosts: Option<OnHosts>,
     memory: Mutex<Memory>,
 }
 
@@ -104,9 +107,15 @@ impl LiveHands {
             room_seen: tokio::sync::Mutex::default(),
             servers_seen: tokio::sync::Mutex::default(),
             beside,
+            on_hosts: None,
             memory: Mutex::default(),
             parts,
         }
+    }
+
+    /// Acts only for as long as the cluster's own hosts say that it is this controller's.
+    pub(crate) fn held_by(self, on_hosts: OnHosts) -> Self {
+        Self { on_hosts: Some(on_hosts), ..self }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -299,6 +308,13 @@ impl Hands for LiveHands {
                     if differs.is_empty() { Verdict::Holds } else { Verdict::Differs(differs) };
                 Seen { verdict, news: self.news(&seen) }
             }
+        }
+    }
+
+    async fn still_ours(&self, step: &Step) -> Result<(), String> {
+        match &self.on_hosts {
+            Some(on_hosts) => on_hosts.still_ours(step).await,
+            None => Ok(()),
         }
     }
 

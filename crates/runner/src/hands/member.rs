@@ -5,12 +5,24 @@ use jiff::Timestamp;
 use quorate_model::{Call, CallKind, Ejected, Ejection, Hop, NodeName, Outcome};
 use quorate_observe::Depth;
 use quorate_transport::{Answer, Command, beside};
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Stands in a call for the id under which the cluster knows the member now: it gets one only when it is added.
 const MEMBER_WORD: &str = "{member}";
 /// `test` answers at once on any disk that answers at all.
 const TEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Moves one folder.
+const SET_ASIDE: &str = include_str!("set_aside.sh");
+/// Asks it of pairs of a folder and its name aside.
+const IS_ASIDE: &str = r#"while [ $# -gt 1 ]; do
+  if [ -e "$1" ]; then [ -d "$1" ] && [ -z "$(ls -A -- "$1")" ] || exit 1
+  elif [ -d "$2" ]; then exit 1; fi
+  shift 2
+done"#;
 
 impl LiveHands {
     /// Tells the cluster of a change of one member.
@@ -43,7 +55,7 @@ impl LiveHands {
         Ok(call)
     }
 
-    /// Moves every folder that holds its data aside. The name says which plan did it; an older one is never written over.
+    /// Moves every folder that holds its data aside; an empty one stays in its place. The name says which plan did it; an older one is never written over.
     pub(crate) async fn set_aside(&self, node: &NodeName, limit: Duration) -> Outcome {
         let folders = match self.data_folders(node) {
             Ok(folders) => folders,
@@ -51,8 +63,7 @@ impl LiveHands {
         };
         let mut kept = Vec::new();
         for folder in &folders {
-            let ending = format!(".before-rejoin-{}", self.plan().digest.short());
-            let aside = beside(folder, &ending);
+            let aside = self.put_aside(folder);
             match self.move_to(node, folder, &aside, limit).await {
                 Answer::Done(_) => kept.push(aside.display().to_string()),
                 Answer::Failed(because) => return Outcome::Failed { because },
@@ -70,22 +81,25 @@ impl LiveHands {
         to: &Path,
         limit: Duration,
     ) -> Answer<String> {
-        let script = "[ -e \"$1\" ] || exit 0; if [ -e \"$2\" ]; then echo \"$2 is there already\" >&2; exit 1; fi; mv -- \"$1\" \"$2\"";
-        let words = ["sh", "-c", script, "set-aside"].map(str::to_owned);
+        let words = ["sh", "-c", SET_ASIDE, "set-aside"].map(str::to_owned);
         let paths = [from.display().to_string(), to.display().to_string()];
         self.run(node, &Command::new(words.into_iter().chain(paths)), limit).await
     }
 
-    /// Whether no folder with its data is in its place any more.
+    fn put_aside(&self, folder: &Path) -> PathBuf {
+        beside(folder, &format!(".before-rejoin-{}", self.plan().digest.short()))
+    }
+
+    /// Whether no folder holds its data any more. One that is gone without its empty successor is not done with.
     pub(crate) async fn is_aside(&self, node: &NodeName) -> Answer<bool> {
         let (folders, transport) = match (self.data_folders(node), self.transport(node)) {
             (Ok(folders), Some(transport)) => (folders, transport),
             (Err(because), _) => return Answer::Failed(because),
             (Ok(_), None) => return Answer::Failed(format!("there is no way to {node}")),
         };
-        let script = "for folder; do [ -e \"$folder\" ] && exit 1; done; exit 0";
-        let words = ["sh", "-c", script, "is-aside"].map(str::to_owned);
-        let paths = folders.iter().map(|folder| folder.display().to_string());
+        let words = ["sh", "-c", IS_ASIDE, "is-aside"].map(str::to_owned);
+        let paths = folders.iter().flat_map(|folder| [folder.clone(), self.put_aside(folder)]);
+        let paths = paths.map(|path| path.display().to_string());
         let command = Command::new(words.into_iter().chain(paths));
         transport.run(&command, TEST_LIMIT).await.map(|output| output.ok())
     }
@@ -118,5 +132,45 @@ impl LiveHands {
             }
             Err(error) => Answer::Failed(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt, process};
+
+    fn done(script: &str, folder: &Path, aside: &Path) -> bool {
+        let mut command = process::Command::new("sh");
+        command.args(["-c", script, "test"]).arg(folder).arg(aside);
+        command.stderr(process::Stdio::null()).status().unwrap().success()
+    }
+
+    #[test]
+    fn a_folder_goes_aside_once_and_an_empty_one_of_the_same_mode_stays() {
+        let room = tempfile::tempdir().unwrap();
+        let (folder, aside) = (room.path().join("data"), room.path().join("data.aside"));
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o750)).unwrap();
+        fs::write(folder.join("log"), "own").unwrap();
+        assert!(!done(IS_ASIDE, &folder, &aside));
+        // Cut off in the middle: it is gone, nothing is in its place.
+        fs::rename(&folder, &aside).unwrap();
+        assert!(!done(IS_ASIDE, &folder, &aside));
+        for _ in 0..2 {
+            assert!(done(SET_ASIDE, &folder, &aside));
+            assert!(done(IS_ASIDE, &folder, &aside));
+            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o750);
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+            assert_eq!(fs::read_to_string(aside.join("log")).unwrap(), "own");
+        }
+        // What has come since is not written over what is aside.
+        fs::write(folder.join("log"), "new").unwrap();
+        assert!(!done(SET_ASIDE, &folder, &aside) && !done(IS_ASIDE, &folder, &aside));
+        assert_eq!(fs::read_to_string(folder.join("log")).unwrap(), "new");
+        // A member that never held anything has nothing to put aside.
+        let none = room.path().join("none");
+        assert!(done(SET_ASIDE, &none, &room.path().join("none.aside")) && !none.exists());
+        assert!(done(IS_ASIDE, &none, &room.path().join("none.aside")));
     }
 }

@@ -8,6 +8,7 @@ mod client;
 pub mod exec;
 pub mod lab;
 pub mod membership;
+pub(crate) mod on_hosts;
 pub mod plan;
 pub mod release;
 pub mod rollback;

@@ -1,6 +1,6 @@
 //! Carrying a plan out: prepare, apply, resume, and what other terminals may say to a run.
 
-use super::{calendar::may_begin, client, plan::prove, see::observe};
+use super::{calendar::may_begin, client, on_hosts::OnHosts, plan::prove, see::observe};
 use crate::{
     clock::Clock,
     drive::{Client, Driver, Ending, Hands, LEASE_TTL},
@@ -16,8 +16,9 @@ use crate::{
 use jiff::Timestamp;
 use quorate_engine::{Engine, Input};
 use quorate_model::{
-    Action, Cluster, Hold, LEFT_BEHIND, Lease, NodeObservation, Observation, Outcome, Plan,
-    PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
+    Action, Cluster, Generation, Hold, LEFT_BEHIND, Lease, NodeObservation, Observation, Outcome,
+    Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step,
+    StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
@@ -105,7 +106,25 @@ pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<
     not_stale(&plan, &seen)?;
     setup.store.save_plan(&plan)?;
     let run = RunId::new(format!("{}-{}", plan.cluster, short_id(now)));
-    let lease = take_lease(setup, &cluster, &run, options)?;
+    let held = take_lease(setup, &cluster, &plan, &run, options).await?;
+    let on_hosts = held.on_hosts.clone();
+    let begun = begin_held(setup, plan, cluster, run, held, notes, options).await;
+    if begun.is_err() {
+        on_hosts.leave().await;
+    }
+    begun
+}
+
+async fn begin_held(
+    setup: &Setup,
+    plan: Plan,
+    cluster: Cluster,
+    run: RunId,
+    held: Held,
+    mut notes: Vec<String>,
+    options: &CarryOptions,
+) -> Result<Carried, Problem> {
+    let (now, lease) = (Timestamp::now(), &held.lease);
     if let Some(reason) = &options.break_lease {
         notes.push(format!("the lease was taken from its holder: {reason}"));
     }
@@ -119,8 +138,8 @@ pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<
     };
     let engine = Engine::new(Arc::new(plan.clone()), now);
     let first: Vec<RunEvent> =
-        std::iter::once(began).chain(notes.into_iter().map(|text| note(&lease, text))).collect();
-    carry(setup, &cluster, run, lease, Seq(0), engine, first, options).await
+        std::iter::once(began).chain(notes.into_iter().map(|text| note(lease, text))).collect();
+    carry(setup, &cluster, run, held, Seq(0), engine, first, options).await
 }
 
 /// Takes a run up again that was paused, halted, or lost its controller.
@@ -140,20 +159,43 @@ pub async fn resume(
             .hint(format!("see `quorate run report {run}`")));
     }
     engine.give_steps_their_tries_back();
-    let lease = take_lease(setup, &cluster, run, options)?;
+    let held = take_lease(setup, &cluster, &plan, run, options).await?;
+    let on_hosts = held.on_hosts.clone();
+    let resumed = resume_held(setup, &plan, &cluster, run, held, engine, &journal, options).await;
+    if resumed.is_err() {
+        on_hosts.leave().await;
+    }
+    resumed
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what was read of the run before the lease was taken, and the lease"
+)]
+async fn resume_held(
+    setup: &Setup,
+    plan: &Plan,
+    cluster: &Cluster,
+    run: &RunId,
+    held: Held,
+    mut engine: Engine,
+    journal: &[Recorded],
+    options: &CarryOptions,
+) -> Result<Carried, Problem> {
+    let lease = &held.lease;
     let mut first =
         vec![RunEvent::Resumed { holder: lease.holder.clone(), generation: lease.generation }];
     first.extend(
         options
             .break_lease
             .iter()
-            .map(|reason| note(&lease, format!("the lease was taken from its holder: {reason}"))),
+            .map(|reason| note(lease, format!("the lease was taken from its holder: {reason}"))),
     );
     let last = journal.last();
     // What people wrote while the run stood still does not count: nobody carried it then.
     let carried = journal.iter().rev().find(|recorded| !is_operator_event(&recorded.event));
-    first.extend(meanwhile(setup, &cluster, carried.map(|carried| carried.at)).await);
-    let (account, lost) = client::of_the_dead(setup, &cluster, &plan, run, &journal).await;
+    first.extend(meanwhile(setup, cluster, carried.map(|carried| carried.at)).await);
+    let (account, lost) = client::of_the_dead(setup, cluster, plan, run, journal).await;
     first.extend(account);
     if lost > 0 {
         let text =
@@ -161,7 +203,7 @@ pub async fn resume(
         engine.handle(Input::ClientLost { text }, Timestamp::now());
     }
     let seq = last.map_or(Seq(0), |last| last.seq);
-    carry(setup, &cluster, run.clone(), lease, seq, engine, first, options).await
+    carry(setup, cluster, run.clone(), held, seq, engine, first, options).await
 }
 
 /// Members that were started while no controller wrote this run's journal: somebody's hand, or an act whose outcome was lost.
@@ -195,7 +237,7 @@ async fn carry(
     setup: &Setup,
     cluster: &Cluster,
     run: RunId,
-    lease: Lease,
+    held: Held,
     seq: Seq,
     engine: Engine,
     first: Vec<RunEvent>,
@@ -208,29 +250,21 @@ async fn carry(
         // A listener that is gone before the start misses nothing that it wanted.
         let _ = event_sender.send(recorded);
     }
+    let Held { lease, on_hosts } = held;
     let generation = lease.generation;
     let mut journal = Journal::open(setup.store.clone(), run.clone(), Some(lease), seq);
     journal.listen(event_sender);
     journal.append(clock.now(), &first)?;
-    let hands: Arc<dyn Hands> = Arc::new(hands(setup, cluster, plan.clone())?);
+    let hands = hands(setup, cluster, plan.clone())?.held_by(on_hosts.clone());
+    let hands: Arc<dyn Hands> = Arc::new(hands);
     let (person, person_receiver) = unbounded_channel();
     if options.yes {
         approve_all(&plan, &person);
     }
-    // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
-    let unwatched = options.no_probe || plan.kind == PlanKind::RollbackRestore;
-    let watch = if unwatched {
-        None
-    } else {
-        let before = setup.store.journal(&run, Seq(0))?;
-        let (clients, speaking) =
-            (client::clients(cluster, &plan), client::speaking(&plan, &before));
-        let remains = client::remains_file(setup, &run, generation);
-        Some(ClientWatch::start(setup, &clients, speaking, Some(remains)).await?)
-    };
+    let watch = watch(setup, cluster, &plan, &run, generation, options).await?;
     let store = setup.store.clone();
     let given = plan.clone();
-    let work = tokio::spawn(async move {
+    let work = async move {
         let mut watch = watch;
         if let Some(watch) = &watch {
             let baseline = watch.baseline(given.policy.baseline).await;
@@ -270,6 +304,11 @@ async fn carry(
         }
         keep_measured(&*store, &given, journal.run(), clock.now())?;
         Ok(ending)
+    };
+    let work = tokio::spawn(async move {
+        let ended = work.await;
+        on_hosts.leave().await;
+        ended
     });
     Ok(Carried { run, plan, events, person, work })
 }
@@ -389,21 +428,54 @@ pub fn steps(plan: &Plan) -> impl Iterator<Item = &Step> {
     plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps)
 }
 
-fn take_lease(
+/// The client whose view judges the run; none where nobody asks for it.
+async fn watch(
     setup: &Setup,
     cluster: &Cluster,
+    plan: &Plan,
+    run: &RunId,
+    generation: Generation,
+    options: &CarryOptions,
+) -> Result<Option<ClientWatch>, Problem> {
+    // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
+    if options.no_probe || plan.kind == PlanKind::RollbackRestore {
+        return Ok(None);
+    }
+    let before = setup.store.journal(run, Seq(0))?;
+    let (clients, speaking) = (client::clients(cluster, plan), client::speaking(plan, &before));
+    let remains = client::remains_file(setup, run, generation);
+    ClientWatch::start(setup, &clients, speaking, Some(remains)).await.map(Some)
+}
+
+/// A cluster that is held: in the state folder, and on its hosts.
+struct Held {
+    lease: Lease,
+    on_hosts: OnHosts,
+}
+
+async fn take_lease(
+    setup: &Setup,
+    cluster: &Cluster,
+    plan: &Plan,
     run: &RunId,
     options: &CarryOptions,
-) -> Result<Lease, Problem> {
+) -> Result<Held, Problem> {
     let break_held = options.break_lease.is_some();
-    Ok(setup.store.take_lease(
+    let lease = setup.store.take_lease(
         &cluster.name,
         run,
         &holder(),
         Timestamp::now(),
         LEASE_TTL,
         break_held,
-    )?)
+    )?;
+    match OnHosts::take(setup, cluster, plan, run, break_held).await {
+        Ok(on_hosts) => Ok(Held { lease, on_hosts }),
+        Err(problem) => {
+            setup.store.release_lease(&lease)?;
+            Err(problem)
+        }
+    }
 }
 
 /// The world must still be what the plan was made from, as far as the plan builds on it.
