@@ -2,7 +2,9 @@
 
 use crate::{
     calls::{Event, Way, Words},
+    ledger::Ledger,
     shared::Shared,
+    sightings::{Sightings, Tells},
 };
 use futures::StreamExt;
 use quorate_transport::http::documents;
@@ -16,8 +18,9 @@ use tokio::{
 /// milliseconds. When nothing is written either, a fresh watch from the same revision costs nothing.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Watches in a row that went on from a known revision and told nothing although writes were acknowledged: that
-/// revision is gone from the product's history.
+/// Watches in a row that went on from a known revision, at endpoints that served, and told nothing although writes were
+/// acknowledged: that revision is gone from the product's history. An endpoint that does not serve says nothing of it: many
+/// stop at once when clients move in waves, and their refusals take a few milliseconds each.
 const FRUITLESS_MAX: u32 = 3;
 
 /// From one question of a watch that polls to the next. Each answer holds every key: ten a second are cheap, and with a key
@@ -35,6 +38,35 @@ struct Place {
     fruitless: u32,
     /// Acknowledged writes that waited for an event when the last watch ended.
     waiting: u64,
+}
+
+impl Place {
+    /// Enters events into the account; gives how many they were.
+    fn enter(
+        &mut self,
+        sightings: &mut Sightings,
+        prefix: &str,
+        events: Vec<Event>,
+        tells: Tells,
+    ) -> u64 {
+        let mut told = 0;
+        for Event { key, value, revision } in events {
+            self.next = self.next.max(revision + 1);
+            told += 1;
+            if let (true, Ok(seq)) = (key.starts_with(prefix), value.parse()) {
+                sightings.seen(&key, seq, tells);
+            }
+        }
+        told
+    }
+
+    /// Whether the revision to go on from is gone, after a watch at an endpoint that served told this much.
+    fn is_gone(&mut self, told: u64, waiting: u64) -> bool {
+        let fruitless = told == 0 && self.next > 0 && waiting > 0 && waiting >= self.waiting;
+        self.fruitless = if fruitless { self.fruitless + 1 } else { 0 };
+        self.waiting = waiting;
+        self.fruitless >= FRUITLESS_MAX
+    }
 }
 
 /// Watches until told to stop. `stands` becomes true with the first watch.
@@ -59,9 +91,14 @@ pub(crate) async fn run(
                 }
             } => told,
         };
-        give_up_revision(&shared, &mut place, told);
         if told == 0 {
+            // A watch that polls has judged its own answers.
+            if !way.polls() && serves(&shared, &way, &url).await {
+                give_up_revision(&shared, &mut place, told);
+            }
             sleep(REOPEN).await;
+        } else {
+            place.fruitless = 0;
         }
     }
 }
@@ -83,7 +120,10 @@ async fn ask_on(
         let next = shared.book().ledger.begun() + 1;
         match way.poll(words, SILENCE).await {
             Ok(events) => {
-                told += take_in(shared, place, events, next);
+                let new = take_in(shared, place, events, next, Tells::Newest);
+                // Whoever answers knows of every write that was acknowledged before it was asked.
+                give_up_revision(shared, place, new);
+                told += new;
                 stands.send_if_modified(|stands| !std::mem::replace(stands, true));
             }
             Err(because) => {
@@ -95,19 +135,18 @@ async fn ask_on(
     }
 }
 
+/// Whether an endpoint answers a client's read, which says that it could have told a watch something, too.
+async fn serves(shared: &Shared, way: &Way, url: &str) -> bool {
+    let key = format!("{}{}", shared.prefix, Ledger::value(0));
+    let words = Words { endpoint: url, key: &key, ..Words::default() };
+    way.read(words, SILENCE).await.is_ok()
+}
+
 /// Enters events, and that a watch stands for whatever is numbered `next` or more; gives how many they were.
-fn take_in(shared: &Shared, place: &mut Place, events: Vec<Event>, next: u64) -> u64 {
+fn take_in(shared: &Shared, place: &mut Place, events: Vec<Event>, next: u64, tells: Tells) -> u64 {
     let mut book = shared.book();
     book.sightings.arm(next);
-    let mut told = 0;
-    for event in events {
-        place.next = place.next.max(event.revision + 1);
-        told += 1;
-        if let (true, Ok(seq)) = (event.key.starts_with(&shared.prefix), event.value.parse()) {
-            book.sightings.seen(seq);
-        }
-    }
-    told
+    place.enter(&mut book.sightings, &shared.prefix, events, tells)
 }
 
 /// Follows one watch to its end and gives the number of events that it told.
@@ -138,7 +177,7 @@ async fn follow(
             }
         };
         let next = shared.book().ledger.begun() + 1;
-        told += take_in(shared, place, events, next);
+        told += take_in(shared, place, events, next, Tells::Every);
         stands.send_if_modified(|stands| !std::mem::replace(stands, true));
     }
     told
@@ -147,13 +186,62 @@ async fn follow(
 /// Notices that a revision cannot be had any more, and begins a new account from now on.
 fn give_up_revision(shared: &Shared, place: &mut Place, told: u64) {
     let mut book = shared.book();
-    let waiting = book.sightings.waiting();
-    let fruitless = told == 0 && place.next > 0 && waiting > 0 && waiting >= place.waiting;
-    place.fruitless = if fruitless { place.fruitless + 1 } else { 0 };
-    place.waiting = waiting;
-    if place.fruitless >= FRUITLESS_MAX {
+    if place.is_gone(told, book.sightings.waiting()) {
         let next = book.ledger.begun() + 1;
         book.sightings.broken(next);
         *place = Place::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFIX: &str = "quorate-probe/x/";
+
+    /// Events as the answers of blocking queries held them: keys by their place, numbers and revisions.
+    fn answer(kept: &[(u32, u64, u64)]) -> Vec<Event> {
+        let event = |(register, seq, revision): &(u32, u64, u64)| {
+            let key = format!("{PREFIX}{register:04}-0");
+            Event { key, value: Ledger::value(*seq), revision: *revision }
+        };
+        kept.iter().map(event).collect()
+    }
+
+    fn key(register: u32) -> String {
+        format!("{PREFIX}{register:04}-0")
+    }
+
+    #[test]
+    fn a_value_that_was_overwritten_between_two_answers_was_not_missed() {
+        let (mut place, mut sightings) = (Place::default(), Sightings::default());
+        sightings.arm(1);
+        sightings.acked(&key(1), 1);
+        sightings.acked(&key(2), 2);
+        place.enter(&mut sightings, PREFIX, answer(&[(1, 1, 40), (2, 2, 41)]), Tells::Newest);
+        // Nobody answers for a round of the registers: 3 is overwritten by 5 before the next answer.
+        [(1, 3), (2, 4), (1, 5)].iter().for_each(|(at, seq)| sightings.acked(&key(*at), *seq));
+        place.enter(&mut sightings, PREFIX, answer(&[(1, 5, 44), (2, 4, 43)]), Tells::Newest);
+        assert_eq!((sightings.totals(), place.next), ((4, 0), 45));
+    }
+
+    #[test]
+    fn a_write_that_no_answer_holds_was_missed() {
+        let (mut place, mut sightings) = (Place::default(), Sightings::default());
+        sightings.arm(1);
+        (1..=3).for_each(|seq| sightings.acked(&key(u32::try_from(seq).unwrap()), seq));
+        place.enter(&mut sightings, PREFIX, answer(&[(1, 1, 40), (3, 3, 42)]), Tells::Newest);
+        assert_eq!(sightings.totals(), (2, 1), "2 was acknowledged and is in no answer");
+    }
+
+    #[test]
+    fn a_revision_is_gone_once_those_who_serve_tell_nothing_of_what_waits() {
+        let mut place = Place { next: 7, ..Place::default() };
+        assert!(!place.is_gone(0, 3) && !place.is_gone(0, 5));
+        assert!(!place.is_gone(2, 4), "one that tells something begins the count anew");
+        assert!(!place.is_gone(0, 4) && !place.is_gone(0, 4));
+        assert!(place.is_gone(0, 6));
+        let mut quiet = Place { next: 7, ..Place::default() };
+        assert!((0..9).all(|_| !quiet.is_gone(0, 0)), "nothing is due while nothing is written");
     }
 }

@@ -54,7 +54,7 @@ async fn write(shared: &Shared, ticket: &Ticket) {
         let mut book = shared.book();
         book.ledger.end_write(ticket, end);
         if end.acked {
-            book.sightings.acked(ticket.seq);
+            book.sightings.acked(&ticket.key, ticket.seq);
             Some(book.pulse.acked(now, now.saturating_sub(began)))
         } else {
             book.pulse.failed();

@@ -147,6 +147,25 @@ async fn a_watch_that_is_cut_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn endpoints_that_refuse_a_watch_say_nothing_of_its_revision() {
+    let mut shelf = Shelf::open(&[Mode::Serve]);
+    // Of a wave that stopped: ports that were free a moment ago, and nothing listens there.
+    let stopped: Vec<_> =
+        (0..9).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    shelf.urls.extend(stopped.iter().map(|free| format!("http://{}", free.local_addr().unwrap())));
+    drop(stopped);
+    let probe = start(&shelf, options());
+    for _ in 0..4 {
+        more_writes(&probe, 20).await;
+        shelf.cut_watches();
+    }
+    more_writes(&probe, 20).await;
+    let account = probe.finish().await.unwrap();
+    check(&account, false);
+    assert_eq!(account.figures.watch_missed, 0, "{account:?}");
+}
+
+#[tokio::test]
 async fn nothing_is_proved_when_nothing_can_be_read_back() {
     let shelf = Shelf::open(&[Mode::Serve]);
     let probe = start(&shelf, options());
