@@ -419,3 +419,61 @@ async fn what_cannot_be_started_is_told() {
             .contains("does not run")
     );
 }
+
+/// How many programs one look at a stopped service starts, while others run the very file that it would.
+async fn programs_of_a_look(bench: &Bench, siblings: usize) -> usize {
+    let (own, tools, told) = (bench.path("agent"), bench.path("tools"), bench.path("told"));
+    if !tools.exists() {
+        fs::create_dir(&tools).unwrap();
+        fs::copy("/bin/sleep", &own).unwrap();
+        for tool in
+            ["od", "tr", "ls", "head", "readlink", "grep", "sed", "sort", "getconf", "cat", "stat"]
+        {
+            let real = ["/usr/bin", "/bin"]
+                .iter()
+                .map(|dir| Path::new(dir).join(tool))
+                .find(|p| p.exists());
+            let body = format!(
+                "echo {tool} >>{}\nexec {} \"$@\"\n",
+                told.display(),
+                real.unwrap().display()
+            );
+            bench.script(&format!("tools/{tool}"), &body);
+        }
+    }
+    let mut running: Vec<_> = (0..siblings)
+        .map(|_| tokio::process::Command::new(&own).arg("60").kill_on_drop(true).spawn().unwrap())
+        .collect();
+    let _ = fs::remove_file(&told);
+    let (pid_file, own) = (bench.path("none.pid"), own.to_str().unwrap().to_owned());
+    let script = include_str!("../src/service/look.sh");
+    let words = [
+        "sh",
+        "-c",
+        script,
+        "quorate",
+        pid_file.to_str().unwrap(),
+        &own,
+        "/",
+        "environ",
+        "--data-dir=/x",
+    ];
+    let command = quorate_transport::Command::new(words)
+        .env("PATH", format!("{}:/usr/bin:/bin", tools.display()));
+    let answer =
+        quorate_transport::Transport::run(&LocalTransport::new(), &command, WAIT_MAX).await;
+    let Answer::Done(said) = answer else { panic!("{answer:?}") };
+    let shown = said.text().lines().filter(|line| line.starts_with("process ")).count();
+    assert_eq!(shown, siblings, "{}", said.text());
+    for one in &mut running {
+        one.kill().await.unwrap();
+    }
+    fs::read_to_string(&told).unwrap().lines().count()
+}
+
+#[tokio::test]
+async fn a_look_starts_no_program_for_each_process_that_it_finds() {
+    let bench = Bench::new();
+    let (few, many) = (programs_of_a_look(&bench, 1).await, programs_of_a_look(&bench, 12).await);
+    assert_eq!(few, many, "hundreds of agents of one host may run the same file");
+}

@@ -1,22 +1,20 @@
 # Tells what is known of a service: the process that its pid file names, and every process that may be it.
-# Parameters: pid file, live binary, working folder, then words (`--data-dir=/x`, `/x`) that only the service's own process
-# is likely to have been started with. Prints one fact a line; bytes that could hold anything are hexadecimal.
+# Parameters: pid file, live binary, working folder, `environ` when variables are declared (else nothing), then words
+# (`--data-dir=/x`, `/x`) that only the service's own process is likely to have been started with.
+# Prints one fact a line; bytes that could hold anything are hexadecimal.
 set -uf
-pid_file=$1 binary=$2 work_dir=$3
-shift 3
+pid_file=$1 binary=$2 work_dir=$3 variables=$4
+shift 4
 
 hex() { od -An -v -tx1 | tr -d ' \n'; }
 
 show() {
     line=
     { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
-    exe=$(readlink "/proc/$1/exe" 2>/dev/null | hex)
-    cwd=$(readlink "/proc/$1/cwd" 2>/dev/null | hex)
-    words=$(hex 2>/dev/null <"/proc/$1/cmdline") 2>/dev/null
-    variables=$(hex 2>/dev/null <"/proc/$1/environ") 2>/dev/null
     file_is=other
     if [ "/proc/$1/exe" -ef "$file" ]; then file_is=live; fi
-    printf 'process %s|%s|%s|%s|%s|%s|%s\n' "$1" "${line##*) }" "$exe" "$words" "$variables" "$cwd" "$file_is"
+    printf 'process %s|%s|||||%s\n' "$1" "${line##*) }" "$file_is"
+    links="$links /proc/$1/exe /proc/$1/cwd" texts="$texts /proc/$1/cmdline ${variables:+/proc/$1/environ}"
 }
 
 read -r boot </proc/sys/kernel/random/boot_id
@@ -59,6 +57,7 @@ head=$(head -c 256 "$file" 2>/dev/null | hex)
 printf 'real %s\n' "$(printf '%s' "$real" | hex)"
 printf 'folder %s\n' "$(readlink -f "$work_dir" 2>/dev/null | hex)"
 printf 'head %s\n' "$head"
+links= texts=
 if [ -n "$pid" ]; then show "$pid"; fi
 
 # Who may be it: who runs the live file, or a file whose name begins with that file's (a swap gives the file another name
@@ -69,13 +68,16 @@ candidates() {
     for process in /proc/[0-9]*; do
         if [ "$process/exe" -ef "$file" ]; then printf '%s\n' "${process#/proc/}"; fi
     done
+    # Filtered before the shell reads it: a shell reads a pipe byte by byte, and a host may run hundreds of other processes.
     ls -ld /proc/[0-9]*/exe 2>/dev/null | sed -n 's|^.* /proc/\([0-9]*\)/exe -> |\1 |p' |
+        grep -F -e " $file" -e " ${real:-$file}" |
         while read -r id program; do
             case $program in "$file"* | "${real:-$file}"*) printf '%s\n' "$id" ;; esac
         done
     # A script's process runs its interpreter, and names the script as it was called, from its own folder.
     case $head in 2321*) grep -szlF -e "${file##*/}" /proc/[0-9]*/cmdline ;; esac 2>/dev/null
-    grep -szlxF "$@" /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null
+    grep -szlxF "$@" /proc/[0-9]*/cmdline 2>/dev/null
+    if [ -n "$variables" ]; then grep -szlxF "$@" /proc/[0-9]*/environ 2>/dev/null; fi
 }
 expressions=$#
 while [ "$expressions" -gt 0 ]; do
@@ -86,4 +88,10 @@ done
 for found in $(candidates -e "$binary" "$@" | sed 's|^/proc/||; s|/.*$||' | sort -un); do
     if [ "$found" != "$pid" ] && [ "$found" != "$$" ]; then show "$found"; fi
 done
+# One program for all of them: hundreds of agents of one host may run the same file, and a program for each of their files, at each
+# look for one of them, keeps a machine busy with nothing else. Files follow under their names, `==> /proc/7/cmdline <==`.
+if [ -n "$links" ]; then
+    printf 'links %s\n' "$(ls -ld $links 2>/dev/null | hex)"
+    printf 'texts %s\n' "$(head -v -c 4194304 $texts 2>/dev/null | hex)"
+fi
 exit 0

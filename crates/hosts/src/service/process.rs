@@ -200,11 +200,13 @@ async fn find(transport: &dyn Transport, spec: &ProcessSpec) -> Answer<Option<Fo
 }
 
 async fn look(transport: &dyn Transport, spec: &ProcessSpec) -> Answer<Verdict> {
-    let ProcessSpec { argv, pid_file, work_dir, .. } = spec;
+    let ProcessSpec { argv, env, pid_file, work_dir, .. } = spec;
     let pid_file = pid_file.to_string_lossy();
     let folder = work_dir.as_ref().map_or("/".into(), |dir| dir.to_string_lossy());
     let telling = likeness::telling_words(spec);
-    let mut words: Vec<&str> = vec![&pid_file, argv.first().map_or("", String::as_str), &folder];
+    let variables = if env.is_empty() { "" } else { "environ" };
+    let binary = argv.first().map_or("", String::as_str);
+    let mut words: Vec<&str> = vec![&pid_file, binary, &folder, variables];
     words.extend(telling.iter().map(String::as_str));
     let command = shell::script(include_str!("look.sh"), &words);
     // Looking changes nothing, so nothing is uncertain about the host; what is unknown is the service's state.

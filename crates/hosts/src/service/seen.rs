@@ -2,6 +2,8 @@
 //!
 //! Read next: `proof.rs`, which decides from it whether the service runs, and as which process.
 
+use std::collections::BTreeMap;
+
 /// What `look.sh` told.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -68,6 +70,8 @@ pub(super) fn read(text: &str) -> Result<Seen, String> {
             "head" => seen.head = hex::decode(value).map_err(|_| unreadable())?,
             // A process that ends while it is looked at leaves half a line: it is gone, not unreadable.
             "process" => seen.processes.extend(process(value)),
+            "links" => links(&mut seen.processes, &hex::decode(value).map_err(|_| unreadable())?),
+            "texts" => texts(&mut seen.processes, &hex::decode(value).map_err(|_| unreadable())?),
             _ => return Err(unreadable()),
         }
     }
@@ -97,14 +101,63 @@ fn process(value: &str) -> Option<Process> {
         start: stat.get(19)?.parse().ok()?,
         exe: one_line(exe)?,
         words: zero_ended(words)?,
-        variables: zero_ended(variables)?
-            .iter()
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
+        variables: pairs(&zero_ended(variables)?),
         folder: one_line(folder)?,
         runs_live_file: *file == "live",
     })
+}
+
+/// Enters where the programs and the folders of processes are, as `ls` lists the links of `/proc`.
+fn links(processes: &mut [Process], bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for process in processes {
+        // From one name to the next, so that a line break in a path is kept.
+        let of = |link: &str| {
+            let (_, rest) = text.split_once(&format!(" /proc/{}/{link} -> ", process.pid))?;
+            let next = rest.match_indices(" /proc/").find_map(|(at, _)| rest[..at].rfind('\n'));
+            Some(next.map_or(rest, |end| &rest[..end]).trim_end_matches('\n').to_owned())
+        };
+        let (exe, folder) = (of("exe"), of("cwd"));
+        process.exe = exe.unwrap_or_default();
+        process.folder = folder.unwrap_or_default();
+    }
+}
+
+/// Enters words and variables, from files that follow each other under `==> NAME <==`. What may not be read is not there.
+fn texts(processes: &mut [Process], bytes: &[u8]) {
+    let files = files(bytes);
+    for process in processes {
+        let of = |file: &str| {
+            let name = format!("/proc/{}/{file}", process.pid);
+            files.get(name.as_bytes()).map(|text| words_in(text)).unwrap_or_default()
+        };
+        process.words = of("cmdline");
+        process.variables = pairs(&of("environ"));
+    }
+}
+
+/// Files by their names.
+fn files(bytes: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+    const NEXT: &[u8] = b"\n==> /proc/";
+    let mut files = BTreeMap::new();
+    let mut rest = bytes;
+    while let Some(named) = rest.strip_prefix(b"==> ") {
+        let Some((name, text)) = parted(named, b" <==\n") else { break };
+        let end = text.windows(NEXT.len()).position(|window| window == NEXT);
+        files.insert(name, text.get(..end.unwrap_or(text.len())).unwrap_or_default());
+        rest = end.and_then(|end| text.get(end + 1..)).unwrap_or_default();
+    }
+    files
+}
+
+fn parted<'b>(bytes: &'b [u8], by: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
+    let at = bytes.windows(by.len()).position(|window| window == by)?;
+    Some((bytes.get(..at)?, bytes.get(at + by.len()..)?))
+}
+
+fn pairs(words: &[String]) -> Vec<(String, String)> {
+    let pairs = words.iter().filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn one_line(hexadecimal: &str) -> Option<String> {
@@ -113,9 +166,12 @@ fn one_line(hexadecimal: &str) -> Option<String> {
 }
 
 fn zero_ended(hexadecimal: &str) -> Option<Vec<String>> {
-    let bytes = hex::decode(hexadecimal).ok()?;
-    let Some(body) = bytes.strip_suffix(&[0]) else { return Some(Vec::new()) };
-    Some(body.split(|b| *b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect())
+    Some(words_in(&hex::decode(hexadecimal).ok()?))
+}
+
+fn words_in(bytes: &[u8]) -> Vec<String> {
+    let Some(body) = bytes.strip_suffix(&[0]) else { return Vec::new() };
+    body.split(|b| *b == 0).map(|w| String::from_utf8_lossy(w).into_owned()).collect()
 }
 
 #[cfg(test)]
@@ -132,5 +188,24 @@ mod tests {
     #[test]
     fn a_process_that_ended_meanwhile_is_left_out() {
         assert_eq!(read("boot x\nprocess 7|S 1|||||other").unwrap().processes, []);
+    }
+
+    #[test]
+    fn programs_folders_and_words_of_many_come_in_one_piece() {
+        let links = "lrwxrwxrwx 1 a a 0 Nov 26 16:00 /proc/7/cwd -> /x/two\nlines\n\
+                     lrwxrwxrwx 1 a a 0 Nov 26 16:00 /proc/7/exe -> /x/consul\n\
+                     lrwxrwxrwx 1 a a 0 Nov 26 16:00 /proc/77/cwd -> /\n";
+        let texts = b"==> /proc/7/cmdline <==\n/x/consul\0agent\0\n==> /proc/7/environ <==\nA=1\0B=\0\n==> /proc/77/cmdline <==\n";
+        let (links, texts) = (hex::encode(links), hex::encode(texts));
+        let stat = format!("S {}500 0", "1 ".repeat(18));
+        let lines: String =
+            [7, 77, 8].iter().map(|pid| format!("process {pid}|{stat}|||||live\n")).collect();
+        let seen = read(&format!("boot x\n{lines}links {links}\ntexts {texts}\n")).unwrap();
+        let [first, second, hidden] = seen.processes.as_slice() else { panic!("{seen:?}") };
+        assert_eq!((first.exe.as_str(), first.folder.as_str()), ("/x/consul", "/x/two\nlines"));
+        assert_eq!(first.words, ["/x/consul", "agent"]);
+        assert_eq!(first.variables, [("A".into(), "1".into()), ("B".into(), String::new())]);
+        assert_eq!((second.exe.as_str(), second.folder.as_str()), ("", "/"));
+        assert!(second.words.is_empty() && hidden.words.is_empty() && hidden.exe.is_empty());
     }
 }
