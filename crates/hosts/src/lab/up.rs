@@ -213,24 +213,25 @@ async fn install_all(
     if let Some((_, like)) = first.first() {
         others.iter().try_for_each(|(_, service)| link_like(spec, like, service))?;
     }
-    let linked =
-        others.iter().map(|(node, service)| install(transport, cache, spec, node, service));
-    try_join_all(linked).await?;
     Ok(())
 }
 
-/// Links the files of a release beside a member's live ones to those of another member; they are found whole there, and not copied.
+/// Links the files of a release, staged and live, to those of a member that was installed. They are the very same files, so nobody
+/// reads three hundred times over that they are whole.
 fn link_like(spec: &LabSpec, like: &ServiceSpec, service: &ServiceSpec) -> Result<(), LabError> {
     let LabSpec { artifact, .. } = spec;
-    let dir = |service: &ServiceSpec| {
-        let paths = NodePaths::of_service(service)?;
-        Some(paths.artifact_dir(&artifact.pack, &artifact.release))
-    };
-    let (Some(from), Some(to)) = (dir(like), dir(service)) else { return Ok(()) };
-    fs::create_dir_all(&to).map_err(LabError::disk("make", &to))?;
-    for file in &artifact.files {
-        let link = to.join(&file.name);
-        fs::hard_link(from.join(&file.name), &link).map_err(LabError::disk("make", &link))?;
+    let (from, to) = (NodePaths::of_service(like), NodePaths::of_service(service));
+    let (Some(from), Some(to)) = (from, to) else { return Ok(()) };
+    let dir = |paths: &NodePaths| paths.artifact_dir(&artifact.pack, &artifact.release);
+    fs::create_dir_all(dir(&to)).map_err(LabError::disk("make", &dir(&to)))?;
+    let tools = artifact.files.iter().map(|file| (dir(&from), dir(&to), &file.name));
+    let tools = tools.map(|(from, to, name)| (from.join(name), to.join(name)));
+    let own = [
+        (from.beside(&artifact.release), to.beside(&artifact.release)),
+        (from.live().to_owned(), to.live().to_owned()),
+    ];
+    for (file, link) in tools.chain(own) {
+        fs::hard_link(file, &link).map_err(LabError::disk("make", &link))?;
     }
     Ok(())
 }
