@@ -115,6 +115,12 @@ fn consul_refuses_what_would_hurt_and_says_what_it_cannot_see() {
         .expect("a file");
     let mixed = bed.quorate(&["detect"]);
     assert!(mixed.out.contains("two-datacenters"), "{}", mixed.out);
+    bed.quorate(&["upgrade", bed.name(), "--restart", "--yes"]).expect(3).says(&[
+        "nothing was touched",
+        "different datacenters",
+        "a cluster of its own",
+    ]);
+    assert!(bed.runs().is_empty(), "a run began");
     fs::write(bed.fleet(), text).expect("a file");
 }
 
