@@ -23,6 +23,22 @@ pub(crate) fn commands(page: &Page) -> Vec<(usize, Vec<String>)> {
     found
 }
 
+/// Command lines of one command with what the page shows of their output: line, words, and the lines that were printed.
+pub(crate) fn shown(page: &Page, command: &str) -> Vec<(usize, Vec<String>, Vec<String>)> {
+    let prompt = format!("$ quorate {command} ");
+    let mut found = Vec::new();
+    for (first, block) in page.blocks("console") {
+        let lines: Vec<&str> = block.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with(&prompt)) {
+            let mut all = vec!["quorate".to_owned()];
+            all.extend(words(line.trim_start_matches("$ quorate ")));
+            let output = lines[at + 1..].iter().take_while(|line| !line.starts_with("$ "));
+            found.push((first + at, all, output.map(|line| (*line).to_owned()).collect()));
+        }
+    }
+    found
+}
+
 /// Fleet files: blocks that begin as one does. Each with its place.
 pub(crate) fn fleets(page: &Page) -> Vec<(String, String)> {
     let is_fleet = |text: &String| text.contains("\nfleet: ") && text.contains("schema: 1\n");

@@ -107,6 +107,33 @@ fn a_command_line_that_is_wrong_does_not_parse() {
     assert!(quorate_cli::parse(&words("quorate plan main --too 3.5.16")).is_err());
 }
 
+/// `path` reads nothing but the packs, so what a page shows of it is what the program says.
+#[test]
+fn what_pages_show_of_paths_is_what_the_program_says() {
+    let mut count = 0;
+    for page in pages() {
+        for (line, words, shown) in examples::shown(&page, "path") {
+            let said = std::process::Command::new(env!("CARGO_BIN_EXE_quorate"))
+                .args(&words[1..])
+                .output()
+                .unwrap();
+            let said = String::from_utf8(said.stdout).unwrap();
+            let mut rest = said.lines();
+            // A page may leave lines, or the end of one, out, with `…` in their place; the order stays.
+            for one in shown.iter().filter(|one| one.trim() != "…") {
+                let begins = one.strip_suffix('…');
+                assert!(
+                    rest.any(|own| own == one || begins.is_some_and(|head| own.starts_with(head))),
+                    "{}:{line}: `{one}` is not said, or not there:\n{said}",
+                    page.path.display()
+                );
+            }
+            count += usize::from(!shown.is_empty());
+        }
+    }
+    assert!(count > 0, "no page shows a path");
+}
+
 #[test]
 fn every_fleet_file_in_the_documentation_is_accepted() {
     let mut found: Vec<(String, String)> = pages().iter().flat_map(examples::fleets).collect();
