@@ -29,6 +29,8 @@ struct Session {
     id: String,
     /// When the last renewal that succeeded was sent.
     renewed: Duration,
+    /// A request to give the lock back is on its way and was not answered: it may free the lock long after it was taken again.
+    doubted: bool,
 }
 
 struct Locker<'s> {
@@ -62,6 +64,9 @@ impl Locker<'_> {
     async fn turn(&mut self, way: &Way, lock: &LockWay, session: &mut Option<Session>) {
         let ttl = Duration::from_secs(lock.ttl_secs.into());
         self.keep_alive(way, lock, ttl, session).await;
+        if !self.settled(way, lock, session).await {
+            return;
+        }
         let Some(own) = session else { return };
         let believes_until = own.renewed + ttl;
         let sent = match self.say(way, &lock.take, &own.id).await {
@@ -75,7 +80,7 @@ impl Locker<'_> {
         }
         // Whose lock it was is asked after it was taken: a number is needed, too.
         let Some((holder, number)) = self.holder(way, lock).await else {
-            self.give_back(way, lock, &own.id).await;
+            self.give_back(way, lock, own).await;
             return;
         };
         if holder != own.id {
@@ -91,7 +96,24 @@ impl Locker<'_> {
                 self.shared.book().locks.contested(self.client, self.shared.now());
             }
         }
-        self.give_back(way, lock, &own.id).await;
+        self.give_back(way, lock, own).await;
+    }
+
+    /// Ends a session that is doubted, after its lock was given back for certain: what is still on its way finds no such session.
+    /// False while there is none to go on with.
+    async fn settled(&mut self, way: &Way, lock: &LockWay, session: &mut Option<Session>) -> bool {
+        match session {
+            Some(own) if own.doubted => {
+                if matches!(self.say(way, &lock.give_back, &own.id).await, Tried::Done(_)) {
+                    // One that cannot be ended ends by itself, as it is not renewed.
+                    let _ = self.say(way, &lock.close, &own.id).await;
+                    *session = None;
+                }
+                false
+            }
+            Some(_) => true,
+            None => false,
+        }
     }
 
     /// Opens a session, or renews it when its time has come. One that has ended is told and forgotten.
@@ -107,7 +129,7 @@ impl Locker<'_> {
             if let Tried::Done(answer) = self.say(way, &lock.open, "").await
                 && let Ok(Value::String(id)) = way.evaluate(&lock.session, &answer)
             {
-                *session = Some(Session { id, renewed: now });
+                *session = Some(Session { id, renewed: now, doubted: false });
             }
             return;
         };
@@ -128,13 +150,14 @@ impl Locker<'_> {
         }
     }
 
-    /// Gives the lock back; the client stops to believe in it before it says so. What fails is tried again with the next turn:
-    /// the session is the same.
-    async fn give_back(&mut self, way: &Way, lock: &LockWay, session: &str) {
+    /// Gives the lock back; the client stops to believe in it before it says so. Without an answer nobody knows when it happens, so the
+    /// session takes no lock again.
+    async fn give_back(&mut self, way: &Way, lock: &LockWay, session: &mut Session) {
         self.shared.book().locks.let_go(self.client);
-        if !matches!(self.say(way, &lock.give_back, session).await, Tried::Done(_)) {
-            let _ = self.say(way, &lock.give_back, session).await;
-        }
+        session.doubted = !matches!(
+            self.say(way, &lock.give_back, &session.id).await,
+            Tried::Done(_) | Tried::Not(_)
+        );
     }
 
     async fn holder(&mut self, way: &Way, lock: &LockWay) -> Option<(String, u64)> {

@@ -4,7 +4,7 @@
 mod shelf;
 
 use quorate_probe::{ClientAccount, ClientEvent, ClientProbe, ProbeError, ProbeOptions};
-use shelf::{Mode, PACK, Shelf, cluster, pack};
+use shelf::{LOCK, Mode, PACK, Shelf, cluster, pack};
 use std::time::{Duration, Instant};
 
 fn options() -> ProbeOptions {
@@ -163,6 +163,25 @@ async fn endpoints_that_refuse_a_watch_say_nothing_of_its_revision() {
     let account = probe.finish().await.unwrap();
     check(&account, false);
     assert_eq!(account.figures.watch_missed, 0, "{account:?}");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_given_back_late_was_not_broken() {
+    let shelf = Shelf::open(&[Mode::Serve; 2]);
+    let text =
+        PACK.replace("    - releases: 4.0.x", &format!("{}    - releases: 4.0.x", &LOCK[1..]));
+    let probe = ClientProbe::start(pack(&text, "shelf"), &cluster(&shelf.urls), options()).unwrap();
+    shelf.content().late = 12;
+    until("every late one", || shelf.content().late == 0).await;
+    let begun = shelf.content().asked.len();
+    until("more turns", || {
+        let asked = &shelf.content().asked[begun..];
+        asked.iter().filter(|line| line.contains("/lock/take/")).count() > 60
+    })
+    .await;
+    let lock = probe.finish().await.unwrap().figures.lock.unwrap();
+    assert!(lock.taken > 10, "{lock:?}");
+    assert_eq!((lock.broken, lock.sessions_lost), (0, 0), "{lock:?}");
 }
 
 #[tokio::test]

@@ -45,6 +45,21 @@ client:
       clean: { command: { argv: [shelf, clean] } }
 "#;
 
+/// How clients of the product lock: for the first of its ways.
+pub(crate) const LOCK: &str = r#"
+      lock:
+        open: { http: { method: PUT, url: "{{ endpoint }}/session/open" } }
+        session: body.id
+        ttl_secs: 10
+        renew: { http: { method: PUT, url: "{{ endpoint }}/session/renew/{{ session }}" } }
+        take: { http: { method: PUT, url: "{{ endpoint }}/lock/take/{{ session }}" } }
+        taken: body.taken == true
+        look: { http: { method: GET, url: "{{ endpoint }}/lock/look" } }
+        holder: "[body.holder, int(body.number)]"
+        give_back: { http: { method: PUT, url: "{{ endpoint }}/lock/give/{{ session }}" } }
+        close: { http: { method: PUT, url: "{{ endpoint }}/session/close/{{ session }}" } }
+"#;
+
 /// How an endpoint behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -66,6 +81,13 @@ pub(crate) struct Content {
     /// Counts watches, to hang up on them.
     pub(crate) epoch: u64,
     pub(crate) asked: Vec<String>,
+    /// Sessions that are open, the one that has the lock, and the number of its holders so far.
+    sessions: BTreeMap<u64, ()>,
+    holder: Option<u64>,
+    holders: u64,
+    opened: u64,
+    /// How many of the next requests to give the lock back are carried out late.
+    pub(crate) late: u64,
     modes: Vec<Mode>,
 }
 
@@ -123,7 +145,16 @@ impl Shelf {
             if let Some(from) = path.strip_prefix("/watch/") {
                 return self.watch(&mut stream, from.parse().ok()?);
             }
+            if path.starts_with("/lock/give/") && self.is_late() {
+                // Longer than the client waits, and about when it has the lock again.
+                thread::sleep(Duration::from_millis(125));
+                self.locking(&path);
+                return None;
+            }
             let (status, answer) = match mode {
+                Mode::Serve if path.starts_with("/lock") || path.starts_with("/session") => {
+                    self.locking(&path)
+                }
                 Mode::Broken => (503, json!({"error": "no leader"})),
                 _ => (200, self.answer(&method, &path, &body)),
             };
@@ -134,6 +165,44 @@ impl Shelf {
             let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", text.len());
             stream.write_all(format!("{head}{text}").as_bytes()).ok()?;
         }
+    }
+
+    fn is_late(&self) -> bool {
+        let mut content = self.content();
+        let late = content.late > 0;
+        content.late = content.late.saturating_sub(1);
+        late
+    }
+
+    /// Sessions, and one lock that has at most one of them.
+    fn locking(&self, path: &str) -> (u16, serde_json::Value) {
+        let mut content = self.content();
+        let session = path.rsplit('/').next().and_then(|id| id.parse::<u64>().ok());
+        let own = session.filter(|id| content.sessions.contains_key(id));
+        match (path.split('/').nth(2), own) {
+            (Some("open"), _) => {
+                content.opened += 1;
+                let id = content.opened;
+                content.sessions.insert(id, ());
+                return (200, json!({"id": id.to_string()}));
+            }
+            (Some("renew"), None) => return (404, json!({})),
+            (Some("take"), Some(id)) if content.holder.is_none_or(|holder| holder == id) => {
+                content.holders += u64::from(content.holder.is_none());
+                content.holder = Some(id);
+                return (200, json!({"taken": true}));
+            }
+            (Some("take"), _) => return (200, json!({"taken": false})),
+            (Some("give" | "close"), Some(id)) => {
+                content.holder = content.holder.filter(|holder| *holder != id);
+                if path.contains("/close/") {
+                    content.sessions.remove(&id);
+                }
+            }
+            _ => {}
+        }
+        let holder = content.holder.map(|id| id.to_string()).unwrap_or_default();
+        (200, json!({"holder": holder, "number": content.holders}))
     }
 
     fn answer(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
