@@ -447,6 +447,25 @@ pub enum Action {
     List { node: NodeName, out: Option<Ejection> },
 }
 
+impl Action {
+    /// Whether it changes a member, or what the cluster lives by: only the holder of the cluster may.
+    pub fn changes_members(&self) -> bool {
+        match self {
+            Self::Look | Self::Confirm { .. } | Self::Stage { .. } => false,
+            Self::Backup { .. } | Self::Verify { .. } | Self::List { .. } => false,
+            Self::Call { .. }
+            | Self::TempSet { .. }
+            | Self::TempPutBack { .. }
+            | Self::Stop { .. }
+            | Self::Swap { .. }
+            | Self::Start { .. }
+            | Self::Restore { .. }
+            | Self::Membership { .. }
+            | Self::SetAside { .. } => true,
+        }
+    }
+}
+
 /// One change of who belongs to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

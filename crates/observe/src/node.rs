@@ -36,6 +36,10 @@ use std::{
 /// A binary that does not tell its version within this time hangs; products answer in milliseconds.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
+/// A host whose product is silent at a gate may take this long to say what runs on it, as long as the product had. Nobody may
+/// be stopped while another member is down, so a run halts within five seconds when a host has died, which takes two looks.
+const SILENT_LIMIT: Duration = Duration::from_secs(1);
+
 /// Code of findings that say which question had no answer.
 pub(crate) const UNANSWERED: &str = "unanswered";
 /// Code of the finding that says that a node's host shows nothing.
@@ -133,8 +137,16 @@ impl NodeLook<'_> {
             self.node.group.clone(),
             "nothing was asked",
         );
-        let dark = self.look_at_host(&mut memory, &mut seen).await;
-        let answered_after = self.ask_product(&mut memory, &mut seen, began).await;
+        // A full look asks the product in the words of what it has just read on the host. At a gate the product comes first: a
+        // host that has lost its power keeps everybody waiting who asks it anything, and a silent product is told soon.
+        let (dark, answered_after) = if self.depth.is_full() {
+            let dark = self.look_at_host(&mut memory, &mut seen, None).await;
+            (dark, self.ask_product(&mut memory, &mut seen, began).await)
+        } else {
+            let after = self.ask_product(&mut memory, &mut seen, began).await;
+            let limit = (seen.reach != Reach::Reachable).then_some(SILENT_LIMIT);
+            (self.look_at_host(&mut memory, &mut seen, limit).await, after)
+        };
         if self.depth.is_full() && !self.cluster.config.is_empty() {
             let running = seen.release.as_ref().or(seen.disk_release.as_ref());
             let (pack, cluster) = (self.pack, self.cluster);
@@ -153,10 +165,11 @@ impl NodeLook<'_> {
         &self,
         memory: &mut NodeMemory,
         seen: &mut NodeObservation,
+        limit: Option<Duration>,
     ) -> Option<String> {
         let form = &self.detect.process;
         let (node, transport, full) = (self.node, self.transport, self.depth.is_full());
-        let looking = Looking { node, transport, form, full };
+        let looking = Looking { node, transport, form, full, limit };
         let sight = looking.look(memory, |found| self.is_own(found)).await;
         if let Some(because) = &sight.dark {
             seen.findings.push(crate::finding(

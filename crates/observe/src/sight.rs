@@ -46,6 +46,8 @@ pub(crate) struct Looking<'a> {
     pub(crate) transport: &'a dyn Transport,
     pub(crate) form: &'a ProcessForm,
     pub(crate) full: bool,
+    /// The most that a host over SSH may take, the way to it included; its own limits where nothing is said.
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Looking<'_> {
@@ -132,7 +134,14 @@ impl Looking<'_> {
             text(&live),
             if self.full { "all" } else { "named" }.to_owned(),
         ];
-        match ask(self.transport, words, &self.form.names).await {
+        let asked = ask(self.transport, words, &self.form.names);
+        let said = match self.limit {
+            None => asked.await,
+            Some(limit) => tokio::time::timeout(limit, asked)
+                .await
+                .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs()))),
+        };
+        match said {
             Ok(told) => told.sight(known, &live, self.form, is_own),
             Err(because) => Sight { dark: Some(because), ..Sight::default() },
         }
@@ -360,7 +369,8 @@ mod tests {
     /// What the script tells of this machine stands for what it tells of another one.
     async fn seen(node: &Node, memory: &NodeMemory) -> Sight {
         let form = form();
-        let looking = Looking { node, transport: &LocalTransport, form: &form, full: true };
+        let looking =
+            Looking { node, transport: &LocalTransport, form: &form, full: true, limit: None };
         looking.look(memory, |_| false).await
     }
 

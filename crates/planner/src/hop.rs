@@ -593,24 +593,8 @@ pub(crate) fn these<'m, 'a: 'm>(members: impl Iterator<Item = &'m Member<'a>>) -
 }
 
 fn moves(wave: &Wave) -> bool {
-    wave.steps.iter().any(|step| changes_a_member(&step.action))
-}
-
-fn changes_a_member(action: &Action) -> bool {
-    match action {
-        Action::Look | Action::Confirm { .. } | Action::Stage { .. } => false,
-        Action::Backup { .. } | Action::Verify { .. } => false,
-        Action::Call { .. }
-        | Action::TempSet { .. }
-        | Action::TempPutBack { .. }
-        | Action::Stop { .. }
-        | Action::Swap { .. }
-        | Action::Start { .. }
-        | Action::Restore { .. }
-        | Action::Membership { .. }
-        | Action::SetAside { .. }
-        | Action::List { .. } => true,
-    }
+    let lists = |action: &Action| matches!(action, Action::List { .. });
+    wave.steps.iter().any(|step| step.action.changes_members() || lists(&step.action))
 }
 
 /// A condition of the pack as a plan carries it.

@@ -11,7 +11,7 @@ use crate::{
 };
 use futures::{StreamExt, stream};
 use quorate_hosts::lease::{self, Claim, HeldBy};
-use quorate_model::{Action, Cluster, Host, NodeName, Plan, RunId, Step};
+use quorate_model::{Cluster, Host, NodeName, Plan, RunId, Step};
 use quorate_transport::{Answer, Transport};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -79,7 +79,7 @@ impl OnHosts {
     /// Whether nobody else has taken the cluster since, as the host says that a step changes; of a step on no server's host, as the
     /// first server's host says that answers. A host that says nothing is for the step itself to find out.
     pub(crate) async fn still_ours(&self, step: &Step) -> Result<(), String> {
-        if !changes(&step.action) {
+        if !step.action.changes_members() {
             return Ok(());
         }
         let own = step.node.as_ref().and_then(|node| self.ways.get(node)).cloned();
@@ -154,27 +154,6 @@ impl OnHosts {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether an action changes anything that a member or its cluster lives by.
-fn changes(action: &Action) -> bool {
-    match action {
-        Action::Look
-        | Action::Confirm { .. }
-        | Action::Stage { .. }
-        | Action::Backup { .. }
-        | Action::Verify { .. }
-        | Action::List { .. } => false,
-        Action::Call { .. }
-        | Action::TempSet { .. }
-        | Action::TempPutBack { .. }
-        | Action::Stop { .. }
-        | Action::Swap { .. }
-        | Action::Start { .. }
-        | Action::Restore { .. }
-        | Action::Membership { .. }
-        | Action::SetAside { .. } => true,
     }
 }
 
