@@ -4,7 +4,7 @@
 use quorate_e2e::{Bed, CONSUL, until};
 use quorate_transport::{
     Answer,
-    http::{HttpClient, HttpRequest},
+    http::{HttpClient, HttpRequest, HttpResponse},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, time::Duration};
@@ -26,7 +26,15 @@ impl Guarded {
         let bed = Bed::of("consul", CONSUL, &["--auth"]);
         let secret = bed.dir().join("secrets/root.password");
         let good = fs::read_to_string(&secret).expect("a token");
-        Self { bed, secret, good }
+        let lab = Self { bed, secret, good };
+        // Servers that have just elected a leader keep the ACLs of 1.3 until all of them were seen to know the new ones.
+        let policy = json!({ "Name": "first", "Rules": READS });
+        until(
+            Duration::from_secs(30),
+            "the new ACLs are in force",
+            || matches!(lab.asked(1, "/v1/acl/policy", &policy), Answer::Done(said) if said.status == 200),
+        );
+        lab
     }
     /// The address of a server's API.
     fn server(&self, number: usize) -> String {
@@ -37,6 +45,12 @@ impl Guarded {
     }
     /// Asks a server as whoever may everything.
     fn put(&self, server: usize, path: &str, body: &Value) -> Value {
+        match self.asked(server, path, body) {
+            Answer::Done(answer) if answer.status == 200 => answer.json().unwrap_or_default(),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+    fn asked(&self, server: usize, path: &str, body: &Value) -> Answer<HttpResponse> {
         let url = format!("{}{path}", self.server(server));
         let request = HttpRequest::new("PUT", url)
             .header("X-Consul-Token", self.good.trim())
@@ -45,10 +59,7 @@ impl Guarded {
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let http = HttpClient::new(None, None).expect("a client");
         // A server that leaves drains its connections first, for some ten seconds.
-        match runtime.block_on(http.send(&request, Duration::from_secs(30))) {
-            Answer::Done(answer) if answer.status == 200 => answer.json().unwrap_or_default(),
-            other => panic!("{path}: {other:?}"),
-        }
+        runtime.block_on(http.send(&request, Duration::from_secs(30)))
     }
     /// Makes the fleet file's token one with these rights.
     fn may_only(&self, name: &str, rules: &str) {
