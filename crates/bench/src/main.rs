@@ -18,6 +18,7 @@ mod overhead;
 mod paths;
 mod rolling;
 mod simulate;
+mod stage;
 
 use figure::Figure;
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ type Measured = Result<Vec<Figure>, String>;
 type Bench = fn() -> Measured;
 
 /// Every benchmark by its name, the quick ones first.
-const BENCHES: [(&str, Bench); 12] = [
+const BENCHES: [(&str, Bench); 13] = [
     ("path_1000", paths::measure),
     ("plan_fleet", fleet::measure),
     ("cold_start", cold::measure),
@@ -41,6 +42,7 @@ const BENCHES: [(&str, Bench); 12] = [
     ("lab_boot", lab::measure),
     ("fanout_200", fanout::two_hundred),
     ("fanout_1000", fanout::thousand),
+    ("stage_100", stage::measure),
     ("rolling_ratio", rolling::measure),
     ("write_gap", gap::measure),
     ("run_overhead", overhead::measure),
@@ -78,8 +80,10 @@ fn wish(mut words: impl Iterator<Item = String>) -> Result<Wish, String> {
 fn main() -> ExitCode {
     // As the program that is measured does.
     let _ = nix::sys::prctl::set_thp_disable(true);
-    if std::env::args().nth(1).as_deref() == Some(fleet::CHILD) {
-        return fleet::child();
+    match std::env::args().nth(1).as_deref() {
+        Some(fleet::CHILD) => return fleet::child(),
+        Some(stage::CHILD) => return stage::child(),
+        _ => {}
     }
     let wish = match wish(std::env::args().skip(1)) {
         Ok(wish) => wish,

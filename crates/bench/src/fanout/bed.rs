@@ -13,9 +13,9 @@ use std::{
 };
 
 /// What each host tells.
-pub(super) const RELEASE: &str = "3.4.23";
+pub(crate) const RELEASE: &str = "3.4.23";
 /// The same.
-pub(super) const ROLE: &str = "follower";
+pub(crate) const ROLE: &str = "follower";
 /// A server starts in milliseconds; ten seconds are for a busy machine.
 const UP_LIMIT: Duration = Duration::from_secs(10);
 /// Sessions end with their connections; thirty seconds are for a thousand of them.
@@ -24,14 +24,14 @@ const QUIET_LIMIT: Duration = Duration::from_secs(30);
 const A_NET: usize = 200;
 
 /// The sshd, and what leads to it.
-pub(super) struct Bed {
+pub(crate) struct Bed {
     child: Child,
     folder: tempfile::TempDir,
 }
 
 impl Bed {
     /// Starts it.
-    pub(super) fn start() -> Result<Self, String> {
+    pub(crate) fn start() -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let at = |name: &str| folder.path().join(name);
         for key in ["host", "id"] {
@@ -85,22 +85,22 @@ impl Bed {
     }
 
     /// A file of the bed.
-    pub(super) fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// What is asked of each host.
-    pub(super) fn question(&self) -> String {
+    pub(crate) fn question(&self) -> String {
         format!("cat {} {}", self.at("release").display(), self.at("role").display())
     }
 
     /// A file with the addresses of so many hosts, one a line, and a fleet file with them.
-    pub(super) fn hosts(&self, count: usize) -> Result<(PathBuf, PathBuf), String> {
+    pub(crate) fn hosts(&self, count: usize) -> Result<(PathBuf, PathBuf), String> {
         let (mut list, mut fleet) = (String::new(), FLEET.to_owned());
         for index in 0..count {
             let host = format!("127.0.{}.{}", 1 + index / A_NET, 1 + index % A_NET);
@@ -118,7 +118,7 @@ impl Bed {
     }
 
     /// Waits until no session of the run before is left: the next one starts cold.
-    pub(super) fn quiet(&self) -> Result<(), String> {
+    pub(crate) fn quiet(&self) -> Result<(), String> {
         let pid = self.child.id();
         let children = format!("/proc/{pid}/task/{pid}/children");
         let began = Instant::now();
@@ -140,12 +140,12 @@ impl Drop for Bed {
 }
 
 /// Ten milliseconds before another process is looked at again: short beside all that is measured, long beside a look.
-pub(super) fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
 
 /// Runs a command that must end well.
-pub(super) fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let shown = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("cannot run `{shown}`: {error}"))?;

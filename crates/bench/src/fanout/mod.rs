@@ -3,8 +3,8 @@
 //! All of it runs on one machine, whose sshd does most of the work: what is compared is the whole, and beside it what the
 //! controller alone has spent. Needs root, and Debian's package lists.
 
-mod bed;
-mod peers;
+pub(crate) mod bed;
+pub(crate) mod peers;
 
 use crate::{
     Measured,

@@ -26,7 +26,7 @@ const PACKAGES: [&str; 13] = [
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     /// `clush -b`.
     Clush,
     /// The same with a key exchange that costs the least.
@@ -39,7 +39,7 @@ pub(super) enum Peer {
 
 impl Peer {
     /// Its name.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Clush => "clush",
             Self::ClushTuned => "clush_tuned",
@@ -50,13 +50,13 @@ impl Peer {
 }
 
 /// The unpacked packages.
-pub(super) struct Peers {
+pub(crate) struct Peers {
     root: PathBuf,
 }
 
 impl Peers {
     /// Fetches and unpacks them into a folder of the bed.
-    pub(super) fn fetch(bed: &Bed) -> Result<Self, String> {
+    pub(crate) fn fetch(bed: &Bed) -> Result<Self, String> {
         let (debs, root) = (bed.at("debs"), bed.at("peers"));
         fs::create_dir_all(&debs).map_err(|error| error.to_string())?;
         run(Command::new("apt-get").args(["-q", "download"]).args(PACKAGES).current_dir(&debs))?;
@@ -68,19 +68,14 @@ impl Peers {
     }
 
     /// One of them, ready to ask; with so many hosts at a time, or as many as it takes by itself.
-    pub(super) fn command(
+    pub(crate) fn command(
         &self,
         peer: Peer,
         bed: &Bed,
         hosts: &Path,
         fan_out: Option<u32>,
     ) -> Command {
-        // Their modules are built for Debian's own Python.
-        let mut command = Command::new("/usr/bin/python3");
-        command
-            .env("PYTHONPATH", self.root.join("usr/lib/python3/dist-packages"))
-            .env("HOME", bed.folder())
-            .env("LC_ALL", "C.UTF-8");
+        let mut command = self.python(bed);
         let program = |name: &str| self.root.join("usr/bin").join(name);
         let config = format!("-F {}", bed.at("ssh_config").display());
         let fan_out = fan_out.map(|hosts| hosts.to_string());
@@ -103,6 +98,25 @@ impl Peers {
             }
         }
         command.arg(bed.question());
+        command
+    }
+
+    /// A file to every host, by the one of them that copies.
+    pub(crate) fn copy(&self, bed: &Bed, hosts: &Path, file: &Path, target: &Path) -> Command {
+        let mut command = self.python(bed);
+        let config = format!("-F {}", bed.at("ssh_config").display());
+        command.arg(self.root.join("usr/bin/clush")).args(["-S", "-q", "-o"]).arg(config);
+        command.arg("--hostfile").arg(hosts).arg("--copy").arg(file).arg("--dest").arg(target);
+        command
+    }
+
+    /// Their modules are built for Debian's own Python.
+    fn python(&self, bed: &Bed) -> Command {
+        let mut command = Command::new("/usr/bin/python3");
+        command
+            .env("PYTHONPATH", self.root.join("usr/lib/python3/dist-packages"))
+            .env("HOME", bed.folder())
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 }

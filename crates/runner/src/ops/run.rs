@@ -13,6 +13,7 @@ use crate::{
     verdict::beside,
     watch::ClientWatch,
 };
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use quorate_engine::{Engine, Input};
 use quorate_model::{
@@ -24,6 +25,10 @@ use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Nodes that are staged on at the same time. So many copies fill any network, more would only share it; and many nodes of one
+/// machine, which reads every file for its digest, would keep each other past their limits.
+pub const STAGES_AT_ONCE: usize = 32;
 
 /// Code of the hold of a run whose baseline was too noisy to judge it by.
 const NOISY_BASELINE: &str = "noisy-baseline";
@@ -57,7 +62,7 @@ pub struct Carried {
     pub work: tokio::task::JoinHandle<Result<Ending, Problem>>,
 }
 
-/// Stages and checks a plan's artifacts on every node at once. Services are not touched; a second time does nothing.
+/// Stages and checks a plan's artifacts on every node, many at once. Services are not touched; a second time does nothing.
 pub async fn prepare(
     setup: &Setup,
     plan: &Plan,
@@ -68,13 +73,18 @@ pub async fn prepare(
     let hands = hands(setup, cluster, Arc::new(plan.clone()))?;
     let stages: Vec<&Step> = steps(plan).filter(|step| step.role == StepRole::Stage).collect();
     let hands = &hands;
-    let work = stages.into_iter().map(|step| async move {
-        let done = hands.act(step, quorate_model::Attempt(1)).await;
-        (step, done.outcome)
-    });
+    let work = |step: &'_ Step| {
+        let step = step.clone();
+        async move {
+            let done = hands.act(&step, quorate_model::Attempt(1)).await;
+            (step, done.outcome)
+        }
+    };
+    let work: Vec<_> = stages.into_iter().map(work).collect();
+    let mut work = stream::iter(work).buffered(STAGES_AT_ONCE);
     let mut failed = Vec::new();
-    for (step, outcome) in futures::future::join_all(work).await {
-        told(step, &outcome);
+    while let Some((step, outcome)) = work.next().await {
+        told(&step, &outcome);
         if let Outcome::Failed { because } | Outcome::Unknown { because } = outcome {
             failed.push(format!("{}: {because}", step.title));
         }
