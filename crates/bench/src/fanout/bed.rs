@@ -166,6 +166,7 @@ PidFile none
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 LogLevel ERROR
+Subsystem sftp internal-sftp
 MaxStartups 2000
 ";
 
