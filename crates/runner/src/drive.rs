@@ -33,8 +33,9 @@ const ACT_MARGIN: Duration = Duration::from_secs(2);
 pub trait Hands: Send + Sync {
     /// Looks, and says what was seen; `news` are events about what changed in the view of members.
     async fn look(&self, engine: &View, look: Look, now: Timestamp) -> Seen;
-    /// Whether the cluster is still this controller's to change, as its hosts know it. Asked before each act.
-    async fn still_ours(&self, _step: &Step) -> Result<(), String> {
+    /// Whether the cluster is still this controller's to change, as its hosts know it. Asked before each act, with its step, and
+    /// before a temporary change is put back.
+    async fn still_ours(&self, _step: Option<&Step>) -> Result<(), String> {
         Ok(())
     }
     /// Carries out a step's action once.
@@ -248,7 +249,7 @@ impl Driver {
             Effect::Act { step, attempt } => {
                 let whole = self.engine.step(&step)?.clone();
                 Some(Box::pin(async move {
-                    if let Err(because) = hands.still_ours(&whole).await {
+                    if let Err(because) = hands.still_ours(Some(&whole)).await {
                         return (Input::LeaseLost { because }, Vec::new());
                     }
                     let limit = whole.limit + ACT_MARGIN;
@@ -268,6 +269,9 @@ impl Driver {
                 }))
             }
             Effect::PutBack { key } => Some(Box::pin(async move {
+                if let Err(because) = hands.still_ours(None).await {
+                    return (Input::LeaseLost { because }, Vec::new());
+                }
                 let outcome = hands.put_back(&key).await;
                 (Input::PutBack { key, outcome }, Vec::new())
             })),

@@ -311,7 +311,7 @@ impl Hands for LiveHands {
         }
     }
 
-    async fn still_ours(&self, step: &Step) -> Result<(), String> {
+    async fn still_ours(&self, step: Option<&Step>) -> Result<(), String> {
         match &self.on_hosts {
             Some(on_hosts) => on_hosts.still_ours(step).await,
             None => Ok(()),

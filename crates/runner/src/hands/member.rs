@@ -168,6 +168,10 @@ mod tests {
         fs::write(folder.join("log"), "new").unwrap();
         assert!(!done(SET_ASIDE, &folder, &aside) && !done(IS_ASIDE, &folder, &aside));
         assert_eq!(fs::read_to_string(folder.join("log")).unwrap(), "new");
+        // The empty folder would be where the link is, not where it leads.
+        let link = room.path().join("link");
+        std::os::unix::fs::symlink(&aside, &link).unwrap();
+        assert!(!done(SET_ASIDE, &link, &room.path().join("link.aside")) && link.is_symlink());
         // A member that never held anything has nothing to put aside.
         let none = room.path().join("none");
         assert!(done(SET_ASIDE, &none, &room.path().join("none.aside")) && !none.exists());

@@ -76,13 +76,14 @@ impl OnHosts {
         Err(refused(cluster, held, dark))
     }
 
-    /// Whether nobody else has taken the cluster since, as the host says that a step changes; of a step on no server's host, as the
+    /// Whether nobody else has taken the cluster since, as the host says that a step changes; where it is no server's host, as the
     /// first server's host says that answers. A host that says nothing is for the step itself to find out.
-    pub(crate) async fn still_ours(&self, step: &Step) -> Result<(), String> {
-        if !step.action.changes_members() {
+    pub(crate) async fn still_ours(&self, step: Option<&Step>) -> Result<(), String> {
+        if step.is_some_and(|step| !step.action.changes_members()) {
             return Ok(());
         }
-        let own = step.node.as_ref().and_then(|node| self.ways.get(node)).cloned();
+        let node = step.and_then(|step| step.node.as_ref());
+        let own = node.and_then(|node| self.ways.get(node)).cloned();
         let hosts = own.map_or_else(|| self.hosts(), |host| vec![host]);
         for host in hosts {
             let taken = self.lock().contains(&host.name());
