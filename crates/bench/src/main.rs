@@ -3,6 +3,7 @@
 //! It never fails because a bar is missed: a busy machine is not a wrong program, and whoever reads the figures judges.
 //! Read next: `figure.rs` (a line), `bed.rs` (real clusters to measure on), then a file for each benchmark.
 
+mod ansible;
 mod bare;
 mod bed;
 mod clients;
@@ -34,7 +35,7 @@ type Measured = Result<Vec<Figure>, String>;
 type Bench = fn() -> Measured;
 
 /// Every benchmark by its name, the quick ones first.
-const BENCHES: [(&str, Bench); 13] = [
+const BENCHES: [(&str, Bench); 14] = [
     ("path_1000", paths::measure),
     ("plan_fleet", fleet::measure),
     ("cold_start", cold::measure),
@@ -44,6 +45,7 @@ const BENCHES: [(&str, Bench); 13] = [
     ("fanout_1000", fanout::thousand),
     ("stage_100", stage::measure),
     ("rolling_ratio", rolling::measure),
+    ("roll_vs_ansible", ansible::measure),
     ("write_gap", gap::measure),
     ("run_overhead", overhead::measure),
     ("roll_clients", clients::hundred),

@@ -35,7 +35,7 @@ const MEMORY_BAR_MB: f64 = 256.0;
 
 pub(crate) fn measure() -> Measured {
     let bed = Bed::start()?;
-    let peers = Peers::fetch(&bed)?;
+    let peers = Peers::fetch(bed.folder())?;
     let (hosts, _) = bed.hosts(HOSTS)?;
     let file = bed.at("forty");
     // No two blocks are alike: nothing on the way can make them smaller.

@@ -4,7 +4,31 @@ use crate::{Bed, until};
 use quorate_model::{Outcome, Recorded, RunEvent, RunHeader, Seq};
 use quorate_store::{SqliteStore, Store};
 use serde_json::Value;
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+/// One question to a member: it answers in milliseconds, or is asked again.
+const STEP: Duration = Duration::from_secs(2);
+
+/// Whether the member of etcd at this address (`127.0.0.1:2379`) says that it is well.
+pub fn etcd_is_well(address: &str) -> bool {
+    let said = || -> io::Result<String> {
+        let address: SocketAddr = address.parse().map_err(io::Error::other)?;
+        let mut socket = TcpStream::connect_timeout(&address, STEP)?;
+        socket.set_read_timeout(Some(STEP))?;
+        socket.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+        let mut said = String::new();
+        socket.read_to_string(&mut said)?;
+        Ok(said)
+    };
+    said().is_ok_and(|said| said.contains("\"true\""))
+}
 
 impl Bed {
     /// Writes limits (`soak_secs: 1`) into the cluster's policy.

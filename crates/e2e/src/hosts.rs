@@ -75,9 +75,15 @@ impl HostBed {
     /// Three members on this release. Quorate logs in as a user whose sudo asks for a password, and whose login shell prints
     /// words of its own.
     pub fn etcd(release: &str) -> Self {
+        Self::etcd_with(release, &[])
+    }
+
+    /// The same on machines that have more packages of Debian.
+    pub fn etcd_with(release: &str, packages: &[&str]) -> Self {
         let machines = MachineBed::with(Debian::Bookworm, 3, |spec| {
             // A log takes 64 MB at once, and while data are put back there are two members' worth.
             spec.data_mb = 512;
+            spec.packages = packages.iter().map(|package| (*package).to_owned()).collect();
             spec.seed = std::mem::take(&mut spec.seed).with_asks();
         });
         let own = Self { bed: Bed::without_members(), machines };

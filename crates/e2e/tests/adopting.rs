@@ -1,6 +1,6 @@
 //! A cluster that nobody's lab made: started by hand, adopted through one endpoint, planned and upgraded, and left running.
 
-use quorate_e2e::{artifacts, binary, until};
+use quorate_e2e::{artifacts, ask::etcd_is_well, binary, until};
 use std::{
     fs,
     net::TcpListener,
@@ -80,6 +80,10 @@ impl ByHand {
             assert!(status.success());
         }
         let bed = Self { folder, clients: clients.to_vec() };
+        // All of them: two make a cluster that can be adopted, and the third would be one that is not there yet.
+        until(Duration::from_secs(20), "every member is well", || {
+            bed.clients.iter().all(|url| etcd_is_well(url.trim_start_matches("http://")))
+        });
         until(Duration::from_secs(20), "the cluster serves", || {
             bed.quorate(&["init", "--force", "--endpoint", &bed.clients[0]]).0 == 0
         });

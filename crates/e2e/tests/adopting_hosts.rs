@@ -1,14 +1,14 @@
 //! `init --ssh` on whole machines: etcd as Debian installs it, a unit for each member, is found, declared and seen.
 
 use quorate_e2e::{
-    Said, binary,
+    Said,
+    ask::etcd_is_well,
+    binary,
     machines::{MachineBed, ssh},
     until,
 };
 use std::{
     fs,
-    io::{self, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -16,8 +16,6 @@ use std::{
 
 /// A member is there within a second; a busy machine gets twenty times that.
 const SOON: Duration = Duration::from_secs(20);
-/// One question to a member: it answers in milliseconds, or is asked again.
-const STEP: Duration = Duration::from_secs(2);
 
 fn quorate(folder: &Path, words: &[&str]) -> Said {
     let mut command = Command::new(binary());
@@ -68,17 +66,8 @@ fn install(bed: &MachineBed, package: &Path) {
         }
     });
     until(SOON, "all members answer as one cluster", || {
-        machines.iter().all(|machine| is_healthy((machine.address, 2379)).unwrap_or(false))
+        machines.iter().all(|machine| etcd_is_well(&format!("{}:2379", machine.address)))
     });
-}
-
-fn is_healthy(address: (Ipv4Addr, u16)) -> io::Result<bool> {
-    let mut socket = TcpStream::connect_timeout(&SocketAddr::from(address), STEP)?;
-    socket.set_read_timeout(Some(STEP))?;
-    socket.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
-    let mut said = String::new();
-    socket.read_to_string(&mut said)?;
-    Ok(said.contains("\"true\""))
 }
 
 #[test]

@@ -10,6 +10,11 @@ use std::time::Duration;
 /// the other three to the looks themselves, which wait for a host that does not answer.
 pub(crate) const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same in a wave of nodes beside each other. None of them has a vote, so nobody who counts is down by our doing, and none
+/// is stopped while the servers are not seen to be well: patience costs time alone. Servers that take back the sessions of a
+/// whole wave answer late for some seconds, and an election takes a few more; past this somebody should look.
+pub(crate) const BESIDE_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Between the answer to a slow look and the next look: nobody is asked without any pause.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -65,11 +70,18 @@ pub(crate) struct GateClock {
     /// When the last look that saw nothing break was asked for, and looks in a row since then that saw it.
     safe_at: Timestamp,
     unsafe_in_row: u32,
+    /// How long something else may be seen broken before the run halts.
+    patience: Duration,
     last: String,
 }
 
 impl GateClock {
-    pub(crate) fn new(gate: Gate, node: Option<NodeName>, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        gate: Gate,
+        node: Option<NodeName>,
+        patience: Duration,
+        now: Timestamp,
+    ) -> Self {
         let last = "nothing has been seen yet".to_owned();
         Self {
             gate,
@@ -80,6 +92,7 @@ impl GateClock {
             asked_at: now,
             safe_at: now,
             unsafe_in_row: 0,
+            patience,
             last,
         }
     }
@@ -116,7 +129,7 @@ impl GateClock {
                 self.unsafe_in_row += 1;
                 self.good_in_row = 0;
                 self.good_since = None;
-                if self.unsafe_in_row >= 2 && since(self.safe_at, now) >= GUARD_PATIENCE {
+                if self.unsafe_in_row >= 2 && since(self.safe_at, now) >= self.patience {
                     return GateSays::Broken(reason);
                 }
                 return GateSays::LookAt(self.next_look(now), None);

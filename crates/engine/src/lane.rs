@@ -4,7 +4,7 @@
 
 use crate::{
     Effect, Look, Verdict,
-    gate::{GateClock, GateSays, PRECHECK_PATIENCE, after, since},
+    gate::{BESIDE_PATIENCE, GUARD_PATIENCE, GateClock, GateSays, PRECHECK_PATIENCE, after, since},
     machine::Engine,
     steps::{ATTEMPTS_MAX, StepStatus, may_retry},
 };
@@ -119,6 +119,12 @@ fn acts(action: &Action) -> bool {
 impl Engine {
     pub(crate) fn step_of(&self, lane: usize) -> Option<&Step> {
         self.steps.get(&self.plan, self.lanes.get(lane)?.at)
+    }
+
+    /// Whether its node moves beside others.
+    fn is_beside(&self, lane: usize) -> bool {
+        let at = self.lanes.get(lane).map(|lane| lane.at);
+        at.is_some_and(|at| self.steps.limits(&self.plan, at).is_some())
     }
 
     pub(crate) fn turn_to(&mut self, lane: usize, stage: Stage) {
@@ -354,7 +360,11 @@ impl Engine {
             return self.begin(lane, attempt, now);
         }
         let since_when = refused.unwrap_or(now);
-        if since(since_when, now) >= PRECHECK_PATIENCE {
+        let patience = match verdict {
+            Verdict::Unsafe(_) if self.is_beside(lane) => BESIDE_PATIENCE,
+            _ => PRECHECK_PATIENCE,
+        };
+        if since(since_when, now) >= patience {
             return match verdict {
                 Verdict::Unsafe(reason) => self.halt_unsafe(lane, &reason),
                 Verdict::NotYet(on) => {
@@ -386,7 +396,8 @@ impl Engine {
         match gate {
             None => self.finish(lane, Outcome::Succeeded { note: None }, now),
             Some(gate) => {
-                self.lanes[lane].gate = Some(GateClock::new(gate, node, now));
+                let patience = if self.is_beside(lane) { BESIDE_PATIENCE } else { GUARD_PATIENCE };
+                self.lanes[lane].gate = Some(GateClock::new(gate, node, patience, now));
                 self.turn_to(lane, Stage::Gating { next: Some(now) });
             }
         }
@@ -477,7 +488,7 @@ impl Engine {
     /// To the lane's next step. Steps that are not beside others are taken up one by one.
     fn next_step(&mut self, lane: usize) {
         let Some(at) = self.lanes.get(lane).map(|lane| lane.at) else { return };
-        let beside = self.steps.limits(&self.plan, at).is_some();
+        let beside = self.is_beside(lane);
         match self.steps.next_in_lane(at).filter(|_| beside) {
             Some(next) => self.lanes[lane] = Lane::new(next),
             None => self.turn_to(lane, Stage::Left),

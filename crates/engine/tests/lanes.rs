@@ -4,7 +4,7 @@
 
 mod support;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use quorate_engine::{Effect, Engine, Input, Look, Phase, Verdict};
 use quorate_model::*;
 use std::{collections::BTreeSet, sync::Arc};
@@ -292,6 +292,34 @@ fn a_member_that_breaks_halts_the_run_and_costs_no_budget() {
     run.go_on(&[]);
     assert_eq!(run.hold().code, "unsafe");
     assert_eq!(run.behind(), Vec::<String>::new());
+}
+
+/// c1 waits at its gate while servers answer late, for so many seconds; then they are well again.
+fn servers_that_answer_late(secs: i64) -> Driver {
+    let mut run = Driver::new(&plan_of(vec![wave("w1", &["c1", "c2"], 1, 2)]));
+    run.stopped("c1");
+    run.looked("c1.start", not_yet("c1"));
+    run.acted("c1.start", DONE);
+    let well_at = run.now + SignedDuration::from_secs(secs);
+    let waits = |run: &Driver| run.in_flight().iter().any(|look| look.ends_with("c1.rejoin"));
+    while run.now < well_at && waits(&run) {
+        run.looked("c1.rejoin", Verdict::Unsafe(Unsafe::NoLeader { node: "c1".into() }));
+        let Some(next) = run.engine.poll_timeout() else { break };
+        run.now = next;
+        run.tell(Input::Tick);
+    }
+    assert_eq!(run.started("c2.stop"), 0, "nobody is stopped meanwhile");
+    run.go_on(&[]);
+    run
+}
+
+#[test]
+fn a_wave_waits_for_servers_that_answer_late_and_halts_when_they_stay_ill() {
+    let run = servers_that_answer_late(15);
+    assert_eq!(run.engine.phase(), &Phase::Over(RunEnd::Succeeded));
+    let run = servers_that_answer_late(25);
+    assert_eq!(run.hold().code, "unsafe");
+    assert_eq!(run.started("c2.stop"), 0);
 }
 
 #[test]

@@ -95,6 +95,7 @@ const ROOMS: [Room; 18] = [
             "runner",
             "report",
             "sim",
+            "e2e",
         ],
         false,
     ),

@@ -54,7 +54,7 @@ struct Took {
 
 fn measure(count: usize) -> Measured {
     let bed = Bed::start()?;
-    let peers = Peers::fetch(&bed)?;
+    let peers = Peers::fetch(bed.folder())?;
     let (hosts, _) = bed.hosts(TRIED_ON)?;
     let mut best = Vec::new();
     for peer in [Peer::Clush, Peer::ParallelSsh, Peer::AnsibleRaw, Peer::ClushTuned] {

@@ -1,0 +1,188 @@
+//! `roll_vs_ansible`: a hop of three etcd members on whole machines, the whole command, beside a playbook that is written well.
+//!
+//! Both copy the release to three hosts, take a backup, and roll units of systemd over SSH with sudo, without soak; each goes on when a
+//! member says that it is well. Ours also proves its plan and its backup, hands leadership over, and measures a baseline of a
+//! second. The same client's view judges both. `rolling_ratio_machines` is `rolling_ratio` of the same runs. Needs root.
+
+use crate::{
+    Measured,
+    fanout::peers::Peers,
+    figure::{Figure, median, round},
+    machine::{load, quorate},
+};
+use quorate_e2e::{artifacts, hosts::HostBed, hosts::NAMES};
+use serde_json::Value;
+use std::{
+    fmt::Write,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const FROM: &str = "3.4.23";
+const TO: &str = "3.5.16";
+const RUNS: usize = 3;
+const WALL_BAR: f64 = 0.6;
+const GAP_BAR: f64 = 1.0;
+const RATIO_BAR: f64 = 1.15;
+/// The client looks for so long at the playbook: longer than it takes on a busy machine.
+const CLIENT: Duration = Duration::from_secs(60);
+/// Writes that go before the playbook begins.
+const HEAD_START: Duration = Duration::from_secs(2);
+const PLAYBOOK: &str = include_str!("ansible.yaml");
+
+/// What one roll took, and the worst that clients saw meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    secs: f64,
+    gap_ms: f64,
+    lost: u64,
+    /// Times the floor, where it is known.
+    ratio: f64,
+}
+
+pub(crate) fn measure() -> Measured {
+    let folder = tempfile::Builder::new().prefix("quorate-bench-").tempdir();
+    let folder = folder.map_err(|error| error.to_string())?;
+    let peers = Peers::fetch(folder.path())?;
+    let (mut own, mut theirs) = (Vec::new(), Vec::new());
+    // In turns, so that a busy minute of the machine meets both.
+    for _ in 0..RUNS {
+        own.push(bedded(ours)?);
+        theirs.push(bedded(|bed| playbook(bed, &peers))?);
+    }
+    let median_of =
+        |runs: &[Took], of: fn(&Took) -> f64| median(&runs.iter().map(of).collect::<Vec<_>>());
+    let (secs, gap) = (|took: &Took| took.secs, |took: &Took| took.gap_ms);
+    let lost = |runs: &[Took]| runs.iter().map(|took| took.lost).sum::<u64>();
+    let ratios: Vec<f64> = own.iter().map(|took| took.ratio).collect();
+    Ok(vec![
+        Figure::at_most(
+            "roll_vs_ansible",
+            median_of(&own, secs) / median_of(&theirs, secs),
+            "of the playbook's time",
+            WALL_BAR,
+        )
+        .with("secs", own.iter().map(|took| round(took.secs)).collect::<Vec<_>>())
+        .with("playbook_secs", theirs.iter().map(|took| round(took.secs)).collect::<Vec<_>>())
+        .with("load", load()),
+        Figure::at_most(
+            "roll_vs_ansible_gap",
+            median_of(&own, gap) / median_of(&theirs, gap),
+            "of the playbook's worst gap",
+            GAP_BAR,
+        )
+        .with("gap_ms", own.iter().map(|took| took.gap_ms).collect::<Vec<_>>())
+        .with("playbook_gap_ms", theirs.iter().map(|took| took.gap_ms).collect::<Vec<_>>())
+        .with("writes_lost", lost(&own))
+        .with("playbook_writes_lost", lost(&theirs)),
+        Figure::at_most("rolling_ratio_machines", median(&ratios), "times the floor", RATIO_BAR)
+            .over(&ratios),
+    ])
+}
+
+/// A cluster on machines of its own for one roll. The bed is one of tests, and says by a panic that it cannot be made.
+fn bedded(roll: impl FnOnce(&HostBed) -> Result<Took, String>) -> Result<Took, String> {
+    let whole = || {
+        let bed = HostBed::etcd_with(FROM, &["python3"]);
+        // Both log in as the user whose sudo does not ask.
+        let fleet = fs::read_to_string(bed.fleet()).map_err(|error| error.to_string())?;
+        fs::write(bed.fleet(), fleet.replace("asks@", "")).map_err(|error| error.to_string())?;
+        bed.limit(&["soak_secs: 0", "good_looks: 1", "look_every_secs: 0.02", "baseline_secs: 1"]);
+        roll(&bed)
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(whole))
+        .map_err(|_| "machines for it could not be made: see above".to_owned())?
+}
+
+fn command(bed: &HostBed, words: &[&str]) -> Result<Command, String> {
+    let mut command = Command::new(quorate()?);
+    command.arg("--fleet").arg(bed.fleet()).args(words).stdin(Stdio::null());
+    Ok(command)
+}
+
+fn output(mut command: Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| error.to_string())?;
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(out);
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last: Vec<&str> = complaint.lines().chain(out.lines()).rev().take(12).collect();
+    Err(format!("{:?} failed: {}", command.get_program(), last.join(" / ")))
+}
+
+fn document(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text.trim()).map_err(|error| format!("{error}: {text}"))
+}
+
+fn number(value: &Value, key: &str) -> Result<f64, String> {
+    value[key].as_f64().ok_or(format!("`{key}` is lacking: {value}"))
+}
+
+fn ours(bed: &HostBed) -> Result<Took, String> {
+    let mut upgrade = command(bed, &["upgrade", bed.name(), "--to", TO, "--yes"])?;
+    upgrade.arg("--artifacts").arg(artifacts());
+    let began = Instant::now();
+    output(upgrade)?;
+    let secs = began.elapsed().as_secs_f64();
+    let report = document(&output(command(bed, &["run", "report", "--format", "json"])?)?)?;
+    let hop = &report["report"]["hops"][0];
+    let rolling = number(hop, "rolling_secs")? - number(hop, "soak_secs")?;
+    let client = &report["client"];
+    Ok(Took {
+        secs,
+        gap_ms: number(client, "write_gap_max_ms")?,
+        lost: client["writes_lost"].as_u64().ok_or("nobody knows how many writes were lost")?,
+        ratio: rolling / number(hop, "floor_secs")?,
+    })
+}
+
+fn playbook(bed: &HostBed, peers: &Peers) -> Result<Took, String> {
+    let (inventory, file) = (bed.scratch().join("inventory.ini"), bed.scratch().join("roll.yaml"));
+    let mut hosts = "[etcd]\n".to_owned();
+    for name in NAMES {
+        let _ = writeln!(hosts, "{name}");
+    }
+    fs::write(&inventory, hosts)
+        .and_then(|()| fs::write(&file, PLAYBOOK))
+        .map_err(|error| error.to_string())?;
+    let secs = CLIENT.as_secs().to_string();
+    let client = command(bed, &["--output", "json", "probe", bed.name(), "--secs", &secs])?
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let looks_since = Instant::now();
+    std::thread::sleep(HEAD_START);
+    let mut roll = peers.playbook(&bed.machines.lab.ssh_config, &inventory, &file);
+    roll.arg("-e").arg(format!("release={}", release(TO).display())).stdin(Stdio::null());
+    let began = Instant::now();
+    let rolled = output(roll);
+    let secs = began.elapsed().as_secs_f64();
+    let seen_whole = looks_since.elapsed() < CLIENT;
+    // It ends by itself after its time.
+    let said = client.wait_with_output().map_err(|error| error.to_string())?;
+    rolled?;
+    if !seen_whole {
+        return Err(format!("the playbook took {secs:.0} s, longer than its client looked"));
+    }
+    for name in NAMES {
+        let runs = bed.machines.says(name, "/usr/bin/etcd --version | head -n 1");
+        if !runs.contains(TO) {
+            return Err(format!("after the playbook {name} has `{runs}`"));
+        }
+    }
+    let seen = document(&String::from_utf8_lossy(&said.stdout))?["client"].clone();
+    Ok(Took {
+        secs,
+        gap_ms: number(&seen, "write_gap_max_ms")?,
+        lost: seen["writes_lost"].as_u64().ok_or("nobody knows how many writes were lost")?,
+        ratio: f64::NAN,
+    })
+}
+
+fn release(release: &str) -> std::path::PathBuf {
+    Path::new(artifacts()).join("etcd").join(release)
+}
