@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::{
     fmt::Write,
     fs,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -28,8 +29,6 @@ const GAP_BAR: f64 = 1.0;
 const RATIO_BAR: f64 = 1.15;
 /// The client looks for so long at the playbook: longer than it takes on a busy machine.
 const CLIENT: Duration = Duration::from_secs(60);
-/// Writes that go before the playbook begins.
-const HEAD_START: Duration = Duration::from_secs(2);
 const PLAYBOOK: &str = include_str!("ansible.yaml");
 
 /// What one roll took, and the worst that clients saw meanwhile.
@@ -127,6 +126,11 @@ fn ours(bed: &HostBed) -> Result<Took, String> {
     let began = Instant::now();
     output(upgrade)?;
     let secs = began.elapsed().as_secs_f64();
+    if std::env::var_os("QUORATE_BENCH_JOURNAL").is_some() {
+        for recorded in bed.journal() {
+            eprintln!("{}", serde_json::to_string(&recorded).unwrap_or_default());
+        }
+    }
     let report = document(&output(command(bed, &["run", "report", "--format", "json"])?)?)?;
     let hop = &report["report"]["hops"][0];
     let rolling = number(hop, "rolling_secs")? - number(hop, "soak_secs")?;
@@ -149,13 +153,18 @@ fn playbook(bed: &HostBed, peers: &Peers) -> Result<Took, String> {
         .and_then(|()| fs::write(&file, PLAYBOOK))
         .map_err(|error| error.to_string())?;
     let secs = CLIENT.as_secs().to_string();
-    let client = command(bed, &["--output", "json", "probe", bed.name(), "--secs", &secs])?
+    let mut client = command(bed, &["--output", "json", "probe", bed.name(), "--secs", &secs])?
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| error.to_string())?;
     let looks_since = Instant::now();
-    std::thread::sleep(HEAD_START);
+    let mut lines = BufReader::new(client.stdout.take().ok_or("the client has no output")?).lines();
+    // Its first second has passed, then it writes.
+    let first =
+        lines.next().ok_or("the client ended at once")?.map_err(|error| error.to_string())?;
+    // An empty pipe all the time: a full one would hold it up.
+    let rest = std::thread::spawn(move || lines.map_while(Result::ok).last());
     let mut roll = peers.playbook(&bed.machines.lab.ssh_config, &inventory, &file);
     roll.arg("-e").arg(format!("release={}", release(TO).display())).stdin(Stdio::null());
     let began = Instant::now();
@@ -163,7 +172,8 @@ fn playbook(bed: &HostBed, peers: &Peers) -> Result<Took, String> {
     let secs = began.elapsed().as_secs_f64();
     let seen_whole = looks_since.elapsed() < CLIENT;
     // It ends by itself after its time.
-    let said = client.wait_with_output().map_err(|error| error.to_string())?;
+    let last = rest.join().map_err(|_| "the client could not be read")?.unwrap_or(first);
+    client.wait().map_err(|error| error.to_string())?;
     rolled?;
     if !seen_whole {
         return Err(format!("the playbook took {secs:.0} s, longer than its client looked"));
@@ -174,7 +184,7 @@ fn playbook(bed: &HostBed, peers: &Peers) -> Result<Took, String> {
             return Err(format!("after the playbook {name} has `{runs}`"));
         }
     }
-    let seen = document(&String::from_utf8_lossy(&said.stdout))?["client"].clone();
+    let seen = document(&last)?["client"].clone();
     Ok(Took {
         secs,
         gap_ms: number(&seen, "write_gap_max_ms")?,

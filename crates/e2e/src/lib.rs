@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod by_hand;
 pub mod hosts;
+pub mod lives;
 pub mod machines;
 
 mod look;

@@ -13,7 +13,8 @@ use std::{fmt::Write, time::Duration};
 
 /// As many hosts as wanted, each a connection of its own to one sshd, which takes all of them at once.
 fn bed(count: usize) -> (Sshd, Vec<Target>) {
-    let sshd = Sshd::with("MaxStartups 1000\n");
+    // A home of its own: the start-up file of whoever runs the test would be read hundreds of times.
+    let sshd = Sshd::with("MaxStartups 1000\nSetEnv HOME=DIR\n");
     let mut config = std::fs::read_to_string(sshd.at("config")).unwrap();
     // What holds for every host stands once: the first entry is `box`.
     config = config.replace("Host box", "Host h*");

@@ -8,7 +8,7 @@ use super::{
 use futures::{FutureExt, future::BoxFuture};
 use quorate_model::{HostKeys, SshSpec};
 use russh::{
-    Preferred,
+    Preferred, cipher,
     client::{self, Handle, Handler},
     keys::{Algorithm, HashAlg, PublicKeyOrCertificate},
 };
@@ -260,8 +260,24 @@ impl Connections {
             preferred.host_key_certificates = Cow::Owned(kinds.clone());
         }
         preferred.key = Cow::Owned(kinds);
+        if has_aes() {
+            let mut ciphers = preferred.cipher.to_vec();
+            ciphers.sort_by_key(|cipher| *cipher != cipher::AES_256_GCM);
+            preferred.cipher = Cow::Owned(ciphers);
+        }
         preferred
     }
+}
+
+/// Whether the processor has AES in itself: then a release is encrypted several times faster by it than by the default, here and
+/// on hosts of the same kind. Both are equally good at keeping a secret.
+fn has_aes() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
 }
 
 type Verdicts = Box<dyn Fn(&PublicKeyOrCertificate) -> Result<(), Refusal> + Send + Sync>;

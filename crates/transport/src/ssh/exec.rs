@@ -8,7 +8,7 @@
 
 use super::connect::{Session, sentence};
 use crate::{Command, Output, command::OUTPUT_BYTES_MAX, redact, secret::SecretText};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
 use std::{sync::OnceLock, time::Duration};
 use tokio::{
@@ -55,8 +55,9 @@ const NOISE_BYTES_MAX: usize = 256 * 1024;
 const PIPES_AFTER_END: Duration = Duration::from_secs(1);
 /// Six seconds to end a command whose time is over: two for the polite signal, two for the kill, and the way there.
 const END_LIMIT: Duration = Duration::from_secs(6);
-/// Sent in pieces of this size: what one packet of OpenSSH takes.
-const PIECE_BYTES: usize = 32 * 1024;
+/// Read and handed over in pieces of this size; the library cuts packets out of them. Each read of a file is a call on a thread
+/// of its own, and smaller ones cost more than what they read; much larger ones would be held in memory for each host.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// A word that no shell and no command prints by chance; another one in each run of this program.
 fn mark() -> &'static str {
@@ -251,10 +252,11 @@ async fn feed(write: &ChannelWriteHalf<Msg>, feed: Feed<'_>) {
             }
         }
         Input::File(mut file) => {
-            let mut piece = vec![0; PIECE_BYTES];
             // A file that cannot be read to its end is short on the host, and the command there counts.
-            while let Ok(len @ 1..) = file.read(&mut piece).await {
-                if write.data_bytes(Bytes::copy_from_slice(&piece[..len])).await.is_err() {
+            loop {
+                let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+                let Ok(1..) = file.read_buf(&mut piece).await else { break };
+                if write.data_bytes(piece.freeze()).await.is_err() {
                     return;
                 }
             }

@@ -4,10 +4,14 @@ use super::{SshTransport, exec::Input};
 use crate::{Answer, Command, Output};
 use sha2::{Digest, Sha256};
 use std::{
+    collections::HashMap,
     io::{Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
+use tokio::sync::OnceCell;
 
 /// A longer file is not read into memory: configuration is small, logs and databases have other ways.
 const READ_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -92,8 +96,7 @@ impl SshTransport {
         let unreadable = |cause: std::io::Error| {
             format!("cannot read {}: {}", local.display(), crate::local::because(&cause))
         };
-        let path = local.to_owned();
-        let whole = hashed(path, size).await.map_err(unreadable)?;
+        let whole = self.shared.digests.of(local).await.map_err(unreadable)?;
         let temp = temp_name(remote, &whole[..16]);
         let words = ["sh", "-c", include_str!("part.sh"), "quorate", &temp.display().to_string()];
         let said = match self.ran(&Command::new(words), || Input::Nothing, SMALL_LIMIT).await {
@@ -134,6 +137,33 @@ fn place(path: &Path, mode: u32, temp: &Path, size: u64, how: &str) -> Command {
 fn temp_name(path: &Path, own: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.quorate-{own}"))
+}
+
+/// Digests of whole files, so that one that goes to hundreds of hosts is read for it once. They name what is on its way and prove
+/// nothing: what arrived is proved by who sent it.
+#[derive(Default)]
+pub(super) struct Digests(Mutex<HashMap<Version, Arc<OnceCell<String>>>>);
+
+/// A file as it is now: another content has another time, size or inode.
+#[derive(PartialEq, Eq, Hash)]
+struct Version {
+    path: PathBuf,
+    inode: u64,
+    size: u64,
+    changed: Option<SystemTime>,
+}
+
+impl Digests {
+    async fn of(&self, path: &Path) -> std::io::Result<String> {
+        let seen = std::fs::metadata(path)?;
+        let (inode, size, changed) = (seen.ino(), seen.len(), seen.modified().ok());
+        let version = Version { path: path.to_owned(), inode, size, changed };
+        let digest = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(version).or_default().clone()
+        };
+        digest.get_or_try_init(|| hashed(path.to_owned(), size)).await.cloned()
+    }
 }
 
 /// The digest of a file's first bytes. On a thread of its own: large files take seconds.

@@ -21,6 +21,7 @@ use crate::{
 use async_trait::async_trait;
 use connect::Connections;
 use exec::{Input, Ran, Rights};
+use files::Digests;
 use quorate_model::{Secret, SshHost, SshSpec};
 use std::{
     collections::HashMap,
@@ -39,6 +40,7 @@ pub struct SshHosts {
 struct Shared {
     connections: Connections,
     tunnels: Tunnels,
+    digests: Digests,
     sudo_password: Option<Secret>,
     /// Read when sudo is first used, so that a fleet without it needs no secret.
     password: OnceLock<Result<SecretText, String>>,
@@ -51,6 +53,7 @@ impl SshHosts {
         let shared = Shared {
             connections: Connections::new(spec)?,
             tunnels: Tunnels::default(),
+            digests: Digests::default(),
             sudo_password: spec.sudo_password.clone(),
             password: OnceLock::new(),
             hosts: Mutex::default(),
