@@ -86,6 +86,9 @@ fn t13_t15_a_server_that_fails_stops_the_run_is_taken_out_and_comes_back() {
     assert!(file.contains("ETCD_INITIAL_CLUSTER_STATE=existing"), "{file}");
     assert_eq!(bed.hashes().into_iter().collect::<BTreeSet<_>>().len(), 1);
     assert_eq!(bed.ctl(second, "get k --print-value-only"), "without-it");
+    // A new plan, from members of two releases.
+    let releases: BTreeSet<_> = bed.releases().into_iter().flatten().collect();
+    assert_eq!(releases, BTreeSet::from(["3.3.25".to_owned(), "3.4.23".to_owned()]));
     bed.quorate(&upgrade).expect(0);
     assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 3]);
     assert_eq!(bed.hashes().into_iter().collect::<BTreeSet<_>>().len(), 1);

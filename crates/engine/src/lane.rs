@@ -360,10 +360,7 @@ impl Engine {
             return self.begin(lane, attempt, now);
         }
         let since_when = refused.unwrap_or(now);
-        let patience = match verdict {
-            Verdict::Unsafe(_) if self.is_beside(lane) => BESIDE_PATIENCE,
-            _ => PRECHECK_PATIENCE,
-        };
+        let patience = if self.is_beside(lane) { BESIDE_PATIENCE } else { PRECHECK_PATIENCE };
         if since(since_when, now) >= patience {
             return match verdict {
                 Verdict::Unsafe(reason) => self.halt_unsafe(lane, &reason),

@@ -32,6 +32,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// A binary that does not tell its version within this time hangs; products answer in milliseconds.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
@@ -137,15 +138,12 @@ impl NodeLook<'_> {
             self.node.group.clone(),
             "nothing was asked",
         );
-        // A full look asks the product in the words of what it has just read on the host. At a gate the product comes first: a
-        // host that has lost its power keeps everybody waiting who asks it anything, and a silent product is told soon.
+        // A full look asks the product in the words of what it has just read on the host; a gate in those of the look before.
         let (dark, answered_after) = if self.depth.is_full() {
             let dark = self.look_at_host(&mut memory, &mut seen, None).await;
             (dark, self.ask_product(&mut memory, &mut seen, began).await)
         } else {
-            let after = self.ask_product(&mut memory, &mut seen, began).await;
-            let limit = (seen.reach != Reach::Reachable).then_some(SILENT_LIMIT);
-            (self.look_at_host(&mut memory, &mut seen, limit).await, after)
+            self.look_at_both(&mut memory, &mut seen, began).await
         };
         if self.depth.is_full() && !self.cluster.config.is_empty() {
             let running = seen.release.as_ref().or(seen.disk_release.as_ref());
@@ -160,16 +158,47 @@ impl NodeLook<'_> {
         NodeSeen { seen, memory, answered_after }
     }
 
+    /// Product and host at a time: neither waits for the other, and a host that has lost its power keeps nobody waiting who
+    /// asks it anything.
+    async fn look_at_both(
+        &self,
+        memory: &mut NodeMemory,
+        seen: &mut NodeObservation,
+        began: Instant,
+    ) -> (Option<String>, Option<Duration>) {
+        let (mut words, mut of_host, silent) = (memory.clone(), seen.clone(), Notify::new());
+        let product = async {
+            let answered = self.ask_product(&mut words, seen, began).await;
+            if seen.reach != Reach::Reachable {
+                silent.notify_one();
+            }
+            answered
+        };
+        let host = self.look_at_host(memory, &mut of_host, Some(&silent));
+        let (answered, dark) = tokio::join!(product, host);
+        memory.release = words.release;
+        seen.os = of_host.os;
+        seen.process = of_host.process;
+        seen.settings = of_host.settings;
+        seen.config_digest = of_host.config_digest;
+        seen.config_file = of_host.config_file;
+        seen.place = of_host.place;
+        seen.disk_release = of_host.disk_release;
+        seen.findings.append(&mut of_host.findings);
+        (dark, answered)
+    }
+
     /// Gives why nothing could be seen there.
     async fn look_at_host(
         &self,
         memory: &mut NodeMemory,
         seen: &mut NodeObservation,
-        limit: Option<Duration>,
+        silent: Option<&Notify>,
     ) -> Option<String> {
         let form = &self.detect.process;
         let (node, transport, full) = (self.node, self.transport, self.depth.is_full());
-        let looking = Looking { node, transport, form, full, limit };
+        let silent = silent.map(|silent| (silent, SILENT_LIMIT));
+        let looking = Looking { node, transport, form, full, silent };
         let sight = looking.look(memory, |found| self.is_own(found)).await;
         if let Some(because) = &sight.dark {
             seen.findings.push(crate::finding(
@@ -376,10 +405,12 @@ impl NodeLook<'_> {
         seen: &mut NodeObservation,
         began: Instant,
     ) -> Option<Duration> {
-        let mut early = self.ask_early(memory, began).await;
+        let asked: Vec<&Probe> =
+            self.detect.node.iter().filter(|probe| self.depth.asks(probe)).collect();
+        let mut early = self.ask_early(&asked, memory, began).await;
         let mut answered_after = None;
         let mut reach = Err("the pack asks nothing of a node".to_owned());
-        for probe in self.detect.node.iter().filter(|probe| self.depth.asks(probe)) {
+        for (at, probe) in asked.iter().enumerate() {
             let release = seen.release.clone().or_else(|| memory.release.clone());
             if !self.wanted(probe, release.as_ref(), &seen.facts) {
                 continue;
@@ -412,8 +443,9 @@ impl NodeLook<'_> {
             if seen.release.is_none() {
                 seen.release = self.release_of(&seen.facts);
                 if seen.release.is_some() && seen.release != memory.release {
-                    // The rest was asked in the words of another release.
-                    early.clear();
+                    // The rest was asked in the words of another release: once more, all at once.
+                    memory.release.clone_from(&seen.release);
+                    early = self.ask_early(&asked[at + 1..], memory, began).await;
                 }
             }
         }
@@ -421,27 +453,22 @@ impl NodeLook<'_> {
             Ok(()) => Reach::Reachable,
             Err(because) => Reach::Unreachable(because),
         };
-        if seen.release.is_some() {
-            memory.release.clone_from(&seen.release);
-        }
         answered_after
     }
 
-    /// Asks everything at once that waits for no other answer, in the words of the release of the last look. Without a
-    /// last look nothing: the words are not known yet.
-    async fn ask_early(
+    /// Asks everything at once that waits for no other answer, in the words of the release that is known. Without one
+    /// nothing: the words are not known yet.
+    async fn ask_early<'p>(
         &self,
+        probes: &[&'p Probe],
         memory: &NodeMemory,
         began: Instant,
-    ) -> BTreeMap<&str, Result<Answered, NoAnswer>> {
+    ) -> BTreeMap<&'p str, Result<Answered, NoAnswer>> {
         let Some(release) = &memory.release else { return BTreeMap::new() };
         let none = Facts::new();
-        let alone = |probe: &&Probe| {
-            self.depth.asks(probe)
-                && !speaks_of(probe, "facts")
-                && self.wanted(probe, Some(release), &none)
-        };
-        let asked = self.detect.node.iter().filter(alone).map(async |probe| {
+        let alone =
+            |probe: &&Probe| !speaks_of(probe, "facts") && self.wanted(probe, Some(release), &none);
+        let asked = probes.iter().copied().filter(alone).map(async |probe: &'p Probe| {
             let answer = self.ask(probe, Some(release), &none, memory).await;
             (probe.id.as_str(), timed(answer, began))
         });

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// A look reads a few files of `/proc`; a host that needs longer is not well enough to act on.
 const LOOK_LIMIT: Duration = Duration::from_secs(15);
@@ -46,8 +47,9 @@ pub(crate) struct Looking<'a> {
     pub(crate) transport: &'a dyn Transport,
     pub(crate) form: &'a ProcessForm,
     pub(crate) full: bool,
-    /// The most that a host over SSH may take, the way to it included; its own limits where nothing is said.
-    pub(crate) limit: Option<Duration>,
+    /// Tells that the product is silent: then a host over SSH may take so long more, the way to it included. Without it the
+    /// host's own limits count.
+    pub(crate) silent: Option<(&'a Notify, Duration)>,
 }
 
 impl Looking<'_> {
@@ -135,11 +137,14 @@ impl Looking<'_> {
             if self.full { "all" } else { "named" }.to_owned(),
         ];
         let asked = ask(self.transport, words, &self.form.names);
-        let said = match self.limit {
+        let said = match self.silent {
             None => asked.await,
-            Some(limit) => tokio::time::timeout(limit, asked)
-                .await
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs()))),
+            Some((silent, limit)) => tokio::select! {
+                said = asked => said,
+                () = async { silent.notified().await; tokio::time::sleep(limit).await } => {
+                    Err(format!("no answer within {} s", limit.as_secs()))
+                }
+            },
         };
         match said {
             Ok(told) => told.sight(known, &live, self.form, is_own),
@@ -370,7 +375,7 @@ mod tests {
     async fn seen(node: &Node, memory: &NodeMemory) -> Sight {
         let form = form();
         let looking =
-            Looking { node, transport: &LocalTransport, form: &form, full: true, limit: None };
+            Looking { node, transport: &LocalTransport, form: &form, full: true, silent: None };
         looking.look(memory, |_| false).await
     }
 

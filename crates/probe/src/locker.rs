@@ -90,10 +90,17 @@ impl Locker<'_> {
         if now < believes_until {
             self.shared.book().locks.taken(self.client, &own.id, number, now, believes_until);
             sleep(HOLD).await;
-            if let Some((holder, _)) = self.holder(way, lock).await
-                && holder != own.id
-            {
-                self.shared.book().locks.contested(self.client, self.shared.now());
+            match self.holder(way, lock).await {
+                // Nobody else has it: the session ended before its time, as it does when its agent is taken for dead.
+                Some((holder, _)) if holder.is_empty() => {
+                    self.shared.book().locks.session_lost(self.client);
+                    *session = None;
+                    return;
+                }
+                Some((holder, _)) if holder != own.id => {
+                    self.shared.book().locks.contested(self.client, self.shared.now());
+                }
+                _ => {}
             }
         }
         self.give_back(way, lock, own).await;

@@ -13,8 +13,9 @@ use quorate_model::ProcessSpec;
 use quorate_transport::{Answer, Command, Transport};
 use std::time::Duration;
 
-/// A look reads a few files of `/proc`; a host that needs longer than this is not well enough to act on.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
+/// A look reads a few files of `/proc`. On one small machine that starts dozens of agents at a time it waits for a processor for
+/// seconds; a host that needs longer than this is not well enough to act on.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// As many as a start that fails tells: the reason is among them, and a person still reads them all.
 const LAST_LINES: &str = "5";

@@ -91,7 +91,12 @@ impl LiveHands {
         conditions: &[Condition],
         now: Timestamp,
     ) -> Seen {
-        let depth = self.depth(conditions);
+        // A handover is often there already: then the stop after it need not ask again.
+        let ahead = match step.role {
+            StepRole::Handover => self.conditions_ahead(step),
+            _ => Vec::new(),
+        };
+        let depth = self.depth(conditions.iter().chain(&ahead));
         let seen = match self.newest_look() {
             Some(recent) if recent.began.elapsed() <= FRESH && recent.depth.covers(&depth) => {
                 recent.seen
