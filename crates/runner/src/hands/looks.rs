@@ -19,8 +19,8 @@ use quorate_observe::Depth;
 use quorate_transport::Answer;
 use std::time::{Duration, Instant};
 
-/// A look that is older is taken again. Looks themselves take from some milliseconds to a second, and what they saw first is
-/// as old when they end: a tenth of a second adds nothing to what a person or a cluster could do in between.
+/// A look that ended longer ago is taken again. Looks themselves take from some milliseconds to a second, and what they saw
+/// first is as old when they end: a tenth of a second adds nothing to what a person or a cluster could do in between.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// A short look this often at most beside a long one, however often the policy looks at gates.
@@ -50,6 +50,12 @@ pub(super) struct Recent {
     pub(super) began: Instant,
     pub(super) took: Duration,
     pub(super) acts: u64,
+}
+
+impl Recent {
+    fn is_fresh(&self) -> bool {
+        self.began.elapsed() <= self.took + FRESH
+    }
 }
 
 impl LiveHands {
@@ -98,9 +104,7 @@ impl LiveHands {
         };
         let depth = self.depth(conditions.iter().chain(&ahead));
         let seen = match self.newest_look() {
-            Some(recent) if recent.began.elapsed() <= FRESH && recent.depth.covers(&depth) => {
-                recent.seen
-            }
+            Some(recent) if recent.is_fresh() && recent.depth.covers(&depth) => recent.seen,
             _ => self.fresh_look(depth, now).await.0,
         };
         let verdict = self.judged(step, hop, &seen).conditions(conditions);
@@ -123,9 +127,9 @@ impl LiveHands {
         let first = if all_cheap || (whole && !was_costly) { depth.clone() } else { Depth::Gate };
         let may_reuse =
             gate.good_looks <= 1 && gate.soak.is_zero() && step.role == StepRole::Handover;
-        let recent = self.newest_look().filter(|recent| {
-            may_reuse && recent.began.elapsed() <= FRESH && recent.depth.covers(&first)
-        });
+        let recent = self
+            .newest_look()
+            .filter(|recent| may_reuse && recent.is_fresh() && recent.depth.covers(&first));
         let (mut seen, answered) = match recent {
             Some(recent) => (recent.seen, None),
             None => self.guarded_look(first.clone(), step, hop, now).await,
@@ -337,7 +341,7 @@ impl LiveHands {
 
     /// Whether a member answered a moment ago, and as which release; none when that was not looked at.
     pub(super) fn just_ran(&self, node: &NodeName) -> Option<(quorate_model::Release, bool)> {
-        let recent = self.newest_look().filter(|recent| recent.began.elapsed() <= FRESH)?;
+        let recent = self.newest_look().filter(Recent::is_fresh)?;
         let seen = recent.seen.nodes.into_iter().find(|seen| seen.name == *node)?;
         let replaced = seen.process.as_ref().is_some_and(|process| process.binary_replaced);
         Some((seen.release?, replaced))
