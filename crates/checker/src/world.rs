@@ -4,8 +4,8 @@
 
 use crate::walk::{Visit, acted_on};
 use quorate_model::{
-    Action, ArtifactRef, Backup, Gate, MemberChange, NodeName, NodeObservation, Plan, Release,
-    Role, Step, StepRole,
+    Action, ArtifactRef, Backup, Call, CallKind, Gate, HOLD_BACK, LET_GO, MemberChange, NodeName,
+    NodeObservation, Plan, Release, Role, Step, StepRole,
 };
 
 /// The conditions that bring a started member back into the count.
@@ -111,6 +111,8 @@ pub(crate) struct World<'p> {
     pub(crate) ever_confirmed: bool,
     /// Temporary changes that are owed, by key.
     pub(crate) owed: Vec<&'p str>,
+    /// Members on whose hosts packages start nothing, with the temporary change that sees to it.
+    held_back: Vec<(&'p str, &'p NodeName)>,
     /// A member was stopped in this hop.
     pub(crate) any_stop: bool,
 }
@@ -127,6 +129,7 @@ impl<'p> World<'p> {
             confirmed: false,
             ever_confirmed: false,
             owed: Vec::new(),
+            held_back: Vec::new(),
             any_stop: false,
         }
     }
@@ -145,6 +148,15 @@ impl<'p> World<'p> {
     /// Voters that would serve with `gone` gone.
     pub(crate) fn serving_without(&self, gone: &NodeName) -> usize {
         self.members.iter().filter(|m| m.voter && m.name != gone && m.serves()).count()
+    }
+
+    /// Whether packages start nothing on this member's host.
+    pub(crate) fn is_held_back(&self, node: &NodeName) -> bool {
+        self.held_back.iter().any(|(_, held)| *held == node)
+    }
+    /// The member whose host a temporary change holds packages back on.
+    pub(crate) fn held_back_by(&self, key: &str) -> Option<&'p NodeName> {
+        self.held_back.iter().find(|(owed, _)| *owed == key).map(|(_, node)| *node)
     }
 
     /// Forgets what counts for one hop only.
@@ -207,8 +219,17 @@ impl<'p> World<'p> {
                 MemberChange::JoinAsLearner => m.joined = true,
                 MemberChange::Promote => m.voter = true,
             }),
-            Action::TempSet { key, .. } => self.owed.push(key),
-            Action::TempPutBack { key } => self.owed.retain(|owed| owed != key),
+            Action::TempSet { key, call, put_back } => {
+                self.owed.push(key);
+                let holds = |call: &Call, name: &str| matches!(&call.call, CallKind::Native { action, .. } if action == name);
+                if holds(call, HOLD_BACK) && holds(put_back, LET_GO) && call.node == put_back.node {
+                    self.held_back.push((key, &call.node));
+                }
+            }
+            Action::TempPutBack { key } => {
+                self.owed.retain(|owed| owed != key);
+                self.held_back.retain(|(owed, _)| owed != key);
+            }
             Action::Stop { node } => self.stop(node),
             Action::Swap { node, to, .. } => self.change(node, |m| m.live = Some(&to.release)),
             Action::Start { node, expect } => self.change(node, |m| {

@@ -516,6 +516,65 @@ fn s9_temporary_changes() {
 }
 
 #[test]
+fn s9_packages_start_nothing_while_a_member_is_on_its_way() {
+    let good = || packaged(plan_of(3));
+    holds(good());
+    let with = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = good();
+        change(&mut plan);
+        plan
+    };
+    breaks(
+        with(&|plan| {
+            drop(remove(plan, "h1.m1.hold-back"));
+            drop(remove(plan, "h1.m1.let-go"));
+        }),
+        S9,
+        "m1 stops for packages before its host keeps them from starting services",
+    );
+    breaks(
+        with(&|plan| move_before(plan, "h1.m1.hold-back", "h1.m1.swap")),
+        S9,
+        "m1 stops for packages before its host keeps them from starting services",
+    );
+    breaks(
+        with(&|plan| move_before(plan, "h1.m1.let-go", "h1.m1.swap")),
+        S9,
+        "installs packages on m1 while nothing keeps them from starting services there",
+    );
+    breaks(
+        with(&|plan| move_before(plan, "h1.m1.let-go", "h1.m1.start")),
+        S9,
+        "before the member is seen to be back",
+    );
+    breaks(with(&|plan| drop(remove(plan, "h1.m1.let-go"))), S9, "never put back");
+    breaks(
+        with(&|plan| {
+            // Held back on another host.
+            let Action::TempSet { call, put_back, .. } = &mut at(plan, "h1.m1.hold-back").action
+            else {
+                panic!()
+            };
+            call.node = "m2".into();
+            put_back.node = "m2".into();
+        }),
+        S9,
+        "m1 stops for packages before its host",
+    );
+    breaks(
+        with(&|plan| {
+            let Action::Swap { packages, .. } = &mut at(plan, "h1.m1.swap").action else {
+                panic!()
+            };
+            packages.push("etcd-client_3.4.23-4_amd64.deb".into());
+        }),
+        S9,
+        "which is no package of the artifact",
+    );
+    breaks(with(&|plan| at(plan, "h1.m1.hold-back").done = None), S7, "no probe");
+}
+
+#[test]
 fn edited_by_hand() {
     let mut plan = plan_of(3);
     plan.policy.soak = Duration::ZERO;

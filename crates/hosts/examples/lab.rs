@@ -95,6 +95,7 @@ async fn from_debian(cache: &str, release: &str) -> Shown {
         suites: debian::SUITES.map(str::to_owned).to_vec(),
         packages: ["etcd-server", "etcd-client"].map(str::to_owned).to_vec(),
         binaries: ["etcd", "etcdctl", "etcdutl"].map(str::to_owned).to_vec(),
+        keep: Vec::new(),
     };
     let upstream = |version: &str| version.split(['+', '-', '~']).next()?.parse().ok();
     match debian::fetch(&Cache::open(cache)?, &request, &upstream, &say).await {

@@ -204,6 +204,9 @@ pub struct UnitFile {
     pub unit: String,
     /// The file that the unit runs, whole; the swap replaces it.
     pub binary: PathBuf,
+    /// Debian packages that the file comes with, the server's first: they are upgraded as packages.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// Seconds that a stop may take before systemd kills the process, its `TimeoutStopSec`; 90 when left out.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
@@ -222,6 +225,9 @@ pub struct ServiceFile {
     /// Of a unit: the file that it runs, whole; the swap replaces it.
     #[serde(default)]
     pub binary: Option<PathBuf>,
+    /// Of a unit: Debian packages that the file comes with, the server's first; they are upgraded as packages.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// Of a process: the live binary, as a path, and its arguments.
     #[serde(default)]
     pub argv: Vec<String>,

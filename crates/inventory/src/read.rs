@@ -219,6 +219,7 @@ fn resolve_unit(unit: &UnitFile, folder: &Path) -> ServiceSpec {
     ServiceSpec::Systemd(SystemdSpec {
         unit: unit.unit.clone(),
         binary: below(folder, &unit.binary),
+        packages: unit.packages.clone(),
         grace: grace(unit.grace_secs).unwrap_or(UNIT_GRACE_DEFAULT),
     })
 }
@@ -234,12 +235,21 @@ fn resolve_service(
     folder: &Path,
 ) -> Option<ServiceSpec> {
     let ServiceFile {
-        kind, unit, binary, mut argv, env: own, pid_file, log_file, work_dir, ..
+        kind,
+        unit,
+        binary,
+        packages,
+        mut argv,
+        env: own,
+        pid_file,
+        log_file,
+        work_dir,
+        ..
     } = file;
     let secs = file.grace_secs.or(defaults.grace_secs);
     match kind {
         ServiceKind::Systemd => {
-            let unit = UnitFile { unit: unit?, binary: binary?, grace_secs: secs };
+            let unit = UnitFile { unit: unit?, binary: binary?, packages, grace_secs: secs };
             Some(resolve_unit(&unit, folder))
         }
         ServiceKind::Process => {

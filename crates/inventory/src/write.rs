@@ -347,6 +347,12 @@ fn write_service(out: &mut Out, service: &ServiceSpec) {
             out.line(5, "kind: systemd");
             out.key(5, "unit", &unit.unit);
             out.key(5, "binary", &path(&unit.binary));
+            if !unit.packages.is_empty() {
+                out.line(5, "packages:");
+                for package in &unit.packages {
+                    out.line(6, &format!("- {}", quote(package)));
+                }
+            }
             out.line(5, &format!("grace_secs: {}", secs(unit.grace)));
             return;
         }

@@ -187,6 +187,32 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
 }
 
 #[test]
+fn packages_of_a_unit_have_names_that_debian_knows() {
+    let with = |packages: &str| {
+        let service = format!(
+            "        service: {{kind: systemd, unit: g.service, binary: /usr/bin/g, packages: {packages}}}\n"
+        );
+        GOOD.replacen("        host: local\n", &service, 1)
+    };
+    let fleet = read(&with("[garden-server, libgarden2++]")).unwrap();
+    let service = fleet.clusters[0].nodes[1].service.as_ref().unwrap();
+    assert_eq!(service.packages(), ["garden-server", "libgarden2++"]);
+    for (packages, says) in [
+        ("['-o']", "`-o` cannot be the name of a Debian package"),
+        ("[Garden]", "cannot be the name"),
+        ("['a b']", "cannot be the name"),
+        ("[garden, garden]", "`garden` is named twice"),
+    ] {
+        let found = read(&with(packages)).unwrap_err();
+        assert!(found[0].to_string().contains(says), "{packages}: {}", found[0]);
+    }
+    let of_process =
+        GOOD.replacen("pid_file: a/pid", "pid_file: a/pid\n          packages: [garden]", 1);
+    let found = read(&of_process).unwrap_err();
+    assert!(found[0].to_string().contains("a process has no `packages`"), "{}", found[0]);
+}
+
+#[test]
 fn everything_wrong_is_said_at_once_in_the_order_of_the_file() {
     let text = GOOD
         .replacen("pack: garden", "pack: gardn", 1)

@@ -174,6 +174,10 @@ pub struct SystemdSpec {
     pub unit: String,
     /// The file that the unit runs; the swap replaces it.
     pub binary: PathBuf,
+    /// Debian packages that its program comes with, as `dpkg` names them. With them the swap installs packages; without, it
+    /// exchanges the bare file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
     /// The longest that a stop takes before systemd kills the process, in seconds: the unit's `TimeoutStopSec`.
     #[serde(default = "default_unit_grace", with = "secs", rename = "grace_secs")]
     #[schemars(with = "f64")]
@@ -201,6 +205,13 @@ impl ServiceSpec {
         match self {
             Self::Process(process) => process.argv.first().map(PathBuf::from),
             Self::Systemd(unit) => Some(unit.binary.clone()),
+        }
+    }
+    /// Debian packages that its program comes with; none where the bare file is exchanged.
+    pub fn packages(&self) -> &[String] {
+        match self {
+            Self::Process(_) => &[],
+            Self::Systemd(unit) => &unit.packages,
         }
     }
     /// Time between the polite signal and the kill.

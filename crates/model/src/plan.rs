@@ -322,6 +322,12 @@ pub const MAY_STOP: &str = "may-stop";
 pub const SERVERS_WELL: &str = "servers-well";
 /// Name of the condition that the host answers: the staged files are those of the plan.
 pub const ARTIFACT_WHOLE: &str = "artifact-whole";
+/// Name of the action that keeps packages from starting or restarting anything on a member's host.
+pub const HOLD_BACK: &str = "debian.hold-back";
+/// Name of the action that lets them again.
+pub const LET_GO: &str = "debian.let-go";
+/// Name of the condition that the host answers: nothing there is started by a package.
+pub const HELD_BACK: &str = "held-back";
 /// Name of the condition that the controller answers from its own disk: the copy that will be put back is the planned one.
 pub const BACKUP_WHOLE: &str = "backup-whole";
 
@@ -426,8 +432,17 @@ pub enum Action {
     TempPutBack { key: String },
     /// Stops the member's service, politely, then by force after its grace.
     Stop { node: NodeName },
-    /// Makes the staged files live, keeping the old ones under their release.
-    Swap { node: NodeName, from: Release, to: ArtifactRef, config: Option<ConfigChange> },
+    /// Makes the staged files live, keeping the old ones under their release. With packages it is `dpkg` that does: these
+    /// files of the artifact are installed, and nothing is started by them.
+    Swap {
+        node: NodeName,
+        from: Release,
+        to: ArtifactRef,
+        config: Option<ConfigChange>,
+        // Left out when there are none, so that plans of programs that did not know it keep their digest.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        packages: Vec<String>,
+    },
     /// Starts the member's service, expecting this release to run.
     Start { node: NodeName, expect: Release },
     /// Puts a member's data back from a backup while it is stopped. With `joins` the copy is on that member, and this one is

@@ -13,6 +13,8 @@ pub const NATIVES: &[&str] = &[
     "etcd.join-restored",
     "consul.save-snapshot",
     "consul.verify-snapshot",
+    "debian.hold-back",
+    "debian.let-go",
 ];
 
 /// Whether this program has the action.

@@ -7,7 +7,7 @@
 use crate::{
     hop::{HopPlan, named, these},
     members::Member,
-    waves,
+    packages, waves,
 };
 use quorate_model::{Condition, GroupName, Lanes, SERVERS_WELL, Step, Wave};
 use std::collections::BTreeSet;
@@ -63,9 +63,11 @@ fn lane(plan: &HopPlan<'_, '_>, member: &Member<'_>, well: &Condition) -> Vec<St
     stop.precheck.push(well.clone());
     stop.precheck.push(waves::artifact_whole(plan, member.name()));
     stop.precheck.extend(waves::may_stop(plan, member));
-    let mut steps = vec![stop, waves::swap(plan, member), waves::start(plan, member)];
+    let mut steps: Vec<Step> = packages::hold_back(plan, member).into_iter().collect();
+    steps.extend([stop, waves::swap(plan, member), waves::start(plan, member)]);
     let title = format!("wait until {} is back", member.name());
     steps.push(Step { title, ..waves::rejoin(plan, member) });
+    steps.extend(packages::let_go(plan, member));
     steps.extend(waves::soak(plan, member));
     steps
 }

@@ -18,6 +18,7 @@ mod hop;
 mod members;
 pub mod membership;
 pub mod order;
+mod packages;
 pub mod path;
 pub mod plan;
 mod restart;

@@ -10,6 +10,7 @@ use crate::{
     hop::{HopFault, HopPlan},
     members::{Member, Standing, members},
     order::order,
+    packages,
     path::{PathAnswer, PathHop, PathOutcome, PathRequest, path, path_in},
     safety::{SafetyRequest, may_stop_in},
     satisfiable::{GateRequest, never_passing, overrides_without_gate},
@@ -150,6 +151,7 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     // Without a quorum nothing can be asked of the cluster, and whatever a rule then misses is not the reason.
     refuse_if_any(serves_before_outage(&members).err().map(NotNow::Unsafe).into_iter().collect())?;
     let route = route(request, &start, &scope)?;
+    packages::way_back_at_hand(request.cluster, request.artifacts, &start.from)?;
     outage_allowed(request, &members, &route)?;
     if let Some((hop, _)) = route.hops.first() {
         let ground = Ground {
@@ -286,7 +288,9 @@ pub(crate) fn artifact_of<'a>(
     let found = artifacts.iter().find(|artifact| {
         artifact.release == *release && artifact.pack == cluster.pack && !artifact.files.is_empty()
     });
-    found.ok_or_else(|| refusal([NotNow::Blocked(no_artifact(artifacts, release))]))
+    let found = found.ok_or_else(|| refusal([NotNow::Blocked(no_artifact(artifacts, release))]))?;
+    packages::at_hand(cluster, found)?;
+    Ok(found)
 }
 
 fn no_artifact(artifacts: &[ArtifactRef], release: &Release) -> Blocked {

@@ -160,13 +160,14 @@ fn build(
 /// Nobody leaves a release here: other files of the same one must not take the name of the planned ones when they are kept.
 fn on_one_release(wave: &mut Wave) {
     for step in &mut wave.steps {
-        let Action::Swap { node, from, to, config } = &mut step.action else { continue };
+        let Action::Swap { node, from, to, config, packages } = &mut step.action else { continue };
         let release = to.release.clone();
         if let Ok(aside) = format!("{release}-before").parse() {
             *from = aside;
         }
         let with = if config.is_some() { " and its configuration" } else { "" };
-        step.title = format!("make the planned files of {release} live on {node}{with}");
+        let what = if packages.is_empty() { "files" } else { "packages" };
+        step.title = format!("make the planned {what} of {release} live on {node}{with}");
         if wave.lanes.is_none() {
             wave.title = format!("{node}: started anew on {release}");
         }

@@ -7,6 +7,7 @@ use crate::{
     estimate::expected,
     hop::{HopPlan, START_LIMIT, STOP_MARGIN, SWAP_LIMIT, condition, named, quoted, seen_on_host},
     members::{Member, Part},
+    packages,
     template::{Extra, Unrendered},
 };
 use quorate_model::{
@@ -54,7 +55,8 @@ fn member_wave(
 ) -> Result<Wave, Unrendered> {
     let member = &plan.members[plan.order[place]];
     let name = member.name();
-    let mut steps = Vec::new();
+    // Before the handover: a stop follows it at once, so that leadership has no time to come back.
+    let mut steps: Vec<Step> = packages::hold_back(plan, member).into_iter().collect();
     let leads_never = plan.down(member) || plan.moved(member) || member.part() != Part::Voter;
     if let (false, Some(recipe), Some(target)) =
         (leads_never, handover_recipe(plan), target(plan, place))
@@ -87,6 +89,7 @@ fn member_wave(
         close_door(&mut steps);
     }
     steps.push(rejoin(plan, member));
+    steps.extend(packages::let_go(plan, member));
     steps.extend(soak(plan, member));
     let title = if plan.moved(member) {
         format!("{name}: already at {}", plan.hop.to)
@@ -101,15 +104,16 @@ fn member_wave(
 /// All stop, all are exchanged, all start, and each must be back.
 pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option<usize> {
     let members: Vec<&Member<'_>> = plan.servers().collect();
-    let mut wave = |name: &str, title: &str, steps: Vec<Step>| {
-        let title = format!("{title} ({} -> {})", plan.hop.from, plan.hop.to);
-        waves.push(plan.wave(name, title, None, steps));
-    };
     let stops = members.iter().map(|member| {
         let mut stop = stop(plan, member);
         stop.precheck.push(artifact_whole(plan, member.name()));
         stop
     });
+    packages::hold_back_wave(plan, &members).into_iter().for_each(|wave| waves.push(wave));
+    let mut wave = |name: &str, title: &str, steps: Vec<Step>| {
+        let title = format!("{title} ({} -> {})", plan.hop.from, plan.hop.to);
+        waves.push(plan.wave(name, title, None, steps));
+    };
     wave("stop", "everything stops", stops.collect());
     wave("swap", "files are exchanged", members.iter().map(|member| swap(plan, member)).collect());
     let mut starts: Vec<Step> = members.iter().map(|member| start(plan, member)).collect();
@@ -122,6 +126,7 @@ pub(crate) fn full_stop(plan: &HopPlan<'_, '_>, waves: &mut Vec<Wave>) -> Option
         "everybody is back",
         members.iter().map(|member| rejoin(plan, member)).collect(),
     );
+    waves.extend(packages::let_go_wave(plan, &members));
     let last = members.last().and_then(|member| soak(plan, member));
     wave_if_any(waves, plan, last);
     // Who leads after an outage is for an election to say.
@@ -222,12 +227,18 @@ pub(crate) fn swap(plan: &HopPlan<'_, '_>, member: &Member<'_>) -> Step {
     let title = format!("exchange the files of {name}{with}: {from} -> {to}");
     let mut step = plan.look(plan.id(name.as_str(), "swap"), title, StepRole::Swap);
     step.node = Some(name.clone());
-    step.action =
-        Action::Swap { node: name.clone(), from: from.clone(), to: plan.artifact.clone(), config };
+    step.action = Action::Swap {
+        node: name.clone(),
+        from: from.clone(),
+        to: plan.artifact.clone(),
+        config,
+        packages: packages::files(plan, member),
+    };
     step.done =
         Some(done(plan, member, "swapped", format!("the live files of {name} are those of {to}")));
     step.limit = SWAP_LIMIT;
     step.undo = Undo::ByPlan { text: format!("put the kept files of {from} back on {name}") };
+    packages::as_packages(member, from, to, &mut step);
     step
 }
 

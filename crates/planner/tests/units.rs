@@ -26,6 +26,7 @@ fn with_unit(at: &str, unit: &str, defaults: &str, running: &[(&str, &str)]) -> 
     world.cluster.nodes[0].service = Some(ServiceSpec::Systemd(SystemdSpec {
         unit: "keeper.service".into(),
         binary: "/usr/bin/keeper".into(),
+        packages: Vec::new(),
         grace: Duration::from_secs(90),
     }));
     let says = unit_text::unit(&[unit]);

@@ -12,6 +12,7 @@ use quorate_hosts::artifacts::{Cache, Catalog};
 use quorate_inventory::ListedHost;
 use quorate_model::{
     ArtifactRef, Cluster, Ejected, Fleet, Holder, Host, NodeName, PackName, Plan, Release,
+    ServiceSpec,
 };
 use quorate_observe::{Clients, Observer, Tools, Transports};
 use quorate_packs::{Pack, Packs};
@@ -19,7 +20,7 @@ use quorate_probe::Tunnels;
 use quorate_store::{SqliteStore, Store};
 use quorate_transport::{LocalTransport, SshHosts, Transport, http::authority};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -268,6 +269,32 @@ impl Setup {
             self.cache.releases().into_iter().chain(self.catalog.artifacts.iter().cloned())
         {
             if artifact.pack == *pack {
+                found.insert(artifact.release.clone(), artifact);
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// The packages that members of a cluster are installed from.
+    pub fn packages(cluster: &Cluster) -> Vec<String> {
+        let services = cluster.nodes.iter().filter_map(|node| node.service.as_ref());
+        let all: BTreeSet<&String> = services.flat_map(ServiceSpec::packages).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// Every release at hand of a cluster's product. One with all packages of the cluster goes before one without.
+    pub fn artifacts_of(&self, cluster: &Cluster) -> Vec<ArtifactRef> {
+        let mut found: BTreeMap<Release, ArtifactRef> = self
+            .artifacts(&cluster.pack)
+            .into_iter()
+            .map(|artifact| (artifact.release.clone(), artifact))
+            .collect();
+        let packages = Self::packages(cluster);
+        let cached = self.cache.releases().into_iter();
+        for artifact in cached.filter(|artifact| artifact.pack == cluster.pack) {
+            let held = found.get(&artifact.release);
+            let lacks = held.is_none_or(|held| !held.lacks(&packages).is_empty());
+            if lacks && artifact.lacks(&packages).is_empty() {
                 found.insert(artifact.release.clone(), artifact);
             }
         }

@@ -9,8 +9,8 @@ use crate::{
     world::{Member, World},
 };
 use quorate_model::{
-    Action, GroupName, Hop, Lanes as Limits, NodeName, Plan, SERVERS_WELL, Share, Step, StepRole,
-    Wave,
+    Action, CallKind, GroupName, HOLD_BACK, Hop, Lanes as Limits, NodeName, Plan, SERVERS_WELL,
+    Share, Step, StepRole, Wave,
 };
 
 /// Looks at every wave with lanes before its hop begins.
@@ -103,7 +103,8 @@ impl<'p> Search<'_, '_, 'p> {
                 self.broken(Invariant::S2, step, format!("the lane of {node} touches another"));
             }
         }
-        let places: Option<Vec<usize>> = steps.iter().map(|step| place(step)).collect();
+        let moving = steps.iter().filter(|step| !holds_back(step, steps));
+        let places: Option<Vec<usize>> = moving.map(|step| place(step)).collect();
         let Some(places) = places else {
             let text = format!("the lane of {node} does what belongs to no lane");
             return self.broken(Invariant::S4, first, text);
@@ -161,6 +162,23 @@ impl<'p> Search<'_, '_, 'p> {
             let others = if *client { "servers have" } else { "nodes without a vote have" };
             self.broken(Invariant::S2, step, format!("{who} moves after {others} begun to"));
         }
+    }
+}
+
+/// Whether a step keeps packages from starting anything on its own member's host, or lets them again. When, S9 proves.
+fn holds_back(step: &Step, lane: &[&Step]) -> bool {
+    let key_of = |step: &Step| match &step.action {
+        Action::TempSet { key, call, .. } if matches!(&call.call, CallKind::Native { action, .. } if action == HOLD_BACK) => {
+            Some(key.clone())
+        }
+        _ => None,
+    };
+    match (step.role, &step.action) {
+        (StepRole::TempSet, Action::TempSet { .. }) => key_of(step).is_some(),
+        (StepRole::TempPutBack, Action::TempPutBack { key }) => {
+            lane.iter().any(|other| key_of(other).as_ref() == Some(key))
+        }
+        _ => false,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     walk::{Visit, Watch},
     world::World,
 };
-use quorate_model::{Action, Condition, StepId, StepRole};
+use quorate_model::{Action, Condition, HELD_BACK, StepId, StepRole};
 use std::collections::BTreeSet;
 
 /// Remembers the ids seen so far.
@@ -41,6 +41,7 @@ fn can_tell(done: &Condition, action: &Action) -> bool {
     let on_host = match action {
         Action::Stop { .. } => "stopped",
         Action::Swap { .. } => "swapped",
+        Action::TempSet { .. } => HELD_BACK,
         Action::Start { .. } => "started",
         Action::Restore { .. } => "restored",
         Action::SetAside { .. } => "set-aside",

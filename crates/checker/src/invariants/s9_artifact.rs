@@ -2,6 +2,8 @@
 //!
 //! In a plan: every file of a hop's artifact has a digest; it is beside the live one before the first stop; it is swapped in (and
 //! data are put back) only between its own member's stop and start; and whatever was set for a time is put back.
+//! Where it comes as packages, they are files of the artifact, and the host keeps packages from starting anything from before
+//! the member's stop until it is back: a package restarts its server without asking for a quorum.
 
 use super::{Invariant, Violation};
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     walk::{Visit, Watch, steps_of},
     world::{Life, World},
 };
-use quorate_model::{Action, ArtifactRef, NodeName, Plan, PlanKind};
+use quorate_model::{Action, ArtifactRef, DebName, NodeName, Plan, PlanKind};
 
 /// Follows artifacts and temporary changes.
 pub(crate) struct Artifacts;
@@ -49,6 +51,11 @@ impl<'p> Watch<'p> for Artifacts {
                     artifact.pack, artifact.release
                 ));
             }
+            Action::Stop { node } if installs(at, node) && !world.is_held_back(node) => {
+                broken(format!(
+                    "{node} stops for packages before its host keeps them from starting services"
+                ));
+            }
             Action::Stop { .. } if !world.any_stop => {
                 for node in unstaged(at, world) {
                     broken(format!(
@@ -56,7 +63,17 @@ impl<'p> Watch<'p> for Artifacts {
                     ));
                 }
             }
-            Action::Swap { node, to, .. } => {
+            Action::Swap { node, to, packages, .. } => {
+                for name in packages.iter().filter(|name| !holds(to, name)) {
+                    broken(format!(
+                        "installs {name} on {node}, which is no package of the artifact"
+                    ));
+                }
+                if !packages.is_empty() && !world.is_held_back(node) {
+                    broken(format!(
+                        "installs packages on {node} while nothing keeps them from starting services there"
+                    ));
+                }
                 if *to != at.hop.artifact {
                     broken(format!(
                         "swaps in {} {}, which is not the hop's artifact",
@@ -88,6 +105,11 @@ impl<'p> Watch<'p> for Artifacts {
                     let files = live.map_or("unseen files".to_owned(), ToString::to_string);
                     broken(format!("{node} is started as {expect}, its live files are {files}"));
                 }
+            }
+            Action::TempPutBack { key } if let_go_early(world, key) => {
+                broken(format!(
+                    "`{key}` lets packages start services before the member is seen to be back"
+                ));
             }
             Action::TempPutBack { key } if !world.owed.contains(&key.as_str()) => {
                 broken(format!("`{key}` is put back and was never set"));
@@ -126,6 +148,24 @@ fn left_out(at: &Visit<'_>, world: &World<'_>, node: &NodeName) -> bool {
 /// A member that was found down has no stop of its own to wait for.
 fn is_stopped(world: &World<'_>, node: &NodeName) -> bool {
     world.member(node).is_some_and(|member| matches!(member.life, Life::Stopped | Life::FoundDown))
+}
+
+/// Whether the hop installs packages on a member.
+fn installs(at: &Visit<'_>, node: &NodeName) -> bool {
+    steps_of(at.hop).any(|step| {
+        matches!(&step.action, Action::Swap { node: own, packages, .. } if own == node && !packages.is_empty())
+    })
+}
+
+/// Whether a file of that name is in the artifact, and is a package.
+fn holds(artifact: &ArtifactRef, name: &str) -> bool {
+    DebName::of(name).is_some() && artifact.files.iter().any(|file| file.name == name)
+}
+
+/// Whether a member is on its way whose host would no longer be held back.
+fn let_go_early(world: &World<'_>, key: &str) -> bool {
+    let member = world.held_back_by(key).and_then(|node| world.member(node));
+    member.is_some_and(|member| matches!(member.life, Life::Stopped | Life::Started))
 }
 
 /// Nodes that get the hop's artifact later and do not hold it yet.

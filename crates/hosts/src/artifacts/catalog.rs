@@ -2,7 +2,7 @@
 
 use super::cache::{artifact_file, digest_of, names_in};
 use crate::swap::program::{Program, look};
-use quorate_model::{ArtifactRef, ArtifactSource, PackName, Release};
+use quorate_model::{ArtifactRef, ArtifactSource, DebName, PackName, Release};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -19,8 +19,8 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Looks through folders. Only programs count as files of a release: those with an execute bit, and those that
-    /// begin as a program does.
+    /// Looks through folders. Only programs count as files of a release, those with an execute bit and those that begin as
+    /// a program does, and Debian packages, by their names.
     pub fn scan(dirs: &[PathBuf]) -> Self {
         let mut catalog = Self::default();
         for dir in dirs {
@@ -64,7 +64,8 @@ impl Catalog {
         let mut files = Vec::new();
         for name in names_in(folder) {
             let path = folder.join(&name);
-            if name.starts_with('.') || !is_program(&path) {
+            let package = || path.is_file() && DebName::of(&name).is_some();
+            if name.starts_with('.') || !(is_program(&path) || package()) {
                 continue;
             }
             match digest_of(&path) {
@@ -74,7 +75,7 @@ impl Catalog {
                 }
             }
         }
-        if files.is_empty() {
+        if files.iter().all(|file| DebName::of(&file.name).is_some()) {
             self.problems.push(format!("{} is passed over: it holds no program", folder.display()));
             return;
         }

@@ -4,12 +4,13 @@
 //! own; nothing becomes live whose digest is not the planned one (S9). Each act may be cut off anywhere and repeated.
 //! Absent on purpose: stopping and starting, which is `service/`. Read next: `paths.rs`, `swap.sh`.
 
+pub mod packages;
 pub mod paths;
 pub mod program;
 
 use crate::{artifacts::Cache, shell};
 use paths::NodePaths;
-use quorate_model::{ArtifactFile, ArtifactRef, Digest, Release};
+use quorate_model::{ArtifactFile, ArtifactRef, DebName, Digest, Release};
 use quorate_transport::{Answer, Command, Transport};
 use std::{
     path::{Path, PathBuf},
@@ -86,6 +87,7 @@ pub async fn stage(
     cache: &Cache,
 ) -> Answer<Staged> {
     let host = transport.name();
+    let artifact = &needed(paths, artifact);
     if let Err(because) = server_file(paths, artifact) {
         return Answer::Failed(because);
     }
@@ -145,6 +147,7 @@ pub async fn staged(
     paths: &NodePaths,
     artifact: &ArtifactRef,
 ) -> Answer<Option<Staged>> {
+    let artifact = &needed(paths, artifact);
     if let Err(because) = server_file(paths, artifact) {
         return Answer::Failed(because);
     }
@@ -285,6 +288,17 @@ pub async fn asks_version(
     }
 }
 
+/// The artifact as this member needs it: packages only where they are what its program comes with.
+fn needed(paths: &NodePaths, artifact: &ArtifactRef) -> ArtifactRef {
+    let own = packages::files_of(paths, artifact);
+    let needs =
+        |file: &&ArtifactFile| DebName::of(&file.name).is_none() || own.contains(&file.name);
+    ArtifactRef {
+        files: artifact.files.iter().filter(needs).cloned().collect(),
+        ..artifact.clone()
+    }
+}
+
 fn server_file<'a>(
     paths: &NodePaths,
     artifact: &'a ArtifactRef,
@@ -351,7 +365,9 @@ async fn copy(
         Ok(local) => local,
         Err(error) => return Answer::Failed(error.sentence()),
     };
-    for (file, path) in artifact.files.iter().zip(&local) {
+    // What a package is made for, dpkg tells on the host.
+    let programs = artifact.files.iter().zip(&local);
+    for (file, path) in programs.filter(|(file, _)| DebName::of(&file.name).is_none()) {
         let objection = match program::look(path) {
             Ok((program, size)) => program::objection(&program, size, machine),
             Err(error) => Some(format!("cannot be read: {error}")),

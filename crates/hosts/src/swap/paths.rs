@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct NodePaths {
     live: PathBuf,
     server: String,
+    packages: Vec<String>,
 }
 
 impl NodePaths {
@@ -19,11 +20,12 @@ impl NodePaths {
     pub fn new(live: impl Into<PathBuf>) -> Self {
         let live = live.into();
         let server = file_name(&live);
-        Self { live, server }
+        Self { live, server, packages: Vec::new() }
     }
     /// Paths of a service; none when its program is a bare name, which says not which file would be swapped.
     pub fn of_service(spec: &ServiceSpec) -> Option<Self> {
-        spec.binary().filter(|binary| binary.is_absolute()).map(Self::new)
+        let paths = spec.binary().filter(|binary| binary.is_absolute()).map(Self::new)?;
+        Some(Self { packages: spec.packages().to_vec(), ..paths })
     }
     /// Paths of a node; none when it has no service of its own.
     pub fn of(node: &Node) -> Option<Self> {
@@ -38,6 +40,10 @@ impl NodePaths {
     /// The binary that the service runs.
     pub fn live(&self) -> &Path {
         &self.live
+    }
+    /// Debian packages that the program comes with.
+    pub fn packages(&self) -> &[String] {
+        &self.packages
     }
     /// The name of the server's file in an artifact.
     pub fn server(&self) -> &str {

@@ -21,6 +21,9 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile, pack
             check.name(&at("group"), "group", group.as_str());
         }
         grace(check, &at("grace_secs"), defaults.grace_secs);
+        if let Some(unit) = &defaults.service {
+            packages(check, &at("service"), &unit.packages);
+        }
     }
     if let Some(tls) = &cluster.tls
         && tls.cert.is_some() != tls.key.is_some()
@@ -209,6 +212,7 @@ fn unit(check: &mut Check<'_>, path: &[Step<'_>], service: &ServiceFile) {
             check.error(path, "service", "the service has no `binary`", Some(hint.into()));
         }
     }
+    packages(check, path, &service.packages);
     let others = [
         ("argv", !service.argv.is_empty()),
         ("env", !service.env.is_empty()),
@@ -219,6 +223,25 @@ fn unit(check: &mut Check<'_>, path: &[Step<'_>], service: &ServiceFile) {
     for (key, _) in others.into_iter().filter(|(_, said)| *said) {
         let message = format!("a unit has no `{key}` here: its own files say that");
         check.error(&at(key), "service", message, None);
+    }
+}
+
+/// Names of packages as Debian has them: nothing else may reach a command on a host.
+fn packages(check: &mut Check<'_>, path: &[Step<'_>], packages: &[String]) {
+    for (nth, package) in packages.iter().enumerate() {
+        let at: Vec<_> = path.iter().copied().chain([Step::Key("packages"), nth.into()]).collect();
+        let fine = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.')
+        };
+        let begins = package.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if !begins || package.len() < 2 || !package.bytes().all(fine) {
+            let message = format!("`{package}` cannot be the name of a Debian package");
+            let hint = "`dpkg -S BINARY` on the host says which it is: `packages: [etcd-server]`";
+            check.error(&at, "service", message, Some(hint.into()));
+        } else if packages[..nth].contains(package) {
+            let message = format!("`{package}` is named twice");
+            check.error(&at, "service", message, None);
+        }
     }
 }
 
@@ -234,6 +257,10 @@ fn process(check: &mut Check<'_>, path: &[Step<'_>], whose: &Whose<'_>, service:
         Some(binary) => {
             whose.path(check, &at("argv"), Path::new(binary));
         }
+    }
+    if !service.packages.is_empty() {
+        let message = "a process has no `packages`: only a unit's program comes with some";
+        check.error(&at("packages"), "service", message, None);
     }
     for (key, file) in [("pid_file", &service.pid_file), ("log_file", &service.log_file)] {
         match file {

@@ -280,6 +280,7 @@ fn service(one: &Running) -> Result<ServiceSpec, String> {
     Ok(ServiceSpec::Systemd(SystemdSpec {
         unit: unit.name.clone(),
         binary: one.found.live_binary(None),
+        packages: Vec::new(),
         grace: unit.stop,
     }))
 }

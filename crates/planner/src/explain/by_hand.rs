@@ -6,11 +6,12 @@ use super::{RunBook, edits, remote, shell};
 use crate::{
     hop::quoted,
     members::{Member, members},
+    packages,
     template::{Extra, Known, Words},
 };
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Backup, Call, CallKind, Condition, Hop,
-    HopKind, Node, NodeName, ProcessSpec, Release, ServiceSpec, Step,
+    ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Backup, Call, CallKind, Condition,
+    HOLD_BACK, Hop, HopKind, LET_GO, Node, NodeName, ProcessSpec, Release, ServiceSpec, Step,
 };
 use std::path::{Path, PathBuf};
 
@@ -140,22 +141,30 @@ impl<'a> Hands<'a> {
             }
             Action::Verify { backup } => vec![backup.verify.by_hand.clone()],
             Action::Call { call } => vec![call.by_hand.clone()],
+            // Done on the host itself.
+            Action::TempSet { call, .. } if is_native(&call.call, HOLD_BACK) => {
+                self.there(&call.node, std::slice::from_ref(&call.by_hand))
+            }
             Action::TempSet { call, put_back, .. } => {
                 vec![format!("# later, to put it back: {}", put_back.by_hand), call.by_hand.clone()]
             }
-            Action::TempPutBack { key } => {
-                vec![format!("# put back `{key}` as noted when it was set")]
-            }
+            Action::TempPutBack { key } => match self.put_back(key) {
+                Some(call) => self.there(&call.node, std::slice::from_ref(&call.by_hand)),
+                None => vec![format!("# put back `{key}` as noted when it was set")],
+            },
             Action::Stop { node } => self.there(node, &self.stop(node)),
-            Action::Swap { node, from, to, config } => {
+            Action::Swap { node, from, to, config, packages } => {
                 let files = config.iter().flat_map(|config| &config.files);
                 let rewritten: Vec<String> = files.map(edits::command).collect();
                 // What a unit says counts only after systemd has read it.
                 let is_unit = matches!(self.service(node), Some(ServiceSpec::Systemd(_)));
                 let reload = (is_unit && !rewritten.is_empty())
                     .then(|| "systemctl daemon-reload".to_owned());
-                let acts: Vec<String> =
-                    rewritten.into_iter().chain(reload).chain(self.swap(node, from, to)).collect();
+                let swap = match packages.is_empty() {
+                    true => self.swap(node, from, to),
+                    false => self.install(node, to, packages),
+                };
+                let acts: Vec<String> = rewritten.into_iter().chain(reload).chain(swap).collect();
                 let diff = config.iter().flat_map(|config| &config.diff);
                 diff.map(|change| format!("# setting: {change}"))
                     .chain(self.there(node, &acts))
@@ -334,6 +343,29 @@ impl<'a> Hands<'a> {
         )]
     }
 
+    /// The packages of a release, as a run installs them.
+    fn install(&self, node: &NodeName, to: &ArtifactRef, packages: &[String]) -> Vec<String> {
+        let Some(files) = self.node(node).and_then(|node| Files::of(node, to)) else {
+            return vec![format!("# install {} on {node}", packages.join(", "))];
+        };
+        let names: Vec<String> = packages.iter().map(|name| format!("./{name}")).collect();
+        let names = shell::words(names.iter().map(String::as_str));
+        vec![packages::by_hand::install(&quoted_path(&files.folder), &names)]
+    }
+
+    /// How what a run would hold back on a host is let go.
+    fn put_back(&self, key: &str) -> Option<&'a Call> {
+        let steps = self.hop.waves.iter().flat_map(|wave| &wave.steps);
+        steps.into_iter().find_map(|step| match &step.action {
+            Action::TempSet { key: own, put_back, .. }
+                if own == key && is_native(&put_back.call, LET_GO) =>
+            {
+                Some(put_back)
+            }
+            _ => None,
+        })
+    }
+
     fn start(&self, node: &NodeName) -> Vec<String> {
         let ProcessSpec { argv, env, pid_file, log_file, work_dir, .. } = match self.service(node) {
             Some(ServiceSpec::Process(process)) => process,
@@ -412,6 +444,10 @@ fn fetch(artifact: &ArtifactRef) -> String {
             shell::words(["sh", "-c", &script])
         }
     }
+}
+
+fn is_native(call: &CallKind, name: &str) -> bool {
+    matches!(call, CallKind::Native { action, .. } if action == name)
 }
 
 fn quoted_path(path: &Path) -> String {

@@ -7,6 +7,7 @@ use crate::{
     estimate::Measured,
     hop::{HopPlan, STAGE_LIMIT, seen_on_host},
     members::{Member, Standing},
+    packages,
     plan::{Planned, artifact_of, refusal},
     template::{Extra, Known, Unrendered, Words},
     waves,
@@ -87,7 +88,7 @@ fn try_rejoin(request: &RejoinRequest<'_>) -> Result<Plan, Refusal> {
     ground.assembled(frame, |plan| {
         if back {
             // Somebody has brought it back by hand: what is left is to see that it is well.
-            return Ok(seen_back(&ground, plan));
+            return Ok(seen_back(&ground, plan, false));
         }
         steps(&ground, plan, recipe, speaker, request)
     })
@@ -182,14 +183,15 @@ fn steps(
     };
     let mut stop = waves::stop(plan, own);
     stop.precheck = ground.still_well(true);
-    let mut steps = vec![
-        stage(plan, own),
+    let mut steps = vec![stage(plan, own)];
+    steps.extend(packages::hold_back(plan, own));
+    steps.extend([
         stop,
         set_aside(ground, plan),
         swap(plan, own),
         ground.change(plan, through("join", join, &recipe.add))?,
         waves::start(plan, own),
-    ];
+    ]);
     if let Some(recipe) = promote {
         let mut look = waves::rejoin(plan, own);
         look.id = plan.id(own.name().as_str(), "catch-up");
@@ -197,13 +199,16 @@ fn steps(
         steps.push(look);
         steps.push(ground.change(plan, through("promote", MemberChange::Promote, recipe))?);
     }
-    steps.extend(seen_back(ground, plan));
+    steps.extend(seen_back(ground, plan, true));
     Ok(steps)
 }
 
 /// A member again, caught up, with the same data, for a while; then clients get it back.
-fn seen_back(ground: &Ground<'_>, plan: &HopPlan<'_, '_>) -> Vec<Step> {
+fn seen_back(ground: &Ground<'_>, plan: &HopPlan<'_, '_>, joins: bool) -> Vec<Step> {
     let mut steps = vec![waves::rejoin(plan, &ground.own)];
+    if joins {
+        steps.extend(packages::let_go(plan, &ground.own));
+    }
     steps.extend(waves::soak(plan, &ground.own));
     steps.push(ground.list(plan, None));
     for step in steps.iter_mut().filter_map(|step| step.gate.as_mut()) {

@@ -10,6 +10,7 @@ mod restore;
 use crate::{
     estimate::Measured,
     members::{Member, Part, Standing, members},
+    packages,
     plan::{Planned, refusal, refuse_if_any},
     start::{Purpose, stands_in_the_way},
 };
@@ -237,6 +238,7 @@ fn way_back<'a>(request: &RollbackRequest<'a>, hop: &'a Hop) -> Result<WayBack<'
             tried,
         })]));
     };
+    packages::at_hand(request.cluster, artifact)?;
     Ok(WayBack { hop, rule, artifact })
 }
 

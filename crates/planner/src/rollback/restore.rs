@@ -9,6 +9,7 @@ use crate::{
     hop::{HopPlan, named, seen_on_host},
     members::Member,
     order::order,
+    packages,
     path::PathHop,
     plan::{Draft, assemble, cannot_build, refusal, refuse_if_any},
     template::{Extra, Known, Unrendered, Words},
@@ -281,6 +282,7 @@ fn build_waves(
     waves.extend(clients::staging(plan).into_iter().filter(|_| moves));
     waves.push(go);
     waves.extend(clients);
+    waves.extend(packages::hold_back_wave(plan, &members));
     waves.push(wave("stop", "everything stops", stops));
     waves.push(wave("swap", "the old files are put back", each(waves::swap)));
     waves.extend(match &chosen.recipe.join {
@@ -295,6 +297,7 @@ fn build_waves(
         }
     });
     waves.push(wave("rejoin", "everybody is back", each(waves::rejoin)));
+    waves.extend(packages::let_go_wave(plan, &members));
     let proofs = proofs(plan, &members, chosen)?;
     waves.push(wave("proof", "the data that run are those of the backup", proofs));
     if let Some(soak) = members.last().and_then(|member| waves::soak(plan, member)) {

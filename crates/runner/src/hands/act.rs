@@ -5,7 +5,10 @@ use crate::drive::Done;
 use jiff::Timestamp;
 use quorate_hosts::{
     service,
-    swap::{self, asks_version},
+    swap::{
+        self, asks_version,
+        packages::{Installed, install as installed},
+    },
 };
 use quorate_model::{
     Action, ArtifactRef, ConfigChange, Hop, NodeName, Outcome, Release, Step, StepRole,
@@ -45,9 +48,7 @@ impl LiveHands {
             }
             Action::TempPutBack { key } => plain(crate::drive::Hands::put_back(self, key).await),
             Action::Stop { node } => plain(self.stop(node, at).await),
-            Action::Swap { node, from, to, config } => {
-                plain(self.swap(node, at, from, to, config.as_ref()).await)
-            }
+            Action::Swap { .. } => plain(self.swap(&step.action, at).await),
             Action::Start { node, .. } => plain(self.start(node, at).await),
             Action::Restore { node, backup, call, joins } => {
                 let put = PutBack { backup, call, joins: joins.is_some(), limit: step.limit };
@@ -119,9 +120,37 @@ impl LiveHands {
         staged: &swap::Staged,
         artifact: &ArtifactRef,
     ) -> Result<(), String> {
+        self.takes_packages(node, at, artifact).await?;
         self.says_its_release(node, &staged.binary, &artifact.release).await?;
         self.accepts_settings(node, at, &staged.artifact_dir, artifact).await?;
         self.accepts_file(node, at, &staged.artifact_dir, artifact).await
+    }
+
+    /// Asks dpkg on the host whether the packages can be installed as they are, and what they lack.
+    async fn takes_packages(
+        &self,
+        node: &NodeName,
+        at: usize,
+        artifact: &ArtifactRef,
+    ) -> Result<(), String> {
+        let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
+            return Ok(());
+        };
+        if paths.packages().is_empty() {
+            return Ok(());
+        }
+        if let [first, ..] = artifact.lacks(paths.packages()).as_slice() {
+            return Err(format!(
+                "the artifact of {} {} has no package {first}, which {node} is installed from",
+                artifact.pack, artifact.release
+            ));
+        }
+        let files = swap::packages::files_of(&paths, artifact);
+        let asked = swap::packages::not_installable(transport.as_ref(), &paths, artifact, &files);
+        match asked.await.into_result()? {
+            None => Ok(()),
+            Some(because) => Err(format!("{node}: {because}")),
+        }
     }
 
     async fn says_its_release(
@@ -227,14 +256,10 @@ impl LiveHands {
         }
     }
 
-    async fn swap(
-        &self,
-        node: &NodeName,
-        at: usize,
-        from: &Release,
-        to: &ArtifactRef,
-        config: Option<&ConfigChange>,
-    ) -> Outcome {
+    async fn swap(&self, action: &Action, at: usize) -> Outcome {
+        let Action::Swap { node, from, to, config, packages } = action else {
+            return Outcome::Failed { because: "this is no swap".to_owned() };
+        };
         let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
             return Outcome::Failed {
                 because: format!("{node} has no service whose binary could be swapped"),
@@ -249,6 +274,18 @@ impl LiveHands {
                 Answer::Failed(because) => return Outcome::Failed { because },
                 Answer::Unknown(because) => return Outcome::Unknown { because },
             }
+        }
+        if packages.is_empty() != paths.packages().is_empty() {
+            return Outcome::Failed {
+                because: format!(
+                    "the fleet file and the plan do not agree on whether {node} is installed from packages: make a new plan"
+                ),
+            };
+        }
+        if !packages.is_empty() {
+            let cluster = &self.parts.cluster.name;
+            let installed = installed(transport.as_ref(), &paths, to, packages, cluster).await;
+            return outcome(installed, |installed| Some(note(&installed)));
         }
         let known = self.fingerprint(node, &to.release);
         let swapped = swap::swap(transport.as_ref(), &paths, from, to, known.as_ref()).await;
@@ -322,6 +359,19 @@ impl LiveHands {
             .into_result()
             .map(drop)
     }
+}
+
+/// What dpkg did, for the journal.
+fn note(installed: &Installed) -> String {
+    let did = if installed.already { "were there already" } else { "installed by dpkg" };
+    let mut note = format!("{} {did}", installed.packages.join(", "));
+    if !installed.left.is_empty() {
+        note.push_str(&format!(
+            "; settings of theirs lie beside those in use, which stay: {}",
+            installed.left.join(", ")
+        ));
+    }
+    note
 }
 
 pub(super) fn plain(outcome: Outcome) -> Done {

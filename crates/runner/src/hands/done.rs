@@ -7,7 +7,8 @@ use quorate_hosts::{
     swap::{self, paths::NodePaths},
 };
 use quorate_model::{
-    Action, ArtifactRef, Hop, NodeName, NodeObservation, Reach, ServiceSpec, Step, WaitingOn,
+    Action, ArtifactRef, Call, HELD_BACK, Hop, NodeName, NodeObservation, Reach, ServiceSpec, Step,
+    WaitingOn,
 };
 use quorate_transport::{Answer, Command};
 use std::time::Duration;
@@ -40,25 +41,8 @@ impl LiveHands {
         let answer = match &step.action {
             Action::Stage { node, artifact } => self.is_staged(node, at, artifact).await,
             Action::Stop { node } => self.stopped(node, at, hop).await,
-            Action::Swap { node, to, config, .. } => {
-                match (self.paths(node, at), self.transport(node)) {
-                    (Some(paths), Some(transport)) => {
-                        let known = self.fingerprint(node, &to.release);
-                        let live =
-                            swap::swapped(transport.as_ref(), &paths, to, known.as_ref()).await;
-                        match config {
-                            Some(config) => self
-                                .files_rewritten(node, config)
-                                .await
-                                .and_then(|done| live.map(|live| live && done)),
-                            None => live,
-                        }
-                    }
-                    _ => Answer::Failed(format!(
-                        "{node} has no service whose binary could be swapped"
-                    )),
-                }
-            }
+            Action::Swap { .. } => self.is_swapped(&step.action, at).await,
+            Action::TempSet { call, .. } if name == HELD_BACK => self.is_held_back(call).await,
             Action::Start { node, .. } => self.started(node, at).await,
             Action::Backup { backup } => Answer::Done(self.backed_up_already(backup)),
             // Proving a copy again costs seconds and harms nothing.
@@ -85,6 +69,39 @@ impl LiveHands {
                 text: step.title.clone(),
             }),
             Answer::Failed(because) | Answer::Unknown(because) => Verdict::Unseen(because),
+        }
+    }
+
+    /// Whether the planned files are live, and the settings that come with them written. Of packages dpkg must say so, too:
+    /// one that was unpacked and not set up has put its program in place.
+    async fn is_swapped(&self, action: &Action, at: usize) -> Answer<bool> {
+        let Action::Swap { node, to, config, packages, .. } = action else {
+            return Answer::Failed("this is no swap".to_owned());
+        };
+        let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
+            return Answer::Failed(format!("{node} has no service whose binary could be swapped"));
+        };
+        let known = self.fingerprint(node, &to.release);
+        let mut live = swap::swapped(transport.as_ref(), &paths, to, known.as_ref()).await;
+        if live == Answer::Done(true) && !packages.is_empty() {
+            live = swap::packages::are_installed(transport.as_ref(), to, packages).await;
+        }
+        match config {
+            Some(config) => self
+                .files_rewritten(node, config)
+                .await
+                .and_then(|done| live.map(|live| live && done)),
+            None => live,
+        }
+    }
+
+    async fn is_held_back(&self, call: &Call) -> Answer<bool> {
+        match self.transport(&call.node) {
+            Some(transport) => {
+                let cluster = &self.parts.cluster.name;
+                swap::packages::is_held(transport.as_ref(), cluster, &self.plan().digest).await
+            }
+            None => Answer::Failed(format!("there is no way to {}", call.node)),
         }
     }
 

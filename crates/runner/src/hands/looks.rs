@@ -288,7 +288,19 @@ impl LiveHands {
         let refused = match found {
             Answer::Done(StagedBinary::Whole(print)) => {
                 self.keep_fingerprint(node, release, print);
-                return None;
+                let files = swap::packages::files_of(&paths, &hop.artifact);
+                if files.is_empty() {
+                    return None;
+                }
+                let whole =
+                    swap::packages::not_whole(transport.as_ref(), &paths, &hop.artifact, &files);
+                match whole.await {
+                    Answer::Done(None) => return None,
+                    Answer::Done(Some(because)) => format!("{node}: {because}"),
+                    Answer::Failed(because) | Answer::Unknown(because) => {
+                        return Some(Verdict::Unseen(because));
+                    }
+                }
             }
             Answer::Done(StagedBinary::Damaged(digest)) => format!(
                 "{} on {node} has digest {}, not the planned one: it was changed after it was staged",

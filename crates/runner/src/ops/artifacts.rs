@@ -6,13 +6,13 @@ use crate::{
 };
 use quorate_hosts::{
     artifacts::{
-        Cache, DebianRequest, OnProgress, WebRequest,
+        ArtifactError, Cache, DebianRequest, OnProgress, WebRequest,
         debian::{self, SUITES},
         web,
     },
     swap::{asks_version, program},
 };
-use quorate_model::{ArtifactRef, Digest, Release};
+use quorate_model::{ArtifactRef, Cluster, Digest, Release};
 use quorate_packs::Pack;
 use quorate_planner::{PathOutcome, PathRequest, path};
 use quorate_transport::LocalTransport;
@@ -21,50 +21,81 @@ use std::path::{Path, PathBuf};
 /// Suites that are released: their packages stay what they are. Unreleased ones move under our feet.
 const RELEASED: usize = 3;
 
-/// Makes the releases of the way between two releases be at hand, as far as Debian has them. What cannot be had is left
-/// to the planner, which says what is missing.
+/// Makes the releases of the way between two releases be at hand, as far as Debian has them, with the packages that members
+/// are installed from. What cannot be had is left to the planner, which says what is missing.
 pub async fn bring_way(
     setup: &Setup,
+    cluster: &Cluster,
     pack: &Pack,
     from: &Release,
     to: &Release,
     progress: OnProgress<'_>,
 ) -> Result<(), Problem> {
-    let mut at_hand: Vec<Release> =
-        setup.artifacts(&pack.pack).into_iter().map(|artifact| artifact.release).collect();
-    if way(pack, from, to, &at_hand).is_some() && at_hand.contains(to)
-        || pack.scheme.debian_packages.is_empty()
-    {
-        return Ok(());
-    }
-    let suites: Vec<String> =
-        SUITES.iter().take(RELEASED).map(|suite| (*suite).to_owned()).collect();
+    let at_hand = setup.artifacts_of(cluster);
+    let mut releases: Vec<Release> =
+        at_hand.iter().map(|artifact| artifact.release.clone()).collect();
+    let mut found = way(pack, from, to, &releases).filter(|_| releases.contains(to));
     let Some(server) = pack.scheme.debian_packages.first() else { return Ok(()) };
-    let upstream = |version: &str| pack.upstream(version);
-    let (offers, problems) =
-        debian::offers(&setup.cache, server, &suites, &upstream, progress).await;
-    for problem in problems {
-        tracing::info!(problem, "a Debian suite could not be asked");
-    }
-    at_hand.extend(offers.into_iter().filter_map(|offer| offer.release));
-    for release in way(pack, from, to, &at_hand).unwrap_or_default() {
-        if setup.artifact(&pack.pack, &release).is_none() {
-            from_debian(&setup.cache, pack, &release, progress).await?;
+    if found.is_none() {
+        let suites: Vec<String> =
+            SUITES.iter().take(RELEASED).map(|suite| (*suite).to_owned()).collect();
+        let upstream = |version: &str| pack.upstream(version);
+        let (offers, problems) =
+            debian::offers(&setup.cache, server, &suites, &upstream, progress).await;
+        for problem in problems {
+            tracing::info!(problem, "a Debian suite could not be asked");
         }
+        releases.extend(offers.into_iter().filter_map(|offer| offer.release));
+        found = way(pack, from, to, &releases);
+    }
+    let packages = Setup::packages(cluster);
+    for release in found.unwrap_or_default() {
+        let own = at_hand.iter().find(|artifact| artifact.release == release);
+        if own.is_none_or(|artifact| !artifact.lacks(&packages).is_empty()) {
+            from_debian_keeping(&setup.cache, pack, &release, &packages, progress).await?;
+        }
+    }
+    if !packages.is_empty() {
+        keep_way_back(setup, cluster, pack, from, progress).await?;
     }
     Ok(())
 }
 
-/// One release, from the folders, the cache, or Debian.
+/// The packages of the release that runs are the way back: they are kept here from before anybody leaves it.
+async fn keep_way_back(
+    setup: &Setup,
+    cluster: &Cluster,
+    pack: &Pack,
+    from: &Release,
+    progress: OnProgress<'_>,
+) -> Result<(), Problem> {
+    // What cannot be had is the planner's to say.
+    let Ok(artifact) = bring(setup, cluster, pack, from, progress).await else { return Ok(()) };
+    let failed = |error: ArtifactError| no_artifact(&pack.pack, from, &[error.sentence()]);
+    setup.cache.bring(&artifact).await.map_err(failed)?;
+    setup.cache.remember(&artifact).map_err(failed)
+}
+
+/// One release with the packages that members are installed from: from the folders, the cache, or Debian.
 pub async fn bring(
     setup: &Setup,
+    cluster: &Cluster,
     pack: &Pack,
     release: &Release,
     progress: OnProgress<'_>,
 ) -> Result<ArtifactRef, Problem> {
-    match setup.artifact(&pack.pack, release) {
-        Some(artifact) => Ok(artifact),
-        None => from_debian(&setup.cache, pack, release, progress).await,
+    let packages = Setup::packages(cluster);
+    let at_hand =
+        setup.artifacts_of(cluster).into_iter().find(|artifact| artifact.release == *release);
+    let lacks = |artifact: &ArtifactRef| !artifact.lacks(&packages).is_empty();
+    match at_hand {
+        Some(artifact) if !lacks(&artifact) => Ok(artifact),
+        // Its programs are enough for a copy of the data; a plan that needs its packages says so.
+        Some(artifact) => {
+            let kept = from_debian_keeping(&setup.cache, pack, release, &packages, progress).await;
+            Ok(kept.unwrap_or(artifact))
+        }
+        None => from_debian_keeping(&setup.cache, pack, release, &packages, progress).await,
     }
 }
 
@@ -75,12 +106,24 @@ pub async fn from_debian(
     release: &Release,
     progress: OnProgress<'_>,
 ) -> Result<ArtifactRef, Problem> {
+    from_debian_keeping(cache, pack, release, &[], progress).await
+}
+
+/// One release from Debian, into the cache, with the files of these packages.
+async fn from_debian_keeping(
+    cache: &Cache,
+    pack: &Pack,
+    release: &Release,
+    keep: &[String],
+    progress: OnProgress<'_>,
+) -> Result<ArtifactRef, Problem> {
     let request = DebianRequest {
         pack: pack.pack.clone(),
         release: release.clone(),
         suites: SUITES.iter().take(RELEASED).map(|suite| (*suite).to_owned()).collect(),
         packages: pack.scheme.debian_packages.clone(),
         binaries: pack.scheme.binaries.clone(),
+        keep: keep.to_vec(),
     };
     let upstream = |version: &str| pack.upstream(version);
     debian::fetch(cache, &request, &upstream, progress)

@@ -56,7 +56,7 @@ pub async fn take(
     let pack = setup.pack(cluster)?;
     let observation = observe(setup, cluster).await?;
     let release = running(cluster, &observation)?;
-    let artifact = bring(setup, &pack, &release, &silent).await?;
+    let artifact = bring(setup, cluster, &pack, &release, &silent).await?;
     let request = PlanRequest {
         cluster,
         pack: &pack,
@@ -149,7 +149,7 @@ pub async fn restore_plan(
             .hint("name the cluster that it belongs to, or say why it shall be put back here all the same with `--other-cluster REASON`"));
     }
     let release = release_for(cluster, &observation, &record)?;
-    let artifact = bring(setup, &pack, &release, &silent).await?;
+    let artifact = bring(setup, cluster, &pack, &release, &silent).await?;
     let copies =
         [of_record(setup, cluster, &observation, &record, relative, other_cluster.clone())];
     let look = before.as_ref().unwrap_or(&observation);

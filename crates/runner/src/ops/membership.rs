@@ -60,14 +60,14 @@ pub async fn rejoin(
     let others = observation.nodes.iter().filter(|seen| seen.name != node);
     if let Some(lowest) = others.filter_map(|seen| seen.release.as_ref()).min() {
         // What cannot be had is the planner's to say.
-        let _ = bring(setup, &pack, lowest, progress).await;
+        let _ = bring(setup, &cluster, &pack, lowest, progress).await;
     }
     let planned = quorate_planner::rejoin(&RejoinRequest {
         cluster: &cluster,
         pack: &pack,
         observation: &observation,
         ejected,
-        artifacts: &setup.artifacts(&cluster.pack),
+        artifacts: &setup.artifacts_of(&cluster),
         measured: &measured(setup, cluster.pack.as_str())?,
         now: Timestamp::now(),
     });

@@ -50,9 +50,9 @@ pub async fn make(
     let pack = setup.pack(&cluster)?;
     let observation = observe(setup, &cluster).await?;
     if let Some(from) = observation.nodes.iter().filter_map(|node| node.release.as_ref()).min() {
-        bring_way(setup, &pack, from, to, options.progress).await?;
+        bring_way(setup, &cluster, &pack, from, to, options.progress).await?;
     }
-    let artifacts = setup.artifacts(&cluster.pack);
+    let artifacts = setup.artifacts_of(&cluster);
     let measured = measured(setup, cluster.pack.as_str())?;
     let state_files = state_files(&setup.state_dir);
     let request = PlanRequest {
@@ -96,13 +96,13 @@ pub async fn make_restart(
     let running = observation.nodes.iter().filter_map(|node| node.release.as_ref()).min();
     if let Some(release) = running {
         // What cannot be had is left to the planner, which says what is missing.
-        let _ = bring(setup, &pack, release, options.progress).await;
+        let _ = bring(setup, &cluster, &pack, release, options.progress).await;
     }
     let request = RestartRequest {
         cluster: &cluster,
         pack: &pack,
         observation: &observation,
-        artifacts: &setup.artifacts(&cluster.pack),
+        artifacts: &setup.artifacts_of(&cluster),
         measured: &measured(setup, cluster.pack.as_str())?,
         now: Timestamp::now(),
         state_files: &state_files(&setup.state_dir),

@@ -27,7 +27,7 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
     let observation = observe(setup, cluster).await?;
     for hop in &plan.hops {
         // What is not at hand any more is fetched again; what cannot be had is the planner's to say.
-        let _ = bring(setup, &pack, &hop.from, &silent).await;
+        let _ = bring(setup, cluster, &pack, &hop.from, &silent).await;
     }
     let backups = backups(setup, run, &plan)?;
     // Back to the settings of before this run, not to those that it left.
@@ -42,7 +42,7 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
         cluster: &before,
         pack: &pack,
         observation: &observation,
-        artifacts: &setup.artifacts(&cluster.pack),
+        artifacts: &setup.artifacts_of(cluster),
         backups: &backups,
         measured: &measured(setup, cluster.pack.as_str())?,
         now: Timestamp::now(),

@@ -8,11 +8,11 @@ pub mod sources;
 
 use super::{
     ArtifactError, Cache, OnProgress, Progress,
-    cache::{artifact_file, blocking},
+    cache::{artifact_file, blocking, names_in},
     silent,
 };
 use apt::Apt;
-use quorate_model::{ArtifactFile, ArtifactRef, ArtifactSource, PackName, Release};
+use quorate_model::{ArtifactFile, ArtifactRef, ArtifactSource, DebName, PackName, Release};
 use std::path::Path;
 
 /// A release to fetch from Debian.
@@ -28,6 +28,8 @@ pub struct DebianRequest {
     pub packages: Vec<String>,
     /// Programs to take, the server first.
     pub binaries: Vec<String>,
+    /// Packages whose files are kept as they are, beside the programs: those that members shall be installed from.
+    pub keep: Vec<String>,
 }
 
 /// Suites of Debian that mirrors still serve, oldest first.
@@ -57,7 +59,8 @@ pub async fn fetch(
     upstream: Upstream<'_>,
     progress: OnProgress<'_>,
 ) -> Result<ArtifactRef, ArtifactError> {
-    if let Some(known) = cache.known(&request.pack, &request.release) {
+    let known = cache.known(&request.pack, &request.release);
+    if let Some(known) = known.filter(|known| known.lacks(&request.keep).is_empty()) {
         return Ok(known);
     }
     let mut tried = Vec::new();
@@ -139,7 +142,7 @@ async fn from_suite(
             "fetching {} {} from Debian {suite}",
             request.pack, request.release
         )));
-        match take(cache, &apt, &packages, &request.binaries).await {
+        match take(cache, &apt, &packages, &request.binaries, &request.keep).await {
             Ok(files) => {
                 let artifact = ArtifactRef {
                     pack: request.pack.clone(),
@@ -163,12 +166,14 @@ pub(super) async fn fetch_again(
     suite: &str,
     packages: &[String],
 ) -> Result<(), ArtifactError> {
-    let names: Vec<String> = artifact.files.iter().map(|file| file.name.clone()).collect();
+    let keep: Vec<String> = artifact.packages().map(|(_, deb)| deb.package).collect();
+    let names = artifact.files.iter().map(|file| file.name.clone());
+    let names: Vec<String> = names.filter(|name| DebName::of(name).is_none()).collect();
     let mut tried = Vec::new();
     for apt in apts(cache, suite).await? {
         let updated = apt.update(&silent).await;
         let taken = match updated {
-            Ok(()) => take(cache, &apt, packages, &names)
+            Ok(()) => take(cache, &apt, packages, &names, &keep)
                 .await
                 .map(drop)
                 .map_err(|error| error.sentence()),
@@ -240,7 +245,8 @@ async fn same_version(
     upstream: Upstream<'_>,
 ) -> Vec<String> {
     let mut packages = Vec::new();
-    for package in &request.packages {
+    let more = request.keep.iter().filter(|name| !request.packages.contains(name));
+    for package in request.packages.iter().chain(more) {
         let versions = apt.versions(package).await.unwrap_or_default();
         let same = versions.iter().find(|other| *other == version);
         let near =
@@ -255,6 +261,7 @@ async fn take(
     apt: &Apt,
     packages: &[String],
     binaries: &[String],
+    keep: &[String],
 ) -> Result<Vec<ArtifactFile>, ArtifactError> {
     let tmp = cache.dir().join("tmp");
     let folder = tempfile::tempdir_in(&tmp).map_err(ArtifactError::disk("write in", &tmp))?;
@@ -262,9 +269,26 @@ async fn take(
     let root = folder.path().join("root");
     apt.unpack(packages, folder.path(), &root).await.map_err(failed)?;
     let (inner, binaries, what) = (cache.clone(), binaries.to_vec(), packages.join(", "));
-    let files = blocking(move || programs(&inner, &root, &binaries, &what)).await?;
+    let mut files = blocking(move || programs(&inner, &root, &binaries, &what)).await?;
+    let (inner, keep, from) = (cache.clone(), keep.to_vec(), folder.path().to_owned());
+    files.extend(blocking(move || kept(&inner, &from, &keep)).await?);
+    files.sort_by(|a, b| a.name.cmp(&b.name));
     drop(folder);
     Ok(files)
+}
+
+/// The packages' own files, as apt has downloaded them: it takes none whose digest is not the one of its signed index.
+fn kept(
+    cache: &Cache,
+    folder: &Path,
+    packages: &[String],
+) -> Result<Vec<ArtifactFile>, ArtifactError> {
+    let wanted =
+        |name: &String| DebName::of(name).is_some_and(|deb| packages.contains(&deb.package));
+    let names = names_in(folder).into_iter().filter(wanted);
+    names
+        .map(|name| Ok(artifact_file(&*name, cache.add_file(&folder.join(&name), None)?)))
+        .collect()
 }
 
 fn programs(

@@ -2,6 +2,7 @@
 //! restores that take more than one command.
 
 mod consul;
+mod debian;
 mod etcd;
 mod etcd_v2;
 mod scratch;
@@ -53,6 +54,8 @@ pub(crate) async fn run(
         "etcd.restore-v2-backup" => act(limit, etcd_v2::restore(asked)).await,
         "consul.save-snapshot" => act(limit, consul::save(asked, limit)).await,
         "consul.verify-snapshot" => proof(limit, consul::verify(asked)).await,
+        "debian.hold-back" => debian::hold_back(asked).await,
+        "debian.let-go" => debian::let_go(asked).await,
         "etcd.join-restored" => act(limit, etcd_v2::join(asked)).await,
         other => Answer::Failed(format!("there is no action `{other}` in this program")),
     }
