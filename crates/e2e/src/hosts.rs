@@ -40,6 +40,17 @@ systemctl daemon-reload
 systemctl enable --quiet etcd
 systemctl start --no-block etcd";
 
+/// The same where Debian's own packages are: their unit and their user, with settings of ours.
+const SET_UP: &str = "set -e; cd /tmp/etcd-setup
+systemctl stop etcd
+install -m 644 settings /etc/default/etcd
+install -d -o etcd -m 700 /data/etcd
+rm -r /tmp/etcd-setup
+systemctl start --no-block etcd";
+
+/// The packages that etcd comes with on Debian.
+pub const PACKAGES: [&str; 2] = ["etcd-server", "etcd-client"];
+
 /// Stands before a program of the host and stops where a test wants it to: in the middle of what Quorate does there. It tells
 /// that it has come by a file on the data volume, which the test sees from outside, and goes on when the test takes the other
 /// file away. Root's own path on Debian asks `/usr/local/bin` first.
@@ -80,6 +91,16 @@ impl HostBed {
 
     /// The same on machines that have more packages of Debian.
     pub fn etcd_with(release: &str, packages: &[&str]) -> Self {
+        Self::made(Some(release), packages)
+    }
+
+    /// The same, installed from the packages of Debian 12, and declared so.
+    pub fn etcd_of_packages() -> Self {
+        Self::made(None, &PACKAGES)
+    }
+
+    /// Without a release the members are those of the packages.
+    fn made(release: Option<&str>, packages: &[&str]) -> Self {
         let machines = MachineBed::with(Debian::Bookworm, 3, |spec| {
             // A log takes 64 MB at once, and while data are put back there are two members' worth.
             spec.data_mb = 512;
@@ -95,7 +116,13 @@ impl HostBed {
                 scope.spawn(move || own.install(name, release));
             }
         });
-        fs::write(own.fleet(), own.declared(&names)).expect("the fleet file");
+        let mut declared = own.declared(&names);
+        if release.is_none() {
+            let unit = "binary: /usr/bin/etcd";
+            let packages = format!("{unit}, packages: [{}]", PACKAGES.join(", "));
+            declared = declared.replace(unit, &packages);
+        }
+        fs::write(own.fleet(), declared).expect("the fleet file");
         for name in names {
             let began = Instant::now();
             while own.machines.ssh(name, "ETCDCTL_API=3 etcdctl endpoint health").code != 0 {
@@ -111,7 +138,7 @@ impl HostBed {
         machine.expect("a machine").address.to_string()
     }
 
-    fn install(&self, name: &str, release: &str) {
+    fn install(&self, name: &str, release: Option<&str>) {
         let peer = |name: &str| format!("http://{}:2380", self.address(name));
         let all: Vec<_> = NAMES.map(|name| format!("{name}={}", peer(name))).into();
         let settings = [
@@ -132,10 +159,11 @@ impl HostBed {
         for (file, text) in [("settings", settings.as_str()), ("unit", UNIT)] {
             fs::write(folder.join(file), text).expect("a file");
         }
-        for file in ["etcd", "etcdctl"] {
+        for (file, release) in ["etcd", "etcdctl"].into_iter().zip(release.into_iter().cycle()) {
             let from = artifacts().join("etcd").join(release).join(file);
             fs::copy(from, folder.join(file)).expect("the release's files");
         }
+        let install = if release.is_some() { INSTALL } else { SET_UP };
         let copied = Command::new("scp")
             .args(["-q", "-r", "-F"])
             .arg(&self.machines.lab.ssh_config)
@@ -144,7 +172,7 @@ impl HostBed {
             .stdin(Stdio::null())
             .output();
         Said::from(&copied.expect("scp runs")).expect(0);
-        self.machines.ssh(name, &format!("sudo sh -c '{INSTALL}'")).expect(0);
+        self.machines.ssh(name, &format!("sudo sh -c '{install}'")).expect(0);
         let noise = "echo Welcome to this host; echo do not panic >&2";
         let words = format!("sudo sh -c 'echo \"{noise}\" >>~asks/.bashrc'");
         self.machines.ssh(name, &words).expect(0);
