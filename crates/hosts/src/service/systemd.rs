@@ -67,7 +67,10 @@ impl Unit {
                 Answer::Done(ServiceState::Running { pid, started: self.started() })
             }
             ("inactive" | "failed", _) => Answer::Done(ServiceState::Stopped),
-            ("activating", None) if self.get("SubState") == "auto-restart" => {
+            // Between two starts, or in the middle of one more: the moment of the look says nothing of the unit.
+            ("activating", None)
+                if self.get("SubState") == "auto-restart" || self.number("NRestarts") > 0 =>
+            {
                 Answer::Unknown(format!(
                     "the unit {unit} on {host} ends and is started again by systemd ({} times by now, last result `{}`): see `journalctl -u {unit}` there",
                     self.number("NRestarts"),
@@ -246,9 +249,11 @@ mod tests {
     #[test]
     fn a_unit_that_flaps_is_neither() {
         let text = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nMainPID=0\nNRestarts=7\nResult=exit-code\n";
-        match state(text) {
-            Answer::Unknown(because) => assert!(because.contains("7 times"), "{because}"),
-            other => panic!("{other:?}"),
+        for moment in ["auto-restart", "start-pre"] {
+            match state(&text.replace("auto-restart", moment)) {
+                Answer::Unknown(because) => assert!(because.contains("7 times"), "{because}"),
+                other => panic!("{other:?}"),
+            }
         }
     }
 
