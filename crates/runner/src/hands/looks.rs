@@ -19,8 +19,8 @@ use quorate_observe::Depth;
 use quorate_transport::Answer;
 use std::time::{Duration, Instant};
 
-/// A look that ended longer ago is taken again. Looks themselves take from some milliseconds to a second, and what they saw
-/// first is as old when they end: a tenth of a second adds nothing to what a person or a cluster could do in between.
+/// A look that ended longer ago is taken again: a tenth of a second adds nothing to what a person or a cluster could do in
+/// between. Of its own length no more than as much counts: one that took seconds says too little of now for another question.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// A short look this often at most beside a long one, however often the policy looks at gates.
@@ -54,7 +54,7 @@ pub(super) struct Recent {
 
 impl Recent {
     fn is_fresh(&self) -> bool {
-        self.began.elapsed() <= self.took + FRESH
+        self.began.elapsed() <= self.took.min(FRESH) + FRESH
     }
 }
 
