@@ -216,7 +216,8 @@ fn timed(mut playbook: Command) -> Result<f64, String> {
     let (mut all, mut began, mut took) = (Vec::new(), None, None);
     for line in lines.map_while(Result::ok) {
         if line.starts_with(ROLL_BEGINS) {
-            began = Some(Instant::now());
+            // With `serial: 1` it says so for each host.
+            began = began.or_else(|| Some(Instant::now()));
         } else if line.starts_with(ROLL_ENDS) {
             took = began.map(|began| began.elapsed().as_secs_f64());
         }
