@@ -4,6 +4,7 @@ use super::{
     auth::{Keys, Login},
     config::{Config, ConfigError, Target},
     known::{KnownHosts, Refusal},
+    spare::Spares,
 };
 use futures::{FutureExt, future::BoxFuture};
 use quorate_model::{HostKeys, SshSpec};
@@ -29,14 +30,15 @@ use tokio::{
 /// that counts new connections does not take more for an attack.
 const HANDSHAKES_MAX: usize = 64;
 /// Eight commands at once on one host: OpenSSH allows ten sessions a connection (MaxSessions), two are left for a person.
-const SESSIONS_MAX: usize = 8;
+pub(super) const SESSIONS_MAX: usize = 8;
 /// Fifteen seconds of silence, three times: a host that froze is given up within a minute, also where no command waits.
 const ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// A connection that stands.
 pub(super) struct Session {
     pub(super) handle: Handle<Guard>,
     pub(super) target: Target,
-    pub(super) slots: Semaphore,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) spares: Spares,
     /// The connection that this one goes through; it must not end earlier.
     _way: Option<Arc<Self>>,
 }
@@ -225,7 +227,8 @@ impl Connections {
             None => sentence(&error),
         })?;
         Login::new(&mut handle, &target, &self.keys).run().await?;
-        Ok(Session { handle, target, slots: Semaphore::new(SESSIONS_MAX), _way: way })
+        let slots = Arc::new(Semaphore::new(SESSIONS_MAX));
+        Ok(Session { handle, target, slots, spares: Spares::default(), _way: way })
     }
 
     /// Judges a shown key at once: the library asks in the middle of the handshake.

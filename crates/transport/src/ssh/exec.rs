@@ -6,14 +6,18 @@
 //!
 //! Invariant: once the command may have been handed over, a lost connection is `Unknown`, never `Failed`.
 
-use super::connect::{Session, sentence};
-use crate::{Command, Output, command::OUTPUT_BYTES_MAX, redact, secret::SecretText};
+use super::{
+    connect::Session,
+    reader::{NoReader, Reader, Rights, mark, take},
+    spare::make_ready,
+    told::{Ran, Told},
+};
+use crate::Command;
 use bytes::{Bytes, BytesMut};
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
-use std::{sync::OnceLock, time::Duration};
+use russh::{ChannelReadHalf, ChannelWriteHalf, client::Msg};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::AsyncReadExt,
-    sync::oneshot,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -27,30 +31,6 @@ pub(super) enum Input<'a> {
     File(tokio::fs::File),
 }
 
-/// As whom a command runs.
-pub(super) enum Rights<'a> {
-    /// As who logged in.
-    Own,
-    /// As root; sudo must not ask.
-    Sudo,
-    /// As root; sudo may ask for this.
-    SudoAsks(&'a SecretText),
-}
-
-/// What became of a command.
-pub(super) enum Ran {
-    /// It ran to its end.
-    Done(Output),
-    /// It did not run.
-    Failed(String),
-    /// The connection was dead before anything was handed over.
-    Dead(String),
-    /// Nobody knows.
-    Unknown(String),
-}
-
-/// A login shell that prints more than this of its own is broken, and its beginning is worth nothing.
-const NOISE_BYTES_MAX: usize = 256 * 1024;
 /// One second for output that a command's own children still hold back after its end; then what is there counts.
 const PIPES_AFTER_END: Duration = Duration::from_secs(1);
 /// Six seconds to end a command whose time is over: two for the polite signal, two for the kill, and the way there.
@@ -58,33 +38,6 @@ const END_LIMIT: Duration = Duration::from_secs(6);
 /// Read and handed over in pieces of this size; the library cuts packets out of them. Each read of a file is a call on a thread
 /// of its own, and smaller ones cost more than what they read; much larger ones would be held in memory for each host.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// A word that no shell and no command prints by chance; another one in each run of this program.
-fn mark() -> &'static str {
-    static MARK: OnceLock<String> = OnceLock::new();
-    MARK.get_or_init(|| format!("quorate-{:016x}", rand::random::<u64>()))
-}
-
-/// The shell that reads the real command. It skips lines before the first mark: a password that sudo did not ask for.
-fn reader(rights: &Rights<'_>) -> String {
-    let mark = mark();
-    let ready = match rights {
-        Rights::SudoAsks(_) => format!("echo {mark}-ready; "),
-        Rights::Own | Rights::Sudo => String::new(),
-    };
-    let sudo = match rights {
-        Rights::Own => String::new(),
-        Rights::Sudo => "sudo -n -- ".to_owned(),
-        Rights::SudoAsks(_) => format!("sudo -S -p {mark}-password -- "),
-    };
-    // No word here may need a quote inside the quotes, so that every kind of login shell passes it on as it is.
-    format!(
-        "exec {sudo}/bin/sh -c '{ready}n=$(printf \"\\n.\"); n=${{n%.}}; s=; q=; \
-         until [ \"$q\" = {mark}-begin ]; do IFS= read -r q || exit 125; done; \
-         while IFS= read -r q; do [ \"$q\" = {mark}-end ] && break; s=$s$q$n; done; \
-         echo {mark}-here $$; echo {mark}-here >&2; eval \"$s\"'"
-    )
-}
 
 /// The real command as lines for the reader.
 fn lines(command: &Command) -> Result<String, String> {
@@ -135,15 +88,15 @@ fn quoted(word: &str) -> String {
 
 /// Runs a command.
 pub(super) async fn run(
-    session: &Session,
+    session: &Arc<Session>,
     command: &Command,
     input: Input<'_>,
-    rights: Rights<'_>,
+    rights: &Rights,
     limit: Duration,
 ) -> Ran {
-    match ask(session, command, input, &rights, Instant::now() + limit).await {
-        Asked::Ended(told) => told.verdict(session, command, &rights),
-        Asked::Over(told) => out_of_time(session, command, &told, &rights, limit).await,
+    match ask(session, command, input, rights, Instant::now() + limit).await {
+        Asked::Ended(told) => told.verdict(session, command, rights),
+        Asked::Over(told) => out_of_time(session, command, &told, rights, limit).await,
         Asked::Not(ran) => ran,
     }
 }
@@ -159,85 +112,52 @@ enum Asked {
 }
 
 async fn ask(
-    session: &Session,
+    session: &Arc<Session>,
     command: &Command,
     input: Input<'_>,
-    rights: &Rights<'_>,
+    rights: &Rights,
     deadline: Instant,
 ) -> Asked {
     let head = match lines(command) {
         Ok(head) => head,
         Err(because) => return Asked::Not(Ran::Failed(because)),
     };
-    let host = &session.target.name;
-    let began = Instant::now();
-    let opened = timeout_at(deadline, async {
-        let turn = session.slots.acquire().await;
-        session.handle.channel_open_session().await.map(|channel| (turn, channel))
-    });
-    let dead = |because: &str| Asked::Not(Ran::Dead(because.to_owned()));
-    let (turn, channel) = match opened.await {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(russh::Error::ChannelOpenFailure(why))) => {
-            return Asked::Not(Ran::Failed(format!(
-                "{host} opens no further session ({why:?}): MaxSessions of its sshd may be too small"
-            )));
-        }
-        Ok(Err(error)) => {
-            return dead(&format!("the connection to {host} is gone: {}", sentence(&error)));
-        }
-        Err(_) => {
-            return dead(&format!("{host} opened no session within {:.1?}", began.elapsed()));
-        }
+    let spare = session.spares.take(rights);
+    let stood_ready = spare.is_some();
+    let reader = match spare {
+        Some(reader) => reader,
+        None => match Reader::open(session, rights, deadline).await {
+            Ok(reader) => reader,
+            Err(NoReader::Dead(because)) => return Asked::Not(Ran::Dead(because)),
+            Err(NoReader::Refused(because)) => return Asked::Not(Ran::Failed(because)),
+            Err(NoReader::Ended(told)) => return Asked::Ended(told),
+            Err(NoReader::Late(told)) => return Asked::Over(told),
+        },
     };
-    let (mut read, write) = channel.split();
-    if let Err(error) = write.exec(false, reader(rights)).await {
-        return dead(&format!("the connection to {host} is gone: {}", sentence(&error)));
+    make_ready(session, rights);
+    match hand_over(reader, head, input, deadline).await {
+        // Somebody ended it while it waited. That says nothing of this command, which another session shall run.
+        Asked::Ended(told) if stood_ready && told.never_began() => {
+            let host = &session.target.name;
+            Asked::Not(Ran::Dead(format!("{host} ended the session that stood ready")))
+        }
+        asked => asked,
     }
-    let mut told = Told::default();
-    let (asked, asks) = oneshot::channel();
-    let (stands, ready) = oneshot::channel();
-    told.asked = Some(asked);
-    told.ready = Some(stands);
-    let password = match rights {
-        Rights::SudoAsks(password) => Some(*password),
-        Rights::Own | Rights::Sudo => None,
-    };
-    let feeding = feed(&write, Feed { head, input, password, asks, ready });
-    let over = timeout_at(deadline, talk(&mut read, &mut told, feeding)).await.is_err();
-    drop(turn);
-    if over {
-        return Asked::Over(told);
-    }
-    let _ = write.close().await;
-    Asked::Ended(told)
 }
 
-/// What is handed over.
-struct Feed<'a> {
-    head: String,
-    input: Input<'a>,
-    password: Option<&'a SecretText>,
-    /// sudo has asked for the password.
-    asks: oneshot::Receiver<()>,
-    /// The reader stands.
-    ready: oneshot::Receiver<()>,
+async fn hand_over(reader: Reader, head: String, input: Input<'_>, deadline: Instant) -> Asked {
+    let mut reader = reader;
+    let feeding = feed(&reader.write, head, input);
+    let talk = talk(&mut reader.read, &mut reader.told, feeding);
+    if timeout_at(deadline, talk).await.is_err() {
+        return Asked::Over(reader.told);
+    }
+    let _ = reader.write.close().await;
+    Asked::Ended(reader.told)
 }
 
-async fn feed(write: &ChannelWriteHalf<Msg>, feed: Feed<'_>) {
-    let Feed { head, input, password, mut asks, mut ready } = feed;
-    if let Some(password) = password {
-        let stands = tokio::select! {
-            stands = &mut ready => stands.is_ok(),
-            asked = &mut asks => {
-                let line = Bytes::from(format!("{}\n", password.expose()));
-                asked.is_ok() && write.data_bytes(line).await.is_ok() && ready.await.is_ok()
-            }
-        };
-        if !stands {
-            return;
-        }
-    }
+/// Hands over the command's lines, then what it reads.
+async fn feed(write: &ChannelWriteHalf<Msg>, head: String, input: Input<'_>) {
     // A command that does not read its input to the end is within its rights; its exit status tells the rest.
     if write.data_bytes(Bytes::from(head)).await.is_err() {
         return;
@@ -278,166 +198,22 @@ async fn talk(read: &mut ChannelReadHalf, told: &mut Told, feeding: impl Future<
             } => message,
         };
         match message {
-            Some(ChannelMsg::Data { data }) => told.out(&data),
-            Some(ChannelMsg::ExtendedData { data, .. }) => {
-                told.err(&data);
-                if told.asked_again {
-                    // sudo would wait for a second password until the time is over.
+            Some(message) => {
+                if !take(told, message) {
                     return;
                 }
             }
-            Some(ChannelMsg::ExitStatus { exit_status }) => {
-                told.status = Some(i32::try_from(exit_status).unwrap_or(i32::MAX));
-            }
-            Some(ChannelMsg::ExitSignal { .. }) => told.signalled = true,
-            Some(ChannelMsg::Close) | None => return,
-            Some(_) => {}
+            None => return,
         }
     }
-}
-
-/// What came back.
-#[derive(Default)]
-struct Told {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    /// The mark was seen on standard output: from there on it is the command's own.
-    out_own: bool,
-    err_own: bool,
-    pid: Option<u32>,
-    status: Option<i32>,
-    signalled: bool,
-    asked: Option<oneshot::Sender<()>>,
-    ready: Option<oneshot::Sender<()>>,
-    /// sudo asked a second time.
-    asked_again: bool,
-}
-
-impl Told {
-    fn out(&mut self, data: &[u8]) {
-        keep(&mut self.stdout, data);
-        if self.out_own {
-            return;
-        }
-        if self.ready.is_some()
-            && find(&self.stdout, format!("{}-ready\n", mark()).as_bytes()).is_some()
-            && let Some(ready) = self.ready.take()
-        {
-            let _ = ready.send(());
-        }
-        let here = format!("{}-here ", mark());
-        if let Some(at) = find(&self.stdout, here.as_bytes()) {
-            let rest = &self.stdout[at + here.len()..];
-            if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                self.pid =
-                    std::str::from_utf8(&rest[..end]).ok().and_then(|pid| pid.trim().parse().ok());
-                self.stdout.drain(..at + here.len() + end + 1);
-                self.out_own = true;
-            }
-        }
-        if !self.out_own {
-            shorten(&mut self.stdout);
-        }
-    }
-
-    fn err(&mut self, data: &[u8]) {
-        keep(&mut self.stderr, data);
-        if self.err_own {
-            return;
-        }
-        let prompt = format!("{}-password", mark());
-        while let Some(at) = find(&self.stderr, prompt.as_bytes()) {
-            self.stderr.drain(at..at + prompt.len());
-            match self.asked.take() {
-                Some(asked) => {
-                    let _ = asked.send(());
-                }
-                None => {
-                    self.asked_again = true;
-                    // Nobody may go on feeding lines that sudo would take for passwords.
-                    self.ready = None;
-                }
-            }
-        }
-        let here = format!("{}-here\n", mark());
-        if let Some(at) = find(&self.stderr, here.as_bytes()) {
-            self.stderr.drain(..at + here.len());
-            self.err_own = true;
-        } else {
-            shorten(&mut self.stderr);
-        }
-    }
-
-    fn verdict(self, session: &Session, command: &Command, rights: &Rights<'_>) -> Ran {
-        let (host, shown) = (&session.target.name, command.shown());
-        if self.out_own {
-            let status = match (self.status, self.signalled) {
-                (Some(status), _) => Some(status),
-                (None, true) => None,
-                (None, false) => {
-                    return Ran::Unknown(format!(
-                        "the connection to {host} was lost while `{shown}` ran"
-                    ));
-                }
-            };
-            let program = command.argv.first().map(String::as_str).unwrap_or_default();
-            let says = |what: &str| self.stderr == format!("{}-{what}\n", mark()).as_bytes();
-            if status == Some(127) && says("program") {
-                return Ran::Failed(format!(
-                    "cannot run `{program}`: there is no such program on {host}"
-                ));
-            }
-            if status == Some(126) && says("folder") {
-                let folder =
-                    command.work_dir.as_deref().unwrap_or_else(|| std::path::Path::new("/"));
-                return Ran::Failed(format!(
-                    "cannot run `{program}`: its working folder {} does not exist on {host}",
-                    folder.display()
-                ));
-            }
-            return Ran::Done(Output { status, stdout: self.stdout, stderr: self.stderr });
-        }
-        let complaint = Output { stderr: self.stderr, ..Output::default() }.complaint();
-        let complaint = redact::text(&complaint, &[]);
-        let user = &session.target.user;
-        if self.asked_again {
-            return Ran::Failed(format!("sudo on {host} does not take the password for `{user}`"));
-        }
-        match (self.status, rights) {
-            (Some(_), Rights::Sudo | Rights::SudoAsks(_)) if complaint.contains("sudo") => {
-                Ran::Failed(sudo_sentence(host, user, &complaint))
-            }
-            (Some(status), _) => Ran::Failed(format!(
-                "the login shell of `{user}` on {host} ended with status {status} before the command began{}",
-                if complaint.is_empty() { String::new() } else { format!(": {complaint}") }
-            )),
-            (None, _) => Ran::Unknown(format!(
-                "the connection to {host} was lost when `{shown}` was to begin"
-            )),
-        }
-    }
-}
-
-fn sudo_sentence(host: &str, user: &str, complaint: &str) -> String {
-    if complaint.contains("password is required") || complaint.contains("terminal is required") {
-        return format!(
-            "sudo on {host} asks `{user}` for a password: say where it is with `ssh: {{sudo_password: {{env: NAME}}}}`, or allow `{user}` to become root without one"
-        );
-    }
-    if complaint.contains("not found") {
-        return format!(
-            "there is no sudo on {host}: log in as root, or say `sudo: false` for the host"
-        );
-    }
-    format!("sudo on {host} refuses `{user}`: {complaint}")
 }
 
 /// The time is over: the command is ended, as far as it can be reached.
 async fn out_of_time(
-    session: &Session,
+    session: &Arc<Session>,
     command: &Command,
     told: &Told,
-    rights: &Rights<'_>,
+    rights: &Rights,
     limit: Duration,
 ) -> Ran {
     let end = match told.pid {
@@ -446,38 +222,23 @@ async fn out_of_time(
         // The login shell or sudo keeps it; what was sent waits there and may yet run.
         None => "and had not begun by then: it may yet",
     };
-    let said = Output { stderr: told.stderr.clone(), ..Output::default() }.complaint();
+    let said = told.complaint();
     let said = if said.is_empty() || !told.err_own {
         String::new()
     } else {
-        format!("; its last words: {}", redact::text(&said, &[]))
+        format!("; its last words: {said}")
     };
     let (host, shown) = (&session.target.name, command.shown());
     Ran::Unknown(format!("`{shown}` on {host} did not end within {limit:?} {end}{said}"))
 }
 
 /// Ends a process with its group, politely first, with the rights that it was started with. True when it is gone.
-async fn end(session: &Session, pid: u32, rights: &Rights<'_>) -> bool {
+async fn end(session: &Arc<Session>, pid: u32, rights: &Rights) -> bool {
     let command = Command::new(["sh", "-c", include_str!("end.sh"), "quorate", &pid.to_string()]);
     match ask(session, &command, Input::Nothing, rights, Instant::now() + END_LIMIT).await {
         Asked::Ended(told) => told.status == Some(0),
         Asked::Over(_) | Asked::Not(_) => false,
     }
-}
-
-fn keep(kept: &mut Vec<u8>, data: &[u8]) {
-    let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len());
-    kept.extend_from_slice(&data[..data.len().min(room)]);
-}
-
-fn shorten(noise: &mut Vec<u8>) {
-    if noise.len() > NOISE_BYTES_MAX {
-        noise.drain(..noise.len() - NOISE_BYTES_MAX);
-    }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -489,11 +250,6 @@ mod tests {
         let command = Command::new(["echo", "it's\nhere"]).env("TOKEN", "hunter2");
         let text = lines(&command).unwrap();
         assert!(text.contains("TOKEN='hunter2'") && text.contains(r"'it'\''s"), "{text}");
-        for rights in [Rights::Own, Rights::Sudo, Rights::SudoAsks(&SecretText::new("hunter2"))] {
-            let sent = reader(&rights);
-            assert!(!sent.contains("hunter2") && !sent.contains("echo it"), "{sent}");
-            assert_eq!(sent.matches('\'').count(), 2, "only the outer quotes: {sent}");
-        }
     }
 
     #[test]
@@ -502,29 +258,5 @@ mod tests {
         assert!(lines(&Command::new(["a\0b"])).is_err());
         assert!(lines(&Command::new(["a"]).env("A B", "")).unwrap_err().contains("no name"));
         assert!(lines(&Command::new(["a"]).env("1A", "")).is_err());
-    }
-
-    #[test]
-    fn noise_before_the_mark_is_not_the_commands() {
-        let mut told = Told::default();
-        for piece in [b"Welcome!\n".as_slice(), mark().as_bytes(), b"-here 4711\nown", b" words\n"]
-        {
-            told.out(piece);
-        }
-        told.err(b"bash: warning: setlocale\n");
-        told.err(format!("{}-here\n", mark()).as_bytes());
-        told.err(b"own complaint\n");
-        assert_eq!((told.stdout.as_slice(), told.pid), (b"own words\n".as_slice(), Some(4711)));
-        assert_eq!(told.stderr, b"own complaint\n");
-    }
-
-    #[test]
-    fn a_second_question_for_the_password_is_noticed() {
-        let (asked, mut asks) = oneshot::channel();
-        let mut told = Told { asked: Some(asked), ..Told::default() };
-        told.err(format!("{}-password", mark()).as_bytes());
-        assert!(asks.try_recv().is_ok() && !told.asked_again);
-        told.err(format!("Sorry, try again.\n{}-password", mark()).as_bytes());
-        assert!(told.asked_again);
     }
 }

@@ -10,6 +10,9 @@ mod connect;
 mod exec;
 mod files;
 mod known;
+mod reader;
+mod spare;
+mod told;
 mod tunnel;
 
 pub use config::{CONNECT_LIMIT, ConfigError, Target};
@@ -20,15 +23,17 @@ use crate::{
 };
 use async_trait::async_trait;
 use connect::Connections;
-use exec::{Input, Ran, Rights};
+use exec::Input;
 use files::Digests;
 use quorate_model::{Secret, SshHost, SshSpec};
+use reader::Rights;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
+use told::Ran;
 use tunnel::Tunnels;
 
 /// Every host over SSH that this program speaks to. Cheap to clone; clones share connections.
@@ -43,7 +48,7 @@ struct Shared {
     digests: Digests,
     sudo_password: Option<Secret>,
     /// Read when sudo is first used, so that a fleet without it needs no secret.
-    password: OnceLock<Result<SecretText, String>>,
+    password: OnceLock<Result<Arc<SecretText>, String>>,
     hosts: Mutex<HashMap<SshHost, Arc<SshTransport>>>,
 }
 
@@ -96,15 +101,16 @@ impl SshTransport {
         &self.shared.connections
     }
 
-    fn rights(&self, user: &str) -> Result<Rights<'_>, String> {
+    fn rights(&self, user: &str) -> Result<Rights, String> {
         if !self.host.sudo || user == "root" {
             return Ok(Rights::Own);
         }
         let Some(password) = &self.shared.sudo_password else { return Ok(Rights::Sudo) };
         let read = self.shared.password.get_or_init(|| {
-            secret::read(password).map_err(|error| format!("{error}: {}", error.hint()))
+            let read = secret::read(password).map(Arc::new);
+            read.map_err(|error| format!("{error}: {}", error.hint()))
         });
-        read.as_ref().map(Rights::SudoAsks).map_err(Clone::clone)
+        read.clone().map(Rights::SudoAsks)
     }
 
     /// Runs a command whose input can be given twice: a connection that died while nobody used it is made again, once.
@@ -124,7 +130,7 @@ impl SshTransport {
                 Ok(rights) => rights,
                 Err(because) => return Answer::Failed(because),
             };
-            match exec::run(&session, command, input(), rights, limit).await {
+            match exec::run(&session, command, input(), &rights, limit).await {
                 Ran::Done(output) => return Answer::Done(output),
                 Ran::Failed(because) => return Answer::Failed(because),
                 Ran::Dead(because) => {

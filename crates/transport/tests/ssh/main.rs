@@ -8,4 +8,5 @@ mod commands;
 mod files;
 mod identity;
 mod lines;
+mod ready;
 mod sshd;
