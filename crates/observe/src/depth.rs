@@ -99,6 +99,31 @@ pub(crate) fn speaks_of(probe: &Probe, name: &str) -> bool {
         })
 }
 
+/// Whether a probe speaks of a fact that the other one gives, and so has to wait for its answer.
+pub(crate) fn waits_for(probe: &Probe, other: &Probe) -> bool {
+    let ask = serde_json::to_string(&probe.ask).unwrap_or_default();
+    let inside = ask.split("{{").skip(1).filter_map(|part| part.split("}}").next());
+    let expressions = probe.when.iter().chain(probe.facts.values()).map(String::as_str);
+    expressions.chain(inside).flat_map(named_facts).any(|named| match named {
+        Some(name) => other.facts.contains_key(name),
+        // Facts as a whole, or by a name that is made up while it is read: any could be meant.
+        None => true,
+    })
+}
+
+/// Names that an expression reads as `facts.NAME`; none for another use of `facts`.
+fn named_facts(cel: &str) -> impl Iterator<Item = Option<&str>> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    cel.match_indices("facts").filter_map(move |(at, word)| {
+        let rest = &cel[at + word.len()..];
+        if cel[..at].ends_with(is_word) || rest.starts_with(is_word) {
+            return None;
+        }
+        let name = rest.strip_prefix('.').and_then(|rest| rest.split(|c| !is_word(c)).next());
+        Some(name.filter(|name| !name.is_empty()))
+    })
+}
+
 /// Whether an expression speaks of the single node, `node`, and not only of `nodes` and `cluster`.
 pub(crate) fn speaks_of_node(cel: &str) -> bool {
     words(cel).any(|word| word == "node")
@@ -166,10 +191,20 @@ mod tests {
     #[test]
     fn knows_which_probes_wait_for_others() {
         let mut one = probe("alarms", "alarms", false);
-        assert!(!speaks_of(&one, "facts"));
-        one.facts.insert("own".into(), "body.a.filter(x, x.id == facts.id)".into());
-        assert!(speaks_of(&one, "facts"));
+        let (gives_id, gives_body) = (probe("a", "id", false), probe("b", "body", false));
+        assert!(!waits_for(&one, &gives_id));
+        one.facts.insert("own".into(), "body.a.filter(x, x.id == facts.id && x.body)".into());
+        assert!(waits_for(&one, &gives_id) && !waits_for(&one, &gives_body));
+        one.facts.insert("own".into(), "own_facts.id".into());
+        assert!(!waits_for(&one, &gives_id));
+        one.when = Some("facts.size() > 0 && !has(facts.body)".into());
+        assert!(!waits_for(&one, &gives_id) && waits_for(&one, &gives_body));
+        one.when = Some("'body' in facts".into());
+        assert!(waits_for(&one, &gives_id) && waits_for(&one, &gives_body), "it may mean any");
+        one.when = None;
         one.facts.clear();
+        one.ask = CallTemplate::File { path: "/{{ facts.id }}/x/facts.body".into() };
+        assert!(waits_for(&one, &gives_id) && !waits_for(&one, &gives_body));
         one.ask = CallTemplate::File { path: "/{{ facts.dir }}/x".into() };
         assert!(speaks_of(&one, "facts") && !speaks_of(&one, "cluster"));
         one.ask = CallTemplate::File { path: "/{{ x }}/cluster/facts".into() };

@@ -7,7 +7,7 @@ use crate::{
     Clients, Tools,
     ask::{Answered, Asking, NoAnswer},
     certificates, config_file,
-    depth::{Depth, speaks_of},
+    depth::{Depth, waits_for},
     fields,
     memory::{FileStamp, NodeMemory},
     process::{find::Found, settings},
@@ -119,6 +119,15 @@ impl Read {
             folders,
         }
     }
+}
+
+/// Answers by their probes.
+type Answers<'p> = BTreeMap<&'p str, Result<Answered, NoAnswer>>;
+
+/// Probes whose answers have not been taken yet, in their order, and the answers among them that are there.
+struct Open<'a, 'p> {
+    probes: &'a [&'p Probe],
+    answers: &'a Answers<'p>,
 }
 
 /// What was learnt, before fields are made of it.
@@ -407,7 +416,7 @@ impl NodeLook<'_> {
     ) -> Option<Duration> {
         let asked: Vec<&Probe> =
             self.detect.node.iter().filter(|probe| self.depth.asks(probe)).collect();
-        let mut early = self.ask_early(&asked, memory, began).await;
+        let mut answers = Answers::new();
         let mut answered_after = None;
         let mut reach = Err("the pack asks nothing of a node".to_owned());
         for (at, probe) in asked.iter().enumerate() {
@@ -415,17 +424,16 @@ impl NodeLook<'_> {
             if !self.wanted(probe, release.as_ref(), &seen.facts) {
                 continue;
             }
-            let answer = match early.remove(probe.id.as_str()) {
-                Some(answer) => answer,
-                None if began.elapsed() > self.depth.node_limit() => {
+            if !answers.contains_key(probe.id.as_str()) {
+                if began.elapsed() > self.depth.node_limit() {
                     seen.facts.insert("look_cut_short".into(), json!(probe.id));
                     break;
                 }
-                None => {
-                    let answer = self.ask(probe, release.as_ref(), &seen.facts, memory).await;
-                    timed(answer, began)
-                }
-            };
+                let open = Open { probes: &asked[at..], answers: &answers };
+                let more = self.ask_at_once(&open, release.as_ref(), seen, memory, began).await;
+                answers.extend(more);
+            }
+            let Some(answer) = answers.remove(probe.id.as_str()) else { continue };
             match answer {
                 Ok(answer) => {
                     reach = Ok(());
@@ -443,9 +451,9 @@ impl NodeLook<'_> {
             if seen.release.is_none() {
                 seen.release = self.release_of(&seen.facts);
                 if seen.release.is_some() && seen.release != memory.release {
-                    // The rest was asked in the words of another release: once more, all at once.
+                    // The rest was asked in the words of another release: once more.
                     memory.release.clone_from(&seen.release);
-                    early = self.ask_early(&asked[at + 1..], memory, began).await;
+                    answers.clear();
                 }
             }
         }
@@ -456,20 +464,26 @@ impl NodeLook<'_> {
         answered_after
     }
 
-    /// Asks everything at once that waits for no other answer, in the words of the release that is known. Without one
-    /// nothing: the words are not known yet.
-    async fn ask_early<'p>(
+    /// Asks the first that is open, and at the same time all that wait for none of the others' answers, in the words of the
+    /// release that is known. Without one the first alone: the words are not known yet.
+    async fn ask_at_once<'p>(
         &self,
-        probes: &[&'p Probe],
+        open: &Open<'_, 'p>,
+        release: Option<&Release>,
+        seen: &NodeObservation,
         memory: &NodeMemory,
         began: Instant,
-    ) -> BTreeMap<&'p str, Result<Answered, NoAnswer>> {
-        let Some(release) = &memory.release else { return BTreeMap::new() };
-        let none = Facts::new();
-        let alone =
-            |probe: &&Probe| !speaks_of(probe, "facts") && self.wanted(probe, Some(release), &none);
-        let asked = probes.iter().copied().filter(alone).map(async |probe: &'p Probe| {
-            let answer = self.ask(probe, Some(release), &none, memory).await;
+    ) -> Answers<'p> {
+        let Open { probes, answers } = open;
+        let count = if release.is_some() { probes.len() } else { 1 };
+        let alone = |(at, probe): &(usize, &&Probe)| {
+            !answers.contains_key(probe.id.as_str())
+                && !probes[..*at].iter().any(|before| waits_for(probe, before))
+                && self.wanted(probe, release, &seen.facts)
+        };
+        let together = probes.iter().take(count).enumerate().filter(alone);
+        let asked = together.map(async |(_, probe): (usize, &&'p Probe)| {
+            let answer = self.ask(probe, release, &seen.facts, memory).await;
             (probe.id.as_str(), timed(answer, began))
         });
         join_all(asked).await.into_iter().collect()
