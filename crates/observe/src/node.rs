@@ -483,7 +483,9 @@ impl NodeLook<'_> {
         };
         let together = probes.iter().take(count).enumerate().filter(alone);
         let asked = together.map(async |(_, probe): (usize, &&'p Probe)| {
+            let (from, node) = (began.elapsed(), &self.node.name);
             let answer = self.ask(probe, release, &seen.facts, memory).await;
+            tracing::trace!(%node, probe = probe.id, ?from, to = ?began.elapsed(), "asked");
             (probe.id.as_str(), timed(answer, began))
         });
         join_all(asked).await.into_iter().collect()

@@ -238,12 +238,12 @@ impl Told {
         let millis = self.boot_secs.checked_mul(1000)?.checked_add(
             i64::try_from(start_ticks.checked_mul(1000)?.checked_div(self.ticks_per_sec)?).ok()?,
         )?;
-        let exe = lossy(&bytes(exe));
+        let exe = name(exe);
         let env: BTreeMap<String, String> = strings(&bytes(variables))
             .into_iter()
             .filter_map(|pair| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())))
             .collect();
-        let folder = lossy(&bytes(folder));
+        let folder = name(folder);
         Some(Candidate {
             found: Found {
                 pid: pid.parse().ok()?,
@@ -297,6 +297,11 @@ impl Told {
 
 fn bytes(hexadecimal: &str) -> Vec<u8> {
     hex::decode(hexadecimal.trim()).unwrap_or_default()
+}
+
+/// A name as `sight.sh` tells it.
+fn name(told: &str) -> String {
+    told.strip_prefix('=').map_or_else(|| lossy(&bytes(told)), str::to_owned)
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -381,7 +386,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_process_that_the_pid_file_names_is_read_once() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("it's|ü").tempdir().unwrap();
         let live = folder.path().join("qsight");
         let child = running(&live);
         std::fs::write(folder.path().join("pid"), format!("{}\n", child.id())).unwrap();
@@ -396,6 +401,7 @@ mod tests {
         let gone = seen(&node, &memory).await;
         let found = first.process.unwrap();
         assert_eq!(found.argv, [live.display().to_string(), "-u".into()]);
+        assert_eq!(found.exe, live);
         assert_eq!(found.env.get("Q_SIGHT").map(String::as_str), Some("a b"));
         assert!(found.started_at.is_some() && first.os.is_some() && first.dark.is_none());
         assert!(first.fresh && !first.replaced && !again.fresh && !again.replaced);

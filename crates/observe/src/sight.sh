@@ -1,12 +1,20 @@
 # Tells what a host shows of one product: its system, the processes that may be the product's, the file that a restart would
-# execute. Prints one fact a line; bytes that could hold anything are hexadecimal.
+# execute. Prints one fact a line; bytes that could hold anything are hexadecimal. Every program that it runs is a fork on a
+# host whose member has just started, and a gate waits for it.
 # Parameters: known process id and its start (or nothing), pid file, unit, live file, `all` to look through every process,
 # then names of the product's binaries.
 set -uf
 known=$1 known_start=$2 pid_file=$3 unit=$4 live=$5 depth=$6
 shift 6
 
-hex() { od -An -v -tx1 | tr -d ' \n'; }
+hex() { printf '%s' $(od -An -v -tx1 "$@"); }
+# A name as `=NAME`, unless it holds more than names usually do.
+name() {
+    case $1 in
+    *[!A-Za-z0-9/._+@\ \(\)-]*) printf '%s' "$1" | hex ;;
+    *) printf '=%s' "$1" ;;
+    esac
+}
 stamp() { stat -Lc '%d:%i %s %Y' -- "$1" 2>/dev/null; }
 start_of() { shift 19; start=$1; }
 stat_of() {
@@ -21,18 +29,25 @@ show() {
     how=$1
     shift
     stat_of "$1" || return 0
-    exe=$(readlink "/proc/$1/exe" 2>/dev/null | hex)
-    identity=$(stat -Lc '%d:%i' -- "/proc/$1/exe" 2>/dev/null)
-    words=$(hex <"/proc/$1/cmdline") 2>/dev/null
-    variables=$(hex <"/proc/$1/environ") 2>/dev/null
-    folder=$(readlink "/proc/$1/cwd" 2>/dev/null | hex)
-    printf '%s %s|%s|%s|%s|%s|%s|%s\n' "$how" "$1" "$start" "$exe" "$identity" "$words" "$variables" "$folder"
+    if [ -z "$tick" ]; then
+        tick=$(getconf CLK_TCK 2>/dev/null || echo 100)
+        printf 'tick %s\n' "$tick"
+    fi
+    printf '%s %s|%s|' "$how" "$1" "$start"
+    name "$(readlink "/proc/$1/exe" 2>/dev/null)"
+    printf '|%s|' "$(stat -Lc '%d:%i' -- "/proc/$1/exe" 2>/dev/null)"
+    hex "/proc/$1/cmdline" 2>/dev/null
+    printf '|'
+    hex "/proc/$1/environ" 2>/dev/null
+    printf '|'
+    name "$(readlink "/proc/$1/cwd" 2>/dev/null)"
+    printf '\n'
 }
 
 while read -r key value _; do
     if [ "$key" = btime ]; then printf 'btime %s\n' "$value"; fi
 done </proc/stat
-printf 'tick %s\n' "$(getconf CLK_TCK 2>/dev/null || echo 100)"
+tick=
 if [ -n "$live" ]; then printf 'live %s\n' "$(stamp "$live")"; fi
 
 # The process of the look before, when it still runs, is not read again.
@@ -40,7 +55,8 @@ if [ -n "$known" ] && stat_of "$known" && [ "$start" = "$known_start" ]; then
     printf 'known %s %s\n' "$known" "$(stat -Lc '%d:%i' -- "/proc/$known/exe" 2>/dev/null)"
     exit 0
 fi
-printf 'os %s\n' "$(hex 2>/dev/null </etc/os-release)"
+# A host whose process was known has told its system before.
+if [ -z "$known" ] || [ "$depth" = all ]; then printf 'os %s\n' "$(hex /etc/os-release 2>/dev/null)"; fi
 pid=
 if [ -n "$unit" ]; then
     # A unit's own word counts: a product that runs beside its unit is not the unit's.

@@ -31,7 +31,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use told::Ran;
 use tunnel::Tunnels;
@@ -130,7 +130,10 @@ impl SshTransport {
                 Ok(rights) => rights,
                 Err(because) => return Answer::Failed(because),
             };
-            match exec::run(&session, command, input(), &rights, limit).await {
+            let began = Instant::now();
+            let ran = exec::run(&session, command, input(), &rights, limit).await;
+            tracing::trace!(host = %self.host.name, command = command.shown(), took = ?began.elapsed());
+            match ran {
                 Ran::Done(output) => return Answer::Done(output),
                 Ran::Failed(because) => return Answer::Failed(because),
                 Ran::Dead(because) => {
