@@ -38,6 +38,10 @@ pub trait Hands: Send + Sync {
     async fn still_ours(&self, _step: Option<&Step>) -> Result<(), String> {
         Ok(())
     }
+    /// Why the cluster is no longer this controller's to change, when a host said so in the middle of a step's act.
+    fn lost(&self, _step: &Step) -> Option<String> {
+        None
+    }
     /// Carries out a step's action once.
     async fn act(&self, step: &Step, attempt: Attempt) -> Done;
     /// Puts a temporary change back.
@@ -262,6 +266,10 @@ impl Driver {
                             also: Vec::new(),
                         },
                     };
+                    // How far the act came, whoever goes on will see.
+                    if let Some(because) = hands.lost(&whole) {
+                        return (Input::LeaseLost { because }, done.also);
+                    }
                     (
                         Input::Acted { step, attempt, outcome: done.outcome, also: done.also },
                         Vec::new(),

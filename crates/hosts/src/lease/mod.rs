@@ -2,6 +2,10 @@
 //!
 //! Invariant: what another state folder has written is overwritten only when a person says so.
 
+mod guard;
+
+pub use guard::{Guarded, sentence};
+
 use crate::shell;
 use quorate_transport::{Answer, Transport};
 use std::time::Duration;

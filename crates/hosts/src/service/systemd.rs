@@ -20,6 +20,19 @@ const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 /// As many lines as a start that fails tells: the reason is among them, and a person still reads them all.
 const LAST_LINES: &str = "5";
 
+/// A script that acts on a unit and tells what systemd knew of it just before.
+macro_rules! unit_script {
+    ($own:literal) => {
+        concat!(
+            "look_at_unit() {\n",
+            include_str!("unit.sh"),
+            "}\n",
+            include_str!("unit_seen.sh"),
+            include_str!($own)
+        )
+    };
+}
+
 /// What systemd knows of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Unit {
@@ -103,7 +116,16 @@ pub(super) async fn state(transport: &dyn Transport, spec: &SystemdSpec) -> Answ
 
 pub(super) async fn start(transport: &dyn Transport, spec: &SystemdSpec) -> Answer<u32> {
     let (unit, host) = (&spec.unit, transport.name());
-    match state(transport, spec).await {
+    let tenths = (PROCESS_LIMIT.as_millis() / 100).to_string();
+    let command = shell::script(unit_script!("unit_start.sh"), &[unit, &tenths]);
+    let said = shell::run(transport, "starting the unit", &command, PROCESS_LIMIT + MARGIN).await;
+    let said = match said {
+        Answer::Done(said) => said,
+        Answer::Failed(because) => return Answer::Failed(because),
+        Answer::Unknown(because) => return Answer::Unknown(because),
+    };
+    let (before, said) = said.split_once("\n\n").unwrap_or((&said, ""));
+    match Unit::read(before).state(unit, &host) {
         Answer::Done(ServiceState::Stopped) => {}
         Answer::Done(ServiceState::Running { pid, .. }) => {
             return Answer::Failed(format!(
@@ -113,14 +135,6 @@ pub(super) async fn start(transport: &dyn Transport, spec: &SystemdSpec) -> Answ
         Answer::Failed(because) => return Answer::Failed(because),
         Answer::Unknown(because) => return Answer::Unknown(because),
     }
-    let tenths = (PROCESS_LIMIT.as_millis() / 100).to_string();
-    let command = shell::script(include_str!("unit_start.sh"), &[unit, &tenths]);
-    let said = shell::run(transport, "starting the unit", &command, PROCESS_LIMIT + MARGIN).await;
-    let said = match said {
-        Answer::Done(said) => said,
-        Answer::Failed(because) => return Answer::Failed(because),
-        Answer::Unknown(because) => return Answer::Unknown(because),
-    };
     match said.trim().split_once(' ') {
         Some(("started", pid)) => pid.parse().map_or_else(
             |_| {
@@ -152,31 +166,30 @@ pub(super) async fn reload(transport: &dyn Transport) -> Answer<()> {
 }
 
 pub(super) async fn stop(transport: &dyn Transport, spec: &SystemdSpec) -> Answer<Stopped> {
-    match state(transport, spec).await {
+    let (unit, host) = (&spec.unit, transport.name());
+    let command = shell::script(unit_script!("unit_stop.sh"), &[unit]);
+    let said = shell::run(transport, "stopping the unit", &command, spec.grace + MARGIN).await;
+    let said = match said {
+        Answer::Done(said) => said,
+        Answer::Failed(because) => return Answer::Failed(because),
+        Answer::Unknown(because) => return Answer::Unknown(because),
+    };
+    let (before, after) = said.split_once("\n\n").unwrap_or((&said, ""));
+    match Unit::read(before).state(unit, &host) {
         Answer::Done(ServiceState::Stopped) => return Answer::Done(Stopped { how: How::Already }),
         // One that ends again and again is stopped, too: that ends the circle.
         Answer::Done(ServiceState::Running { .. }) | Answer::Unknown(_) => {}
         Answer::Failed(because) => return Answer::Failed(because),
     }
-    let words = ["systemctl", "stop", "--", &spec.unit];
-    let command = Command { clean_env: true, ..Command::new(words) };
-    let stopped = shell::run(transport, "stopping the unit", &command, spec.grace + MARGIN).await;
-    match stopped {
-        Answer::Done(_) => look(transport, spec).await.and_then(|unit| {
-            match unit.state(&spec.unit, &transport.name()) {
-                Answer::Done(ServiceState::Stopped) => {
-                    let killed = unit.get("Result") == "timeout";
-                    Answer::Done(Stopped { how: if killed { How::Killed } else { How::Polite } })
-                }
-                Answer::Done(ServiceState::Running { pid, .. }) => Answer::Failed(format!(
-                    "the unit {} on {} was stopped and runs again as process {pid}: something starts it (a socket, a timer, another unit)",
-                    spec.unit,
-                    transport.name()
-                )),
-                Answer::Failed(because) => Answer::Failed(because),
-                Answer::Unknown(because) => Answer::Unknown(because),
-            }
-        }),
+    let after = Unit::read(after);
+    match after.state(unit, &host) {
+        Answer::Done(ServiceState::Stopped) => {
+            let killed = after.get("Result") == "timeout";
+            Answer::Done(Stopped { how: if killed { How::Killed } else { How::Polite } })
+        }
+        Answer::Done(ServiceState::Running { pid, .. }) => Answer::Failed(format!(
+            "the unit {unit} on {host} was stopped and runs again as process {pid}: something starts it (a socket, a timer, another unit)"
+        )),
         Answer::Failed(because) => Answer::Failed(because),
         Answer::Unknown(because) => Answer::Unknown(because),
     }

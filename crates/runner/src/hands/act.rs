@@ -231,7 +231,7 @@ impl LiveHands {
     }
 
     async fn stop(&self, node: &NodeName, at: usize) -> Outcome {
-        let (Some(spec), Some(transport)) = (self.service_before(node, at), self.transport(node))
+        let (Some(spec), Some(transport)) = (self.service_before(node, at), self.acting(node))
         else {
             return Outcome::Failed {
                 because: format!("{node} has no service that could be stopped"),
@@ -260,7 +260,7 @@ impl LiveHands {
         let Action::Swap { node, from, to, config, packages } = action else {
             return Outcome::Failed { because: "this is no swap".to_owned() };
         };
-        let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
+        let (Some(paths), Some(transport)) = (self.paths(node, at), self.acting(node)) else {
             return Outcome::Failed {
                 because: format!("{node} has no service whose binary could be swapped"),
             };
@@ -316,8 +316,7 @@ impl LiveHands {
     }
 
     async fn start(&self, node: &NodeName, at: usize) -> Outcome {
-        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.transport(node))
-        else {
+        let (Some(spec), Some(transport)) = (self.service_at(node, at), self.acting(node)) else {
             return Outcome::Failed {
                 because: format!("{node} has no service that could be started"),
             };

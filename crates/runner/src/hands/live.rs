@@ -127,6 +127,13 @@ impl LiveHands {
     pub(crate) fn transport(&self, name: &NodeName) -> Option<&Arc<dyn Transport>> {
         self.parts.transports.get(name)
     }
+    /// The way by which a member is stopped, changed and started.
+    pub(super) fn acting(&self, name: &NodeName) -> Option<Arc<dyn Transport>> {
+        match self.on_hosts.as_ref().and_then(|on_hosts| on_hosts.guard(name)) {
+            Some(guard) => Some(guard.clone()),
+            None => self.transport(name).cloned(),
+        }
+    }
     pub(crate) fn http(&self, release: Option<&Release>) -> &HttpClient {
         self.parts.clients.for_release(release)
     }
@@ -316,6 +323,11 @@ impl Hands for LiveHands {
             Some(on_hosts) => on_hosts.still_ours(step).await,
             None => Ok(()),
         }
+    }
+
+    fn lost(&self, step: &Step) -> Option<String> {
+        let guard = self.on_hosts.as_ref()?.guard(step.node.as_ref()?)?;
+        guard.lost()
     }
 
     async fn act(&self, step: &Step, _attempt: Attempt) -> Done {

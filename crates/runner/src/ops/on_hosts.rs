@@ -10,8 +10,8 @@ use crate::{
     verdict::beside,
 };
 use futures::{StreamExt, stream};
-use quorate_hosts::lease::{self, Claim, HeldBy};
-use quorate_model::{Cluster, Host, NodeName, Plan, RunId, Step};
+use quorate_hosts::lease::{self, Claim, Guarded, HeldBy};
+use quorate_model::{Action, Cluster, Host, NodeName, Plan, RunId, Step};
 use quorate_transport::{Answer, Transport};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +27,8 @@ pub(crate) struct OnHosts {
     claim: Claim,
     break_held: bool,
     ways: Arc<BTreeMap<NodeName, Arc<dyn Transport>>>,
+    /// The same ways for acts that ask by themselves.
+    guards: Arc<BTreeMap<NodeName, Arc<Guarded>>>,
     /// Hosts, by name, that said that this controller holds the cluster.
     taken: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -50,7 +52,10 @@ impl OnHosts {
             let node = cluster.nodes.iter().find(|node| node.name == *name);
             node.is_some_and(|node| matches!(node.host, Host::Ssh(_))) && !clients.contains(name)
         });
-        let own = Self { claim, break_held, ways: Arc::new(ways), taken: Arc::default() };
+        let guarded = |way: &Arc<dyn Transport>| Arc::new(Guarded::new(way.clone(), claim.clone()));
+        let guards = ways.iter().map(|(name, way)| (name.clone(), guarded(way))).collect();
+        let (ways, guards) = (Arc::new(ways), Arc::new(guards));
+        let own = Self { claim, break_held, ways, guards, taken: Arc::default() };
         let hosts = own.hosts();
         let (mut held, mut dark) = (Vec::new(), Vec::new());
         let answers =
@@ -77,7 +82,7 @@ impl OnHosts {
     }
 
     /// Whether nobody else has taken the cluster since, as the host says that a step changes; where it is no server's host, as the
-    /// first server's host says that answers. A host that says nothing is for the step itself to find out.
+    /// first server's host says that answers. A step whose own commands ask it is not asked for. A host that says nothing is for the step itself to find out.
     pub(crate) async fn still_ours(&self, step: Option<&Step>) -> Result<(), String> {
         if step.is_some_and(|step| !step.action.changes_members()) {
             return Ok(());
@@ -87,6 +92,9 @@ impl OnHosts {
         let hosts = own.map_or_else(|| self.hosts(), |host| vec![host]);
         for host in hosts {
             let taken = self.lock().contains(&host.name());
+            if taken && step.is_some_and(asks_itself) {
+                return Ok(());
+            }
             let answer = match taken {
                 true => lease::check(&*host, &self.claim).await,
                 // It did not answer when the run began.
@@ -98,22 +106,21 @@ impl OnHosts {
                     return Ok(());
                 }
                 Answer::Done(HeldBy::Nobody) => {
-                    return Err(format!(
-                        "{} says that this controller's lease was taken away",
-                        host.name()
-                    ));
+                    return Err(lease::sentence(&host.name(), &self.claim, ""));
                 }
                 Answer::Done(HeldBy::Other(by)) => {
-                    return Err(format!(
-                        "{} says that {} is held by {by}",
-                        host.name(),
-                        self.claim.cluster
-                    ));
+                    return Err(lease::sentence(&host.name(), &self.claim, &by));
                 }
                 Answer::Failed(_) | Answer::Unknown(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// The way by which a member is stopped, changed and started: its host asks before each command. None where the host
+    /// has not said yet that the cluster is this controller's.
+    pub(crate) fn guard(&self, node: &NodeName) -> Option<&Arc<Guarded>> {
+        self.guards.get(node).filter(|guard| self.lock().contains(&guard.name()))
     }
 
     /// Gives the hosts back. One that does not answer keeps a name that the same state folder may overwrite.
@@ -156,6 +163,14 @@ impl OnHosts {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a step acts by guarded ways alone: then nobody can come between the question and the act.
+fn asks_itself(step: &Step) -> bool {
+    matches!(
+        step.action,
+        Action::Stop { .. } | Action::Start { .. } | Action::Swap { config: None, .. }
+    )
 }
 
 fn refused(cluster: &Cluster, held: Vec<String>, dark: Vec<String>) -> Problem {
