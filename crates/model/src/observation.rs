@@ -95,6 +95,10 @@ pub struct NodeObservation {
     /// The files that say what its unit starts it with: the unit, its drop-ins, its environment files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unit_files: Vec<ConfigFileSeen>,
+    /// Debian packages that its binary came with, then those of the product's other programs beside it. Looked for only where
+    /// the fleet file names no `packages` of its unit; empty where dpkg does not have the binary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
     /// Its files that the operator's templates make.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub templated: Vec<TemplatedFile>,
@@ -131,6 +135,7 @@ impl NodeObservation {
             place: None,
             config_file: None,
             unit_files: Vec::new(),
+            packages: Vec::new(),
             templated: Vec::new(),
             facts: Facts::new(),
             findings: Vec::new(),

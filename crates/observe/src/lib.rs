@@ -20,6 +20,7 @@ mod memory;
 mod named;
 mod node;
 mod observer;
+mod packaged;
 pub mod process;
 mod shared;
 mod sight;

@@ -10,6 +10,7 @@ use crate::{
     depth::{Depth, waits_for},
     fields,
     memory::{FileStamp, NodeMemory},
+    packaged,
     process::{find::Found, settings},
     sight::Looking,
     templated,
@@ -360,9 +361,12 @@ impl NodeLook<'_> {
         let Some(ServiceSpec::Systemd(unit)) = &self.node.service else { return None };
         let form = &self.detect.process;
         let (name, own) = (&self.node.name, &unit.unit);
-        match unit_files::read(self.transport, own, found, self.pack, form).await {
+        let bare = unit.packages.is_empty().then_some(unit.binary.as_path());
+        match unit_files::read(self.transport, own, found, self.pack, form, bare).await {
             Ok(read) => {
                 seen.unit_files = read.files;
+                seen.packages = read.packages;
+                seen.findings.extend(packaged::undeclared(name, &unit.binary, &seen.packages));
                 seen.findings.extend(read.wrong.map(|(because, hint)| {
                     crate::finding(
                         Severity::Error,

@@ -6,6 +6,7 @@
 
 use crate::{
     config_file::spoken_of,
+    packaged::{self, DPKG_FOLDER},
     process::{find::Found, settings},
 };
 use quorate_model::{ConfigFileSeen, FileForm, SettingSource};
@@ -14,7 +15,7 @@ use quorate_packs::{
     unit_text::{self, Said},
 };
 use quorate_transport::{Answer, Command, Transport};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// A few questions to systemd and a few small files; a host that needs longer is not well enough to act on.
 const LOOK_LIMIT: Duration = Duration::from_secs(15);
@@ -52,6 +53,8 @@ pub(crate) struct UnitSeen {
     pub(crate) would_start: Option<WouldStart>,
     /// Why it is not the unit that runs the member: a sentence, and what next.
     pub(crate) wrong: Option<(String, String)>,
+    /// Debian packages that its binary and the product's other programs came with, where that was asked.
+    pub(crate) packages: Vec<String>,
 }
 
 /// Words and variables of a start to come.
@@ -63,16 +66,20 @@ pub(crate) struct WouldStart {
     pub(crate) env: BTreeMap<String, String>,
 }
 
-/// Reads a unit and its files. The error is a sentence.
+/// Reads a unit and its files, and which packages have the binary when one is given. The error is a sentence.
 pub(crate) async fn read(
     transport: &dyn Transport,
     unit: &str,
     found: Option<&Found>,
     pack: &Pack,
     form: &ProcessForm,
+    binary: Option<&Path>,
 ) -> Result<UnitSeen, String> {
     let most = FILE_BYTES_MAX.to_string();
-    let words = ["sh", "-c", include_str!("unit_files.sh"), "quorate", unit, &most];
+    let live = binary.map(|path| path.display().to_string()).unwrap_or_default();
+    let fixed = ["sh", "-c", include_str!("unit_files.sh"), "quorate", unit];
+    let fixed = fixed.into_iter().chain([most.as_str(), DPKG_FOLDER, live.as_str()]);
+    let words = fixed.chain(pack.scheme.binaries.iter().map(String::as_str));
     let command = Command { clean_env: true, ..Command::new(words) };
     let output = match transport.run(&command, LOOK_LIMIT).await {
         Answer::Done(output) if output.ok() => output,
@@ -86,6 +93,9 @@ pub(crate) async fn read(
         files: seen(&held, unit, found, pack, form),
         would_start: found.is_none().then(|| would_start(&held)).flatten(),
         wrong: wrong(state, unit, found),
+        packages: binary
+            .map(|binary| packaged::owners(&text, binary, &pack.scheme.binaries))
+            .unwrap_or_default(),
     })
 }
 

@@ -7,7 +7,7 @@ mod survey;
 
 use crate::{
     AdoptError, AdoptOptions, Clients, Depth, Member, Observer, Tools, Transports, members_of,
-    process::find::is_product,
+    packaged::UNDECLARED, process::find::is_product,
 };
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -197,7 +197,8 @@ impl Adopting<'_> {
         Ok(observer.map_err(AdoptError::Observe)?.look(Depth::Full, *now).await)
     }
 
-    /// Adds the data folders that the members themselves name, and says what a look at the whole cluster finds.
+    /// Adds the data folders that the members themselves name, and the packages that their programs came with, and says what a
+    /// look at the whole cluster finds.
     async fn completed(
         &self,
         pack: &Arc<Pack>,
@@ -210,12 +211,17 @@ impl Adopting<'_> {
             let place = own.and_then(|own| own.place.as_ref());
             let folder = place.zip(form).and_then(|(place, form)| form.data_folder(place));
             node.data_dir = folder.cloned();
+            if let (Some(ServiceSpec::Systemd(unit)), Some(own)) = (&mut node.service, own) {
+                unit.packages.clone_from(&own.packages);
+            }
         }
         let of_nodes = seen.nodes.iter().flat_map(|node| &node.findings);
         let findings = seen.findings.iter().chain(of_nodes);
         let notes = findings
             // What merely should be known of a release is for `detect`.
             .filter(|finding| finding.severity >= Severity::Warning)
+            // They stand in the file now.
+            .filter(|finding| finding.code != UNDECLARED)
             .map(|finding| match &finding.hint {
                 Some(hint) => format!("{}: {} ({hint})", cluster.name, finding.text),
                 None => format!("{}: {}", cluster.name, finding.text),
