@@ -7,7 +7,7 @@ mod support;
 use quorate_model::{
     Action, ArtifactFile, Digest, NotNow, Plan, ServiceSpec, Step, StepRole, SystemdSpec,
 };
-use quorate_planner::Planned;
+use quorate_planner::{Planned, explain};
 use std::time::Duration;
 use support::{World, with_clients, world};
 
@@ -119,4 +119,25 @@ fn the_run_book_installs_the_packages_as_a_run_does() {
     assert!(found.is_sorted(), "{found:?}");
     assert!(book.contains("cd /usr/bin/keeper-1.1.9 && held=$(apt-mark showhold)"), "{book}");
     assert!(!book.contains("exchange /usr/bin/keeper"), "{book}");
+}
+
+#[test]
+fn a_plan_past_dpkg_says_so_once_with_its_members_and_the_line_to_write() {
+    let mut bare = world(3, "1.0.5");
+    for node in &mut bare.seen.nodes {
+        node.packages = vec!["keeper-server".into(), "keeper-tools".into()];
+    }
+    let plan = planned(&bare, "1.1.9");
+    let notes = explain::notes(&plan);
+    let [note] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(note.starts_with("the binary of a, b, c came with Debian packages"), "{note}");
+    assert!(note.contains("`packages: [keeper-server, keeper-tools]`"), "{note}");
+    assert!(explain::summary(&plan).contains(&format!("\n  note: {note}\n")));
+    assert!(bare.book(support::keeper(), &plan).contains(note));
+
+    // Of packages that are declared nothing is said, whatever a look has seen.
+    let mut declared = packaged(bare, &[]);
+    assert_eq!(explain::notes(&planned(&declared, "1.1.9")), Vec::<String>::new());
+    declared.seen.nodes.iter_mut().for_each(|node| node.packages.clear());
+    assert_eq!(explain::notes(&planned(&declared, "1.1.9")), Vec::<String>::new());
 }

@@ -147,13 +147,18 @@ pub(crate) fn check(global: &Global, args: &Check) -> Result<u8, Problem> {
     if global.output == Output::Json {
         let found: Vec<_> = violations.iter().map(|one| serde_json::json!(one)).collect();
         print::json(
-            &serde_json::json!({ "schema": 1, "plan": plan.digest, "proved": found.is_empty(), "violations": found }),
+            &serde_json::json!({ "schema": 1, "plan": plan.digest, "proved": found.is_empty(), "violations": found, "notes": explain::notes(&plan) }),
         );
     } else if violations.is_empty() {
         print::data(&format!("plan {} proves: S1 to S10 hold", plan.digest.short()));
     } else {
         for violation in &violations {
             print::data(&violation.to_string());
+        }
+    }
+    if global.output != Output::Json {
+        for note in explain::notes(&plan) {
+            print::say(&format!("note: {note}"));
         }
     }
     Ok(if violations.is_empty() { 0 } else { 3 })

@@ -7,12 +7,14 @@ mod beside;
 mod by_hand;
 mod edits;
 mod fold;
+mod notes;
 mod path_text;
 mod remote;
 mod run_book;
 mod shell;
 mod told;
 
+pub use notes::notes;
 pub use path_text::path_text;
 pub(crate) use remote::seen_from_here;
 pub use run_book::{RunBook, run_book};
@@ -84,6 +86,9 @@ pub fn summary(plan: &Plan) -> String {
     }
     for loss in &plan.losses {
         line(format!("  lost: {loss}"));
+    }
+    for note in notes(plan) {
+        line(format!("  note: {note}"));
     }
     out
 }

@@ -4,7 +4,7 @@ use super::{
     alike,
     beside::Treatment,
     by_hand::Hands,
-    kind_name, names,
+    kind_name, names, notes,
     path_text::both_speak,
     remote::{Remote, seen_from_here},
     risk_name, shell, spoken,
@@ -148,6 +148,14 @@ impl Book {
             self.line("## What will be lost\n");
             for loss in &plan.losses {
                 self.line(&format!("- {loss}"));
+            }
+            self.line("");
+        }
+        let notes = notes(plan);
+        if !notes.is_empty() {
+            self.line("## To know before\n");
+            for note in notes {
+                self.line(&format!("- {note}"));
             }
             self.line("");
         }
