@@ -8,7 +8,10 @@ say() { printf '%s\n' "$1"; exit 0; }
 command -v dpkg >/dev/null 2>&1 || say "there is no dpkg on this host: leave \`packages\` out, then the bare program is exchanged"
 own=$(dpkg --print-architecture) || say "dpkg does not say which architecture this host has"
 export LC_ALL=C.UTF-8
-owner=$(dpkg-query -S "$live" 2>/dev/null | sed -n 's/: .*//p' | tail -n 1)
+# Where /bin is a link to /usr/bin, a package may have the file by either name.
+case $live in /usr/*) other=${live#/usr} ;; *) other=/usr$live ;; esac
+[ "$other" -ef "$live" ] || other=$live
+owner=$(dpkg-query -S "$live" "$other" 2>/dev/null | sed -n 's/: .*//p' | tail -n 1)
 owned=no names= packages=
 cd "$folder" || say "$folder cannot be entered"
 count=$(($# / 5))
