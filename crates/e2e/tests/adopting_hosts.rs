@@ -89,6 +89,9 @@ fn what_runs_on_named_hosts_is_declared_and_seen() {
     for fact in facts {
         assert_eq!(text.matches(fact).count(), 3, "{fact}\n{text}");
     }
+    // What dpkg has is declared as packages; the client's programs are not installed there.
+    let packages = "          packages:\n            - etcd-server\n          grace";
+    assert_eq!(text.matches(packages).count(), 3, "{text}");
     // The user needs sudo there, which is the usual way and not written down.
     assert!(!text.contains("sudo:"), "{text}");
     healthy(folder, &["detect", "--output", "json"]);

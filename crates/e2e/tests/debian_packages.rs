@@ -4,13 +4,19 @@
 use quorate_e2e::{
     QUICK,
     ask::{hold, started},
+    finish,
     hosts::{HostBed, NAMES, PACKAGES},
 };
+use quorate_model::{Attempt, RunEvent};
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
+
+/// A run is taken up within a second or two; a busy machine gets more.
+const SOON: Duration = Duration::from_secs(30);
 
 /// Upstream's release in the version of the package to come; what follows it is Debian's.
 const NEW: &str = "3.5.16-";
@@ -33,6 +39,22 @@ fn debian_packages_roll_without_a_restart_of_their_own_and_go_back() {
     let old = versions(&bed, "m1");
     assert!(old.iter().all(|version| version.starts_with("3.4.23")), "{old:?}");
 
+    // Who exchanges the bare file goes past dpkg: said, with the line to write.
+    let bare =
+        bed.variant("bare", |text| text.replace(", packages: [etcd-server, etcd-client]", ""));
+    let looked = bed.quorate_with(&bare, &["detect"]).expect(0).out;
+    let past = bed.scratch().join("past.json").display().to_string();
+    let words = ["plan", bed.name(), "--to", "3.5.16", "-o", &past];
+    let planned = bed.quorate_with(&bare, &words).expect(0).out;
+    let checked = bed.json(&["check", &past]);
+    assert!(planned.contains(checked["notes"][0].as_str().expect("a note")), "{checked}");
+    let who = ["warning[packages-undeclared]: m1, m2, m3:", "note: the binary of m1, m2, m3 came"];
+    for (said, who) in [looked, planned].into_iter().zip(who) {
+        assert!(said.contains(who), "{said}");
+        assert!(said.contains("`packages: [etcd-server, etcd-client]`"), "{said}");
+    }
+    assert!(!bed.quorate(&["detect"]).expect(0).out.contains("packages-undeclared"));
+
     // A package that does not set itself up: the run halts with its words, and the way back installs the old ones.
     let damaged = damaged(&bed);
     let plan = bed.scratch().join("damaged.json").display().to_string();
@@ -50,7 +72,7 @@ fn debian_packages_roll_without_a_restart_of_their_own_and_go_back() {
     assert!(bed.machines.says(&first, "dpkg -l etcd-server | tail -n 1").contains(NEW));
     // What was let go at the halt is held back again before dpkg is.
     bed.quorate(&["run", "resume", "--no-probe"]).expect(4).says(&["no room for a user"]);
-    bed.quorate(&["rollback", "--yes", "--no-probe"]).expect(0);
+    killed_while_dpkg_unpacks(&bed, &first);
     assert_eq!(bed.releases(), vec![Some("3.4.23".to_owned()); 3]);
     for name in NAMES {
         assert_eq!(versions(&bed, name), old, "{name}");
@@ -88,6 +110,28 @@ fn debian_packages_roll_without_a_restart_of_their_own_and_go_back() {
         assert!(starts[at] <= before[at] + 1, "{name}: {before:?} {starts:?}");
     }
     assert_eq!(bed.ctl("m3", "get planted --print-value-only"), "stays");
+}
+
+/// Goes back; the controller is killed while dpkg unpacks on that host. Whoever takes the run up waits for that dpkg, which holds
+/// the lock, and installs.
+fn killed_while_dpkg_unpacks(bed: &HostBed, name: &str) {
+    bed.stops_at(name, "dpkg-deb", "*--fsys-tarfile*");
+    bed.stop_here(name);
+    let mut back = bed.spawn(&["rollback", "--yes", "--no-probe"]);
+    bed.has_come(name);
+    assert!(back.try_wait().expect("a child").is_none(), "it has ended by itself");
+    back.kill().expect("it lives");
+    back.wait().expect("it ends");
+    let words = ["run", "resume", "--no-probe", "--break-lease", "its controller was killed"];
+    let resumed = bed.spawn(&words);
+    let again = |event: &RunEvent| {
+        let RunEvent::Started { step, attempt } = event else { return false };
+        step.as_str().ends_with(".swap") && *attempt > Attempt(1)
+    };
+    bed.wait_for(SOON, "the swap is tried once more", again);
+    bed.go_on(name);
+    finish(resumed).expect(0);
+    bed.machines.says(name, "sudo rm /usr/local/bin/dpkg-deb");
 }
 
 /// Versions of the packages as dpkg has them, whole.
