@@ -1,6 +1,11 @@
 //! One cluster of the real world, held by one controller: how it is looked at, and what is remembered between looks.
 
-use super::{call::outcome, copies::FoundWhole, lanes::ServersSeen, looks::Recent};
+use super::{
+    call::outcome,
+    copies::FoundWhole,
+    lanes::ServersSeen,
+    looks::{Recent, WholeAhead},
+};
 use crate::{
     drive::{Done, Hands, Seen, View},
     ops::on_hosts::OnHosts,
@@ -84,6 +89,8 @@ struct Memory {
     whole: HashMap<(NodeName, Release), Fingerprint>,
     /// The newest look.
     newest: Option<Recent>,
+    /// The step whose file was found whole with that look.
+    whole_ahead: Option<WholeAhead>,
     /// When each node was last acted on, those that move beside each other.
     acted: HashMap<NodeName, Instant>,
     /// Acts begun and ended, so that a look is never taken for one of the time after an act.
@@ -253,6 +260,17 @@ impl LiveHands {
     pub(super) fn newest_look(&self) -> Option<Recent> {
         let memory = self.lock();
         memory.newest.clone().filter(|recent| recent.acts == memory.acts)
+    }
+
+    pub(super) fn keep_whole_ahead(&self, whole: WholeAhead) {
+        self.lock().whole_ahead = Some(whole);
+    }
+
+    /// When a step's file was found whole ahead of it, if nothing was done since.
+    pub(super) fn whole_ahead(&self, step: &StepId) -> Option<Instant> {
+        let memory = self.lock();
+        let own = |whole: &&WholeAhead| whole.step == *step && whole.acts == memory.acts;
+        memory.whole_ahead.as_ref().filter(own).map(|whole| whole.at)
     }
 
     /// Keeps a look that saw an act's effect while the act was still under way: it counts as taken after the act.

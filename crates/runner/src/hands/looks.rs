@@ -12,8 +12,8 @@ use quorate_hosts::{
     swap::{self, StagedBinary},
 };
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, Condition, Hop, NodeName, Observation, Reach, RunEvent, Step, StepRole,
-    WaitingOn,
+    ARTIFACT_WHOLE, Action, Condition, Hop, NodeName, Observation, Reach, RunEvent, Step, StepId,
+    StepRole, WaitingOn,
 };
 use quorate_observe::Depth;
 use quorate_transport::Answer;
@@ -49,6 +49,14 @@ pub(super) struct Recent {
     pub(super) depth: Depth,
     pub(super) began: Instant,
     pub(super) took: Duration,
+    pub(super) acts: u64,
+}
+
+/// A step's file was found whole, at that time and after so many acts.
+#[derive(Debug, Clone)]
+pub(super) struct WholeAhead {
+    pub(super) step: StepId,
+    pub(super) at: Instant,
     pub(super) acts: u64,
 }
 
@@ -132,7 +140,13 @@ impl LiveHands {
             .filter(|recent| may_reuse && recent.is_fresh() && recent.depth.covers(&first));
         let (mut seen, answered) = match recent {
             Some(recent) => (recent.seen, None),
-            None => self.guarded_look(first.clone(), step, hop, now).await,
+            None => {
+                // With the last look before the next member stops, its host is asked for the file that will run there.
+                let opens = whole && gate.good_looks <= 1 && gate.soak.is_zero();
+                let next = self.next_acting(step).filter(|_| opens);
+                let look = self.guarded_look(first.clone(), step, hop, now);
+                futures::future::join(look, self.artifact_ahead(next)).await.0
+            }
         };
         let mut verdict = self.judged(step, hop, &seen).gate_on(&cheap);
         let mut news = self.news(&seen);
@@ -242,6 +256,24 @@ impl LiveHands {
         ahead
     }
 
+    /// The next step that acts on a member: a handover is often there already, and the stop after it comes next.
+    fn next_acting(&self, step: &Step) -> Option<&Step> {
+        let steps = self.plan().hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+        let mut after = steps.skip_while(|own| own.id != step.id).skip(1);
+        after.find(|next| !matches!(next.role, StepRole::Go | StepRole::Handover))
+    }
+
+    /// Keeps that the file which a step needs was whole just now.
+    async fn artifact_ahead(&self, next: Option<&Step>) {
+        let Some((next, (at, hop))) = next.and_then(|next| Some((next, self.hop_of(next)?))) else {
+            return;
+        };
+        let acts = self.acts();
+        if self.artifact_asked(next, at, hop).await.is_none() {
+            self.keep_whole_ahead(WholeAhead { step: next.id.clone(), at: Instant::now(), acts });
+        }
+    }
+
     fn judged<'a>(&'a self, step: &'a Step, hop: &'a Hop, seen: &'a Observation) -> Judged<'a> {
         Judged { pack: &self.parts.pack, plan: self.plan(), hop, step, seen }
     }
@@ -275,6 +307,13 @@ impl LiveHands {
         at: usize,
         hop: &Hop,
     ) -> Option<Verdict> {
+        if self.whole_ahead(&step.id).is_some_and(|at| at.elapsed() <= FRESH) {
+            return None;
+        }
+        self.artifact_asked(step, at, hop).await
+    }
+
+    async fn artifact_asked(&self, step: &Step, at: usize, hop: &Hop) -> Option<Verdict> {
         step.precheck.iter().find(|one| one.cel.is_empty() && one.name == ARTIFACT_WHOLE)?;
         let node = step.node.as_ref()?;
         let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
