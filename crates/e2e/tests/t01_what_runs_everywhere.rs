@@ -4,7 +4,7 @@
 use quorate_e2e::{Bed, CONSUL, Said, hosts::HostBed};
 use quorate_hosts::lab::Fault;
 use serde_json::Value;
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, process::Command};
 
 const CLIENTS: usize = 20;
 
@@ -43,6 +43,36 @@ fn told(cluster: &Value, release: &str, os: &str) {
     assert_eq!(leaders, 1, "{name} has one leader: {cluster}");
 }
 
+/// The catalog of Consul is an inventory: every agent is a host, servers by their service.
+fn catalog(consul: &Bed) {
+    let text = fs::read_to_string(consul.fleet()).expect("a fleet file");
+    let url =
+        text.lines().find_map(|line| line.trim().strip_prefix("client: ")).expect("an address");
+    let file = consul.scratch().join("catalog.yaml");
+    let source = |more: &str| {
+        format!(
+            "schema: 1\nfleet: shops\ninventory:\n  - {{name: catalog, consul: {{address: {url}{more}}}}}\nclusters: []\n"
+        )
+    };
+    for (more, count) in [("", CLIENTS + 3), (", service: consul", 3)] {
+        fs::write(&file, source(more)).expect("a fleet file");
+        let mut command = Command::new(quorate_e2e::binary());
+        command.arg("--fleet").arg(&file).args(["inventory", "--hosts"]);
+        let output = command.output().expect("quorate runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(said.lines().count(), count, "{more}: {said}");
+    }
+}
+
+/// A command on every host as root and as who logs in, grouped by what they said.
+fn as_root_and_not(hosts: &HostBed) {
+    for (how, who) in [("--sudo", "root"), ("--no-sudo", "asks")] {
+        let said = hosts.quorate(&["exec", how, hosts.name(), "--", "id", "-un"]).expect(0).out;
+        assert_eq!(said.lines().filter(|line| line.trim() == who).count(), 1, "{how}: {said}");
+    }
+}
+
 #[test]
 fn t01_three_clusters_in_one_look_and_a_host_that_is_off() {
     let hosts = HostBed::etcd("3.3.25");
@@ -62,10 +92,29 @@ fn t01_three_clusters_in_one_look_and_a_host_that_is_off() {
     let of_role = |role: &str| nodes(&agents).iter().filter(|node| node["role"] == role).count();
     assert_eq!((of_role("client"), of_role("follower")), (CLIENTS, 2), "{agents}");
 
+    catalog(&consul);
+    as_root_and_not(&hosts);
+    let figures = hosts.scratch().join("quorate.prom");
+    let file = figures.display().to_string();
+    hosts.quorate(&["detect", "--textfile", &file]).expect(0);
+    let kept = hosts.quorate(&["--output", "json", "detect", "--since", "1h"]).expect(0);
+    assert_eq!(look(&kept, consul.name())["nodes"].as_array().map(Vec::len), Some(CLIENTS + 3));
+    let text = fs::read_to_string(&figures).expect("figures");
+    let runs = |release: &str| {
+        let label = format!(",release=\"{release}\"");
+        let infos = text.lines().filter(|line| line.starts_with("quorate_node_info{"));
+        infos.filter(|line| line.contains(&label)).count()
+    };
+    assert_eq!((runs("3.3.25"), runs("3.4.23"), runs(CONSUL)), (3, 3, CLIENTS + 3), "{text}");
+
     // A host loses its power: its node is in every form of the list, with the reason.
     let leader = nodes(&on_hosts).into_iter().find(|node| node["role"] == "leader").expect("one");
     let off = leader["name"].as_str().expect("a name");
     hosts.machines.fault(off, &Fault::Kill);
+    let changed = hosts.quorate(&["detect", "--changed", "--retries", "0"]).expect(0).out;
+    assert!(changed.contains(off), "{changed}");
+    let agent = format!("{}-client-1", consul.name());
+    assert!(!changed.contains(&agent), "what did not change is not shown: {changed}");
     let said = hosts.quorate(&["--output", "json", "detect"]).expect(0);
     let after = look(&said, hosts.name());
     let names = |cluster: &Value| -> BTreeSet<String> {
@@ -76,6 +125,11 @@ fn t01_three_clusters_in_one_look_and_a_host_that_is_off() {
     assert_eq!(gone["reachable"], false, "{gone}");
     assert!(gone["unreachable_because"].as_str().is_some_and(|why| !why.is_empty()), "{gone}");
     assert_eq!(gone["release"], Value::Null, "what was not seen is not told: {gone}");
+    // The look is kept: nobody is asked again.
+    let kept = hosts.quorate(&["--output", "json", "detect", "--since", "1h"]).expect(0);
+    let kept = look(&kept, hosts.name());
+    assert_eq!((&kept["kept"], &kept["nodes"]), (&Value::Bool(true), &after["nodes"]));
+    assert_eq!(kept["taken_at"], after["taken_at"]);
     let table = hosts.quorate(&["detect"]).expect(0).out;
     let line = table.lines().find(|line| line.starts_with(off)).expect("its line");
     assert!(line.contains("unreachable"), "{line}");

@@ -268,6 +268,11 @@ impl LiveHands {
         let Some((next, (at, hop))) = next.and_then(|next| Some((next, self.hop_of(next)?))) else {
             return;
         };
+        // Whether dpkg is free may take a minute to say, and a look must not wait for it.
+        let by_dpkg = |node| self.paths(node, at).is_some_and(|paths| !paths.packages().is_empty());
+        if next.node.as_ref().is_some_and(by_dpkg) {
+            return;
+        }
         let acts = self.acts();
         if self.artifact_asked(next, at, hop).await.is_none() {
             self.keep_whole_ahead(WholeAhead { step: next.id.clone(), at: Instant::now(), acts });

@@ -11,6 +11,7 @@ mod exec;
 mod files;
 mod known;
 mod reader;
+mod sockets;
 mod spare;
 mod told;
 mod tunnel;

@@ -3,13 +3,12 @@
 //!
 //! Invariant: a socket lies in a folder that only this user may enter, so nobody else can use the tunnel.
 
-use super::{SshTransport, connect::sentence};
+use super::{SshTransport, connect::sentence, sockets::Folder};
 use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Weak},
 };
-use tempfile::TempDir;
 use tokio::{
     io::copy_bidirectional,
     net::{UnixListener, UnixStream},
@@ -24,7 +23,7 @@ pub(super) struct Tunnels {
 }
 
 struct Open {
-    folder: TempDir,
+    folder: Folder,
     sockets: HashMap<String, (PathBuf, JoinHandle<()>)>,
 }
 
@@ -57,8 +56,7 @@ impl Tunnels {
         let open = match open.as_mut() {
             Some(open) => open,
             None => {
-                let folder = tempfile::Builder::new().prefix("quorate-").tempdir();
-                let folder = folder.map_err(|cause| failed("make a folder", &cause))?;
+                let folder = Folder::make().map_err(|cause| failed("make a folder", &cause))?;
                 open.insert(Open { folder, sockets: HashMap::new() })
             }
         };

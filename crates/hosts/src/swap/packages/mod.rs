@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Where `invoke-rc.d` and `deb-systemd-invoke` look for who may start what.
 const POLICY_FOLDER: &str = "/usr/sbin";
+/// Where dpkg keeps what it knows, and its locks.
+const DPKG_FOLDER: &str = "/var/lib/dpkg";
 /// A small file is written, or taken away.
 const POLICY_LIMIT: Duration = Duration::from_secs(30);
 /// What the packages of a server take on a slow disk, with the triggers of a host full of manual pages.
@@ -86,12 +88,18 @@ pub async fn not_whole(
         Err(because) => return Answer::Failed(because),
     };
     let folder = paths.artifact_dir(&artifact.pack, &artifact.release);
-    let mut words = vec![text(&folder)];
+    let tenths = (LOCK_LIMIT.as_millis() / 100).to_string();
+    let mut words = vec![DPKG_FOLDER.to_owned(), tenths, text(&folder)];
     words.extend(planned.iter().flat_map(|(file, _)| [file.name.clone(), file.sha256.0.clone()]));
     let what = "looking at the staged packages";
-    let said = run(transport, what, include_str!("whole.sh"), &words, DIGEST_LIMIT).await;
+    let limit = DIGEST_LIMIT + LOCK_LIMIT;
+    let said = run(transport, what, include_str!("whole.sh"), &words, limit).await;
     said.map(|said| match said.trim().split_once(' ') {
         None if said.trim() == "whole" => None,
+        None if said.trim() == "busy" => Some(format!(
+            "another dpkg or apt has been at work there for {} s; see `ps -C apt-get,dpkg,unattended-upgr`",
+            LOCK_LIMIT.as_secs()
+        )),
         Some(("damaged", file)) => Some(format!(
             "{} does not have the planned digest: it was changed after it was staged",
             folder.join(file).display()

@@ -93,3 +93,27 @@ fn the_end_of_dpkg_is_told_with_its_own_words() {
     }
     assert!(matches!(read(""), Answer::Unknown(_)));
 }
+
+#[test]
+fn another_dpkg_is_seen_before_anything_stops() {
+    let (admin, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (at, folder) = (admin.path().to_str().unwrap(), files.path().to_str().unwrap());
+    fs::write(files.path().join("a.deb"), "a").unwrap();
+    let sum = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+    let asked = |sum| said(include_str!("whole.sh"), &[at, "0", folder, "a.deb", sum]);
+    assert_eq!(asked(sum), "whole", "a host without dpkg's files has no lock either");
+    let lock = fs::File::create(admin.path().join("lock-frontend")).unwrap();
+    assert_eq!(asked(sum), "whole");
+    let whole_file = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as i16,
+        l_whence: nix::libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&lock, nix::fcntl::FcntlArg::F_SETLK(&whole_file)).unwrap();
+    assert_eq!(asked(sum), "busy");
+    assert_eq!(asked("00"), "damaged a.deb");
+    drop(lock);
+    assert_eq!(asked(sum), "whole");
+}
