@@ -4,7 +4,7 @@ use super::{
     auth::{Keys, Login},
     config::{Config, ConfigError, Target},
     known::{KnownHosts, Refusal},
-    spare::Spares,
+    spare::{Busy, Spares},
 };
 use futures::{FutureExt, future::BoxFuture};
 use quorate_model::{HostKeys, SshSpec};
@@ -39,6 +39,7 @@ pub(super) struct Session {
     pub(super) target: Target,
     pub(super) slots: Arc<Semaphore>,
     pub(super) spares: Spares,
+    pub(super) busy: Busy,
     /// The connection that this one goes through; it must not end earlier.
     _way: Option<Arc<Self>>,
 }
@@ -57,6 +58,7 @@ pub(super) struct Connections {
     keys: Keys,
     places: Mutex<HashMap<String, Arc<Place>>>,
     handshakes: Semaphore,
+    busy: Busy,
 }
 
 /// The place of one host's connection.
@@ -76,6 +78,7 @@ impl Connections {
             keys: Keys::default(),
             places: Mutex::default(),
             handshakes: Semaphore::new(HANDSHAKES_MAX),
+            busy: Busy::default(),
         })
     }
 
@@ -228,7 +231,8 @@ impl Connections {
         })?;
         Login::new(&mut handle, &target, &self.keys).run().await?;
         let slots = Arc::new(Semaphore::new(SESSIONS_MAX));
-        Ok(Session { handle, target, slots, spares: Spares::default(), _way: way })
+        let (spares, busy) = (Spares::default(), self.busy.clone());
+        Ok(Session { handle, target, slots, spares, busy, _way: way })
     }
 
     /// Judges a shown key at once: the library asks in the middle of the handshake.

@@ -94,6 +94,7 @@ pub(super) async fn run(
     rights: &Rights,
     limit: Duration,
 ) -> Ran {
+    let _busy = session.busy.enter();
     match ask(session, command, input, rights, Instant::now() + limit).await {
         Asked::Ended(told) => told.verdict(session, command, rights),
         Asked::Over(told) => out_of_time(session, command, &told, rights, limit).await,

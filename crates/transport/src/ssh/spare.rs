@@ -9,18 +9,45 @@ use super::{
     reader::{NoReader, Reader, Rights},
 };
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
 
 /// A look at a host takes two or three commands; who asks a fourth one changes something there, and asks on.
 const ASKED_BEFORE: u32 = 3;
+/// Eight commands at a time: a cluster's servers at a gate. Who has more of them under way, staging on hundreds of hosts, waits
+/// for no single one, and a session more for each host would only cost.
+const AT_ONCE_MAX: usize = 8;
 /// Thirty seconds: longer than any pause between two steps at one member, short enough that no shell of root stands about
 /// while a soak of an hour goes on.
 const STANDS_FOR: Duration = Duration::from_secs(30);
 /// Ten seconds to open one: nobody waits for it, and a host that takes longer is not helped by it.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many commands run, on all hosts of a program.
+#[derive(Clone, Default)]
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    /// Counts a command for as long as what comes back lives.
+    pub(super) fn enter(&self) -> Entered<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Entered(self)
+    }
+}
+
+/// A command that runs.
+pub(super) struct Entered<'a>(&'a Busy);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What stands ready on one connection.
 #[derive(Default)]
@@ -61,7 +88,9 @@ pub(super) fn make_ready(session: &Arc<Session>, rights: &Rights) {
         let mut spare = session.spares.of(rights);
         // Half of the sessions are left for those who ask at the same time.
         let is_quiet = session.slots.available_permits() > super::connect::SESSIONS_MAX / 2;
-        if spare.asked <= ASKED_BEFORE || spare.opening || spare.reader.is_some() || !is_quiet {
+        let few = session.busy.0.load(Ordering::Relaxed) <= AT_ONCE_MAX;
+        let wanted = spare.asked > ASKED_BEFORE && few && is_quiet;
+        if !wanted || spare.opening || spare.reader.is_some() {
             return;
         }
         spare.opening = true;
