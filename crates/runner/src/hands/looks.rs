@@ -380,9 +380,12 @@ impl LiveHands {
             tokio::time::sleep(EFFECT_FIRST.max(began.elapsed() / 4)).await;
             let (now, look_began) = (Timestamp::now(), Instant::now());
             let seen = self.servers().look(depth.clone(), now).await;
-            if self.judged(step, hop, &seen).conditions(std::slice::from_ref(done))
-                == Verdict::Holds
-            {
+            let judged = self.judged(step, hop, &seen);
+            let happened = judged.conditions(std::slice::from_ref(done)) == Verdict::Holds;
+            // A member that has only just lost the lead knows no other leader yet, and answers late to whoever asks it how it
+            // is: to ask on is slower than to wait for the product's own word.
+            let is_well = |gate| judged.gate(gate) == Verdict::Holds;
+            if happened && step.gate.as_ref().is_none_or(is_well) {
                 self.seen_in_act(Recent {
                     seen,
                     depth,
