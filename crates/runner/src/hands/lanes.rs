@@ -41,10 +41,11 @@ impl LiveHands {
                 if let Some(refused) = self.backup_refused(step).await {
                     return Seen { verdict: refused, news: Vec::new() };
                 }
-                let asked = self.asked_beside(step, hop, &step.precheck, now);
-                let (refused, seen) =
-                    futures::future::join(self.artifact_refused(step, at, hop), asked).await;
-                Seen { verdict: refused.unwrap_or(seen.verdict), news: seen.news }
+                // First the file: a busy dpkg may be waited for, and nobody may stop on a look from before that.
+                match self.artifact_refused(step, at, hop).await {
+                    Some(refused) => Seen { verdict: refused, news: Vec::new() },
+                    None => self.asked_beside(step, hop, &step.precheck, Timestamp::now()).await,
+                }
             }
             Look::Gate | Look::GateOnTheWay => self.gate_beside(step, hop, now).await,
             Look::World => Seen { verdict: Verdict::Holds, news: Vec::new() },

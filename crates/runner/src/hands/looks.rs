@@ -84,12 +84,10 @@ impl LiveHands {
                 if let Some(refused) = self.backup_refused(step).await {
                     return Seen { verdict: refused, news: Vec::new() };
                 }
-                let conditions = self.conditions(step, hop, &step.precheck, now);
-                let (refused, seen) =
-                    futures::future::join(self.artifact_refused(step, at, hop), conditions).await;
-                match refused {
-                    Some(refused) => Seen { verdict: refused, news: seen.news },
-                    None => seen,
+                // First the file: a busy dpkg may be waited for, and nobody may stop on a look from before that.
+                match self.artifact_refused(step, at, hop).await {
+                    Some(refused) => Seen { verdict: refused, news: Vec::new() },
+                    None => self.conditions(step, hop, &step.precheck, Timestamp::now()).await,
                 }
             }
             Look::Gate => self.gate(step, hop, true, now).await,
