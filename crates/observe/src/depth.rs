@@ -12,7 +12,14 @@ pub enum Depth {
     GateFor(BTreeSet<String>),
     /// Everything, for detection and planning.
     Full,
+    /// Nothing but the probes that give one of these facts, and nothing of the host: for a question that is asked again and
+    /// again while a member changes.
+    Only(BTreeSet<String>),
 }
+
+/// What is known of a member from its host alone. A gate that names one of these needs the hosts of all members.
+const FROM_THE_HOST: [&str; 7] =
+    ["process", "settings", "place", "config_digest", "config_file", "disk_release", "os"];
 
 /// A costly answer, such as a hash over all data, may take this long.
 const SLOW_LIMIT: Duration = Duration::from_secs(5);
@@ -23,19 +30,23 @@ impl Depth {
         detect: &Detect,
         conditions: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let named: BTreeSet<&str> = conditions.into_iter().flat_map(words).collect();
-        let costly: Vec<&Probe> =
-            detect.node.iter().chain(&detect.cluster).filter(|p| p.costly).collect();
-        let fields = detect.fields.iter().filter(|(name, _)| named.contains(name.as_str()));
-        let fed: BTreeSet<&str> =
-            fields.flat_map(|(_, cel)| words(cel)).chain(named.iter().copied()).collect();
-        let wanted: BTreeSet<String> = costly
-            .iter()
-            .flat_map(|probe| probe.facts.keys())
-            .filter(|fact| fed.contains(fact.as_str()))
-            .cloned()
-            .collect();
+        let conditions: Vec<&str> = conditions.into_iter().collect();
+        let named: BTreeSet<&str> = conditions.iter().copied().flat_map(words).collect();
+        let of_hosts = FROM_THE_HOST.iter().filter(|field| named.contains(*field));
+        let mut wanted = facts_needed(detect, conditions, |probe| probe.costly);
+        wanted.extend(of_hosts.map(|field| (*field).to_owned()));
         if wanted.is_empty() { Self::Gate } else { Self::GateFor(wanted) }
+    }
+
+    /// What a condition needs of its own node's product and no more; none when it also speaks of others, or of the host.
+    pub fn only_for(detect: &Detect, condition: &str) -> Option<Self> {
+        let is_of_more =
+            |word| matches!(word, "nodes" | "cluster") || FROM_THE_HOST.contains(&word);
+        if words(condition).any(is_of_more) {
+            return None;
+        }
+        let wanted = facts_needed(detect, [condition], |_| true);
+        (!wanted.is_empty()).then_some(Self::Only(wanted))
     }
 
     /// Whether this probe is asked.
@@ -46,15 +57,18 @@ impl Depth {
             Self::GateFor(wanted) => {
                 !probe.costly || probe.facts.keys().any(|fact| wanted.contains(fact))
             }
+            Self::Only(wanted) => probe.facts.keys().any(|fact| wanted.contains(fact)),
         }
     }
 
     /// Whether a look of this depth asks all that one of the other depth would ask.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Full, _) | (_, Self::Gate) => true,
-            (Self::GateFor(own), Self::GateFor(wanted)) => own.is_superset(wanted),
-            (Self::Gate, _) | (Self::GateFor(_), Self::Full) => false,
+            (Self::Full, _) | (Self::Gate | Self::GateFor(_), Self::Gate) => true,
+            (Self::GateFor(own), Self::GateFor(wanted)) | (Self::Only(own), Self::Only(wanted)) => {
+                own.is_superset(wanted)
+            }
+            (Self::Gate | Self::GateFor(_) | Self::Only(_), _) => false,
         }
     }
 
@@ -63,23 +77,54 @@ impl Depth {
         matches!(self, Self::Full)
     }
 
+    /// Whether hosts are looked at at all, and not only what the product says.
+    pub(crate) fn sees_hosts(&self) -> bool {
+        !matches!(self, Self::Only(_))
+    }
+
+    /// Whether what is asked cannot be told without the host of every member.
+    pub(crate) fn needs_every_host(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Gate | Self::Only(_) => false,
+            Self::GateFor(wanted) => FROM_THE_HOST.iter().any(|field| wanted.contains(*field)),
+        }
+    }
+
     /// One answer may take this long. At a gate a second: a member that is slower than that is not caught up, and the
     /// next look comes soon; an election in the middle must not blind it for longer. What is costly, and a full look, may
     /// take five: a store under load may need them.
     pub(crate) fn probe_limit(&self, probe: &Probe) -> Duration {
         match self {
-            Self::Gate | Self::GateFor(_) if !probe.costly => Duration::from_secs(1),
-            Self::Gate | Self::GateFor(_) | Self::Full => SLOW_LIMIT,
+            Self::Gate | Self::GateFor(_) | Self::Only(_) if !probe.costly => {
+                Duration::from_secs(1)
+            }
+            Self::Gate | Self::GateFor(_) | Self::Only(_) | Self::Full => SLOW_LIMIT,
         }
     }
 
     /// All answers of one node together may take this long; what was not asked by then is not seen.
     pub(crate) fn node_limit(&self) -> Duration {
         match self {
-            Self::Gate => Duration::from_secs(3),
+            Self::Gate | Self::Only(_) => Duration::from_secs(3),
             Self::GateFor(_) | Self::Full => SLOW_LIMIT * 3,
         }
     }
+}
+
+/// The facts of some probes that conditions read, by themselves or through a field.
+fn facts_needed<'a>(
+    detect: &Detect,
+    conditions: impl IntoIterator<Item = &'a str>,
+    of: impl Fn(&Probe) -> bool,
+) -> BTreeSet<String> {
+    let named: BTreeSet<&str> = conditions.into_iter().flat_map(words).collect();
+    let fields = detect.fields.iter().filter(|(name, _)| named.contains(name.as_str()));
+    let fed: BTreeSet<&str> =
+        fields.flat_map(|(_, cel)| words(cel)).chain(named.iter().copied()).collect();
+    let probes = detect.node.iter().chain(&detect.cluster).filter(|probe| of(probe));
+    let facts = probes.flat_map(|probe| probe.facts.keys());
+    facts.filter(|fact| fed.contains(fact.as_str())).cloned().collect()
 }
 
 /// Names in an expression.
@@ -186,6 +231,32 @@ mod tests {
         assert_eq!(asked(&["node.healthy", "cluster.leader != null"]), ["cheap"]);
         assert_eq!(asked(&["nodes.all(n, n.data_hash == node.data_hash)"]), ["cheap", "hash"]);
         assert_eq!(asked(&["node.v2_keys == 0"]), ["cheap", "v2"]);
+    }
+
+    #[test]
+    fn a_gate_that_names_what_a_host_tells_needs_the_hosts() {
+        let detect = detect();
+        let named = Depth::for_conditions(&detect, ["nodes.all(n, 'x' in n.settings)"]);
+        assert!(named.needs_every_host() && !Depth::Gate.needs_every_host());
+        assert!(!Depth::Gate.covers(&named) && named.covers(&Depth::Gate));
+        assert!(!Depth::for_conditions(&detect, ["node.data_hash != ''"]).needs_every_host());
+    }
+
+    #[test]
+    fn a_question_to_one_node_asks_nothing_else() {
+        let detect = detect();
+        let depth = Depth::only_for(&detect, "node.v2_keys == 0").expect("it is of one node");
+        let asked: Vec<_> = detect.node.iter().filter(|probe| depth.asks(probe)).collect();
+        assert_eq!(asked.iter().map(|probe| probe.id.as_str()).collect::<Vec<_>>(), ["v2"]);
+        assert!(!depth.sees_hosts() && !depth.covers(&Depth::Gate) && !Depth::Gate.covers(&depth));
+        let through_a_field = Depth::only_for(&detect, "node.data_hash != ''");
+        assert_eq!(through_a_field, Some(Depth::Only(BTreeSet::from(["hash".to_owned()]))));
+        for of_others in
+            ["nodes.all(n, n.v2_keys == 0)", "node.leader == cluster.leader", "node.os == node.v2"]
+        {
+            assert_eq!(Depth::only_for(&detect, of_others), None, "{of_others}");
+        }
+        assert_eq!(Depth::only_for(&detect, "true"), None, "nothing to ask");
     }
 
     #[test]

@@ -33,7 +33,10 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 
 /// A binary that does not tell its version within this time hangs; products answer in milliseconds.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
@@ -41,6 +44,10 @@ const VERSION_LIMIT: Duration = Duration::from_secs(5);
 /// A host whose product is silent at a gate may take this long to say what runs on it, as long as the product had. Nobody may
 /// be stopped while another member is down, so a run halts within five seconds when a host has died, which takes two looks.
 const SILENT_LIMIT: Duration = Duration::from_secs(1);
+
+/// A product that has not answered after this time has its host looked at beside it, so that a host that died is told within
+/// the same limit. Products answer in milliseconds: whoever takes longer is being started, stopped, or gone.
+const HOST_AFTER: Duration = Duration::from_millis(250);
 
 /// Code of findings that say which question had no answer.
 pub(crate) const UNANSWERED: &str = "unanswered";
@@ -57,6 +64,8 @@ pub(crate) struct NodeLook<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) tools: &'a Tools,
     pub(crate) depth: &'a Depth,
+    /// At a gate: whether the host is looked at also when the product answers.
+    pub(crate) host_at_once: bool,
     pub(crate) now: Timestamp,
     /// Cluster facts of the look before.
     pub(crate) known: &'a Facts,
@@ -152,6 +161,8 @@ impl NodeLook<'_> {
         let (dark, answered_after) = if self.depth.is_full() {
             let dark = self.look_at_host(&mut memory, &mut seen, None).await;
             (dark, self.ask_product(&mut memory, &mut seen, began).await)
+        } else if !self.depth.sees_hosts() {
+            (None, self.ask_product(&mut memory, &mut seen, began).await)
         } else {
             self.look_at_both(&mut memory, &mut seen, began).await
         };
@@ -169,7 +180,8 @@ impl NodeLook<'_> {
     }
 
     /// Product and host at a time: neither waits for the other, and a host that has lost its power keeps nobody waiting who
-    /// asks it anything.
+    /// asks it anything. Where the product's word is enough its host is left in peace: every look there is a handful of
+    /// programs, beside a member that has just started.
     async fn look_at_both(
         &self,
         memory: &mut NodeMemory,
@@ -177,14 +189,22 @@ impl NodeLook<'_> {
         began: Instant,
     ) -> (Option<String>, Option<Duration>) {
         let (mut words, mut of_host, silent) = (memory.clone(), seen.clone(), Notify::new());
+        let (tell, told) = oneshot::channel();
         let product = async {
             let answered = self.ask_product(&mut words, seen, began).await;
             if seen.reach != Reach::Reachable {
                 silent.notify_one();
             }
+            let _ = tell.send(seen.reach == Reach::Reachable);
             answered
         };
-        let host = self.look_at_host(memory, &mut of_host, Some(&silent));
+        let host = async {
+            let answers = async { matches!(timeout(HOST_AFTER, told).await, Ok(Ok(true))) };
+            if !self.host_at_once && answers.await {
+                return None;
+            }
+            self.look_at_host(memory, &mut of_host, Some(&silent)).await
+        };
         let (answered, dark) = tokio::join!(product, host);
         memory.release = words.release;
         seen.os = of_host.os;

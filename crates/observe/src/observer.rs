@@ -112,16 +112,20 @@ impl Observer {
         }
     }
 
-    /// Looks at every node and at the cluster.
+    /// Looks at every node, its host, and at the cluster.
     pub async fn look(&self, depth: Depth, now: Timestamp) -> Observation {
-        self.look_timed(depth, now).await.0
+        self.look_timed(depth, None, now).await.0
     }
 
-    /// The same, and how long after its beginning every node that answered had said how it is. What is costly to ask
-    /// comes later and is not in that time.
+    /// Looks at every node and at the cluster, and gives how long after its beginning every node that answered had said how it
+    /// is. What is costly to ask comes later and is not in that time.
+    ///
+    /// At a gate of the node `at_work` the hosts of the others are looked at only where their product does not answer, or where
+    /// the depth needs them; without `at_work` all are.
     pub async fn look_timed(
         &self,
         depth: Depth,
+        at_work: Option<&NodeName>,
         now: Timestamp,
     ) -> (Observation, Option<Duration>) {
         let mut seen = Observation {
@@ -140,7 +144,12 @@ impl Observer {
             .cluster
             .nodes
             .iter()
-            .map(|node| self.again(move || self.node_seen(detect, node, depth, known, now)).boxed())
+            .map(|node| {
+                let own = at_work.is_none_or(|name| *name == node.name);
+                let at_once = own || depth.needs_every_host();
+                self.again(move || self.node_seen(detect, node, (depth, at_once), known, now))
+                    .boxed()
+            })
             .collect();
         let nodes: Vec<NodeSeen> = stream::iter(looks).buffered(NODES_AT_ONCE).collect().await;
         let answered = nodes.iter().filter_map(|node| node.answered_after).max();
@@ -175,7 +184,7 @@ impl Observer {
         let detect = self.pack.detect.as_ref()?;
         let node = self.cluster.nodes.iter().find(|node| node.name == *name)?;
         let known = self.memory.facts();
-        let mut seen = self.node_seen(detect, node, &depth, &known, now).await.seen;
+        let mut seen = self.node_seen(detect, node, (&depth, true), &known, now).await.seen;
         self.fill(detect, &known, &mut seen);
         Some(seen)
     }
@@ -201,7 +210,7 @@ impl Observer {
         &self,
         detect: &Detect,
         node: &Node,
-        depth: &Depth,
+        (depth, host_at_once): (&Depth, bool),
         known: &Facts,
         now: Timestamp,
     ) -> NodeSeen {
@@ -216,6 +225,7 @@ impl Observer {
             clients: &self.clients,
             tools: &self.tools,
             depth,
+            host_at_once,
             now,
             known,
         };
@@ -314,6 +324,7 @@ impl Observer {
             clients: &self.clients,
             tools: &self.tools,
             depth,
+            host_at_once: false,
             now,
             known: facts,
         };

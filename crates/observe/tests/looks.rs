@@ -272,6 +272,24 @@ async fn a_single_node_is_looked_at_alone() {
     assert!(observer.look_node(&"n9".into(), Depth::Gate, now).await.is_none());
 }
 
+#[tokio::test]
+async fn at_a_gate_hosts_of_others_are_seen_only_where_the_product_is_silent() {
+    let members = three(["c"; 3]);
+    let mut urls = urls(&members);
+    urls[2] = "http://127.0.0.1:1".into();
+    let observer = observer(&urls);
+    let (now, at_work) = ("2026-01-01T00:00:00Z".parse().unwrap(), "n1".into());
+    let seen = observer.look_timed(Depth::Gate, Some(&at_work), now).await.0;
+    let hosts = |seen: &Observation| seen.nodes.iter().map(|n| n.os.is_some()).collect::<Vec<_>>();
+    assert_eq!(hosts(&seen), [true, false, true], "its own, and that of the silent one");
+    assert_eq!(seen.nodes[1].healthy, Some(true), "whose product is asked all the same");
+    let named = observer.depth_for(["nodes.all(n, n.os != '')"]);
+    let seen = observer.look_timed(named, Some(&at_work), now).await.0;
+    assert_eq!(hosts(&seen), [true; 3], "a condition names it");
+    let seen = observer.look_timed(Depth::Gate, None, now).await.0;
+    assert_eq!(hosts(&seen), [true; 3], "nobody is at work");
+}
+
 fn adoption(endpoint: &str, state_dir: &std::path::Path) -> AdoptOptions {
     AdoptOptions {
         endpoint: endpoint.into(),

@@ -116,7 +116,7 @@ impl LiveHands {
             return known.seen.clone();
         }
         let began = Instant::now();
-        let seen = self.servers().look(depth.clone(), now).await;
+        let seen = self.servers().look_timed(depth.clone(), Some(node), now).await.0;
         *known = Some(ServersSeen { began, depth, seen: seen.clone() });
         seen
     }

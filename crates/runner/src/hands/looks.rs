@@ -12,8 +12,8 @@ use quorate_hosts::{
     swap::{self, StagedBinary},
 };
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, Condition, Hop, NodeName, Observation, Reach, RunEvent, Step, StepId,
-    StepRole, WaitingOn,
+    ARTIFACT_WHOLE, Action, Condition, Facts, Hop, NodeName, Observation, Reach, RunEvent, Step,
+    StepId, StepRole, WaitingOn,
 };
 use quorate_observe::Depth;
 use quorate_transport::Answer;
@@ -111,7 +111,7 @@ impl LiveHands {
         let depth = self.depth(conditions.iter().chain(&ahead));
         let seen = match self.newest_look() {
             Some(recent) if recent.is_fresh() && recent.depth.covers(&depth) => recent.seen,
-            _ => self.fresh_look(depth, now).await.0,
+            _ => self.fresh_look(depth, step, now).await.0,
         };
         let verdict = self.judged(step, hop, &seen).conditions(conditions);
         Seen { verdict, news: self.news(&seen) }
@@ -201,9 +201,15 @@ impl LiveHands {
         }
     }
 
-    async fn fresh_look(&self, depth: Depth, now: Timestamp) -> (Observation, Option<Duration>) {
+    async fn fresh_look(
+        &self,
+        depth: Depth,
+        step: &Step,
+        now: Timestamp,
+    ) -> (Observation, Option<Duration>) {
         let (acts, began) = (self.acts(), Instant::now());
-        let (seen, answered) = self.servers().look_timed(depth.clone(), now).await;
+        let (seen, answered) =
+            self.servers().look_timed(depth.clone(), step.node.as_ref(), now).await;
         self.keep_look(Recent { seen: seen.clone(), depth, began, took: began.elapsed(), acts });
         (seen, answered)
     }
@@ -216,7 +222,7 @@ impl LiveHands {
         now: Timestamp,
     ) -> (Observation, Option<Duration>) {
         tokio::select! {
-            seen = self.fresh_look(depth, now) => seen,
+            seen = self.fresh_look(depth, step, now) => seen,
             seen = self.somebody_breaks(step, hop, now) => (seen, None),
         }
     }
@@ -296,7 +302,8 @@ impl LiveHands {
     async fn somebody_breaks(&self, step: &Step, hop: &Hop, now: Timestamp) -> Observation {
         loop {
             tokio::time::sleep(self.plan().policy.look_every.max(GUARD_EVERY)).await;
-            let seen = self.parts.guard.look(Depth::Gate, now).await;
+            let at_work = step.node.as_ref();
+            let seen = self.parts.guard.look_timed(Depth::Gate, at_work, now).await.0;
             if self.judged(step, hop, &seen).guard().is_some() {
                 return seen;
             }
@@ -363,8 +370,8 @@ impl LiveHands {
         }))
     }
 
-    /// Resolves when the step's own probe sees the effect of a call: some products answer long after they have acted. Never
-    /// resolves for a step whose probe is no expression.
+    /// Resolves when the step's own probe sees the effect of a call, and its gate holds: some products answer long after they
+    /// have acted. Never resolves for a step whose probe is no expression.
     pub(super) async fn effect_seen(&self, step: &Step, hop: &Hop) {
         let Some(done) = step.done.as_ref().filter(|done| !done.cel.is_empty()) else {
             return std::future::pending().await;
@@ -376,12 +383,14 @@ impl LiveHands {
         let began = Instant::now();
         loop {
             tokio::time::sleep(EFFECT_FIRST.max(began.elapsed() / 4)).await;
+            if !self.may_have_happened(step, hop, done).await {
+                continue;
+            }
             let (now, look_began) = (Timestamp::now(), Instant::now());
-            let seen = self.servers().look(depth.clone(), now).await;
+            let at_work = step.node.as_ref();
+            let seen = self.servers().look_timed(depth.clone(), at_work, now).await.0;
             let judged = self.judged(step, hop, &seen);
             let happened = judged.conditions(std::slice::from_ref(done)) == Verdict::Holds;
-            // A member that has only just lost the lead knows no other leader yet, and answers late to whoever asks it how it
-            // is: to ask on is slower than to wait for the product's own word.
             let is_well = |gate| judged.gate(gate) == Verdict::Holds;
             if happened && step.gate.as_ref().is_none_or(is_well) {
                 self.seen_in_act(Recent {
@@ -394,6 +403,25 @@ impl LiveHands {
                 return;
             }
         }
+    }
+
+    /// Asks the step's own node for nothing but the effect. A leader that hands over may lose what it is asked meanwhile: an
+    /// etcd 3.4 that is asked for its health then answers a second later, and a whole look would wait for it.
+    async fn may_have_happened(&self, step: &Step, hop: &Hop, done: &Condition) -> bool {
+        let detect = self.parts.pack.detect.as_ref();
+        let only = detect.and_then(|detect| Depth::only_for(detect, &done.cel));
+        let (Some(only), Some(node)) = (only, &step.node) else { return true };
+        let now = Timestamp::now();
+        let Some(alone) = self.servers().look_node(node, only, now).await else { return true };
+        let seen = Observation {
+            cluster: self.plan().observed.cluster.clone(),
+            pack: self.plan().observed.pack.clone(),
+            taken_at: now,
+            nodes: vec![alone],
+            facts: Facts::new(),
+            findings: Vec::new(),
+        };
+        self.judged(step, hop, &seen).conditions(std::slice::from_ref(done)) == Verdict::Holds
     }
 
     /// Whether a member answered a moment ago, and as which release; none when that was not looked at.
