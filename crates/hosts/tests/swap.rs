@@ -76,16 +76,37 @@ impl Bench {
             == Answer::Done(true)
     }
     async fn is_staged(&self, release: &str) -> bool {
-        swap::staged(&LocalTransport::new(), &self.paths(), &self.artifact(release))
+        self.staged(release, &swap::Prints::default()).await.is_some()
+    }
+    async fn staged(&self, release: &str, known: &swap::Prints) -> Option<swap::Staged> {
+        swap::staged(&LocalTransport::new(), &self.paths(), &self.artifact(release), known)
             .await
             .into_result()
             .unwrap()
-            .is_some()
     }
 }
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
+}
+
+#[tokio::test]
+async fn files_that_were_found_whole_are_known_again_until_somebody_writes_to_one() {
+    let bench = Bench::new();
+    bench.stage(NEW).await.unwrap();
+    let first = bench.staged(NEW, &swap::Prints::default()).await.unwrap();
+    assert!(first.prints.server().is_some());
+    assert_eq!(bench.staged(NEW, &first.prints).await.unwrap().prints, first.prints);
+    // Known by what it is and not by what it holds: another release's prints say nothing of this one's files.
+    bench.stage(OLD).await.unwrap();
+    let other = bench.staged(OLD, &swap::Prints::default()).await.unwrap();
+    assert!(bench.staged(NEW, &other.prints).await.is_some(), "they are read");
+    let tool = bench.paths().artifact_dir(&"etcd".into(), &NEW.parse().unwrap()).join("etcdctl");
+    let whole = text(&tool);
+    fs::write(&tool, whole.replace("tool", "fool")).unwrap();
+    assert_eq!(bench.staged(NEW, &first.prints).await, None, "of the same size, and changed");
+    fs::remove_file(&tool).unwrap();
+    assert_eq!(bench.staged(NEW, &first.prints).await, None, "gone");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What every command stands on: the fleet, the packs, the state folder with its store, the artifacts at hand.
 
 use crate::{
+    hands::Prepared,
     problem::{
         BAD_FLEET, BAD_PACK, BAD_STATE, FILE, NO_ARTIFACT, NO_CLUSTER, NO_FLEET, NO_HOST, NO_PACK,
         Problem, STALE_PLAN, UNSEEN,
@@ -64,6 +65,8 @@ pub struct Setup {
     pub store: Arc<dyn Store>,
     /// Files by digest.
     pub cache: Cache,
+    /// Staged files that this command has found whole.
+    pub prepared: Prepared,
     /// Releases in folders.
     pub catalog: Catalog,
     /// Hosts over SSH.
@@ -181,6 +184,7 @@ impl Setup {
             state_dir,
             store: Arc::new(store),
             cache,
+            prepared: Prepared::default(),
             catalog,
             ssh,
             hosts,

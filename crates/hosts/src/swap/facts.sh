@@ -1,6 +1,7 @@
 # Tells the machine, the free space of a folder and the digests of files.
-# Parameters: folder, then files. Prints `machine NAME`, `free KIB`, `file NUMBER SHA256` (or `-` when missing), and
-# `print NUMBER FINGERPRINT` of a file that nobody wrote to while it was read.
+# Parameters: folder, then of each file its name, and its fingerprint when it was last found whole (or nothing). Prints
+# `machine NAME`, `free KIB`, `file NUMBER SHA256` (`-` when missing, `same` when it has that fingerprint still and need not be
+# read), and `print NUMBER FINGERPRINT` of a file that nobody wrote to while it was read.
 set -u
 folder=$1
 shift
@@ -13,13 +14,17 @@ df -Pk "$folder" 2>/dev/null | {
 }
 print() { stat -Lc '%d:%i:%s:%z' -- "$1" 2>/dev/null; }
 number=0 read_before= read_digest=
-for file in "$@"; do
+while [ $# -ge 2 ]; do
+    file=$1 known=$2
+    shift 2
     digest=-
     before=
     if [ -f "$file" ]; then
         before=$(print "$file")
+        if [ -n "$known" ] && [ "$before" = "$known" ]; then
+            digest=same
         # The name before this one is often another name of the same file: what was just read is not read again.
-        if [ -n "$before" ] && [ "$before" = "$read_before" ]; then
+        elif [ -n "$before" ] && [ "$before" = "$read_before" ] && [ "$read_digest" != same ]; then
             digest=$read_digest
         else
             digest=$(sha256sum 2>/dev/null <"$file") && digest=${digest%% *} || digest=unreadable

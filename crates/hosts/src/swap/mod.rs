@@ -26,8 +26,19 @@ pub struct Staged {
     pub artifact_dir: PathBuf,
     /// Bytes that had to be copied; none when everything was already there.
     pub copied_bytes: u64,
-    /// By what the server's binary is known again without reading it.
-    pub fingerprint: Option<Fingerprint>,
+    /// By what its files are known again without reading them.
+    pub prints: Prints,
+}
+
+/// By what the files of a release on a host are known again, each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prints(Vec<Option<Fingerprint>>);
+
+impl Prints {
+    /// That of the server's binary beside the live one, which is the last of the files.
+    pub fn server(&self) -> Option<&Fingerprint> {
+        self.0.last().and_then(Option::as_ref)
+    }
 }
 
 /// A release that was made live.
@@ -75,8 +86,30 @@ pub enum StagedBinary {
 struct HostFacts {
     machine: String,
     free_bytes: Option<u64>,
-    digests: Vec<Option<Digest>>,
-    prints: Vec<Option<Fingerprint>>,
+    found: Vec<Found>,
+    prints: Prints,
+}
+
+/// What a file on the host holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    /// It is not there, or cannot be read.
+    Nothing,
+    /// What it held when its fingerprint was taken.
+    Same,
+    /// This.
+    Content(Digest),
+}
+
+impl HostFacts {
+    /// Whether a file holds what it should. Fingerprints are kept of files alone that did.
+    fn is_whole(&self, at: usize, wanted: &Digest) -> bool {
+        match self.found.get(at) {
+            Some(Found::Same) => true,
+            Some(Found::Content(digest)) => digest == wanted,
+            Some(Found::Nothing) | None => false,
+        }
+    }
 }
 
 /// Puts the artifact's files on the host, beside the live ones, and checks their digests there. The service is not touched.
@@ -92,17 +125,16 @@ pub async fn stage(
         return Answer::Failed(because);
     }
     let targets = targets(paths, artifact);
-    let facts = match facts(transport, paths.folder(), &targets).await {
+    let facts = match facts(transport, paths.folder(), &targets, &Prints::default()).await {
         Answer::Done(facts) => facts,
         Answer::Failed(because) => return Answer::Failed(because),
         Answer::Unknown(because) => return Answer::Unknown(because),
     };
     let wanted = wanted(paths, artifact);
-    let lacking: Vec<usize> = (0..targets.len())
-        .filter(|at| facts.digests.get(*at).and_then(Option::as_ref) != wanted.get(*at).copied())
-        .collect();
+    let lacks = |at: &usize| wanted.get(*at).is_none_or(|wanted| !facts.is_whole(*at, wanted));
+    let lacking: Vec<usize> = (0..targets.len()).filter(lacks).collect();
     let mut copied_bytes = 0;
-    let mut fingerprint = facts.prints.last().cloned().flatten();
+    let mut prints = facts.prints.clone();
     if !lacking.is_empty() {
         if let Err(because) = enough_space(&facts, artifact, &lacking, &host, paths.folder()) {
             return Answer::Failed(because);
@@ -112,8 +144,8 @@ pub async fn stage(
             Answer::Failed(because) => return Answer::Failed(because),
             Answer::Unknown(because) => return Answer::Unknown(because),
         }
-        match staged(transport, paths, artifact).await {
-            Answer::Done(Some(held)) => fingerprint = held.fingerprint,
+        match staged(transport, paths, artifact, &Prints::default()).await {
+            Answer::Done(Some(held)) => prints = held.prints,
             Answer::Done(None) => {
                 return Answer::Failed(format!(
                     "files of {} {} on {host} do not have the planned digests right after they were copied: look at its disk",
@@ -124,38 +156,34 @@ pub async fn stage(
             Answer::Unknown(because) => return Answer::Unknown(because),
         }
     }
-    Answer::Done(held(paths, artifact, copied_bytes, fingerprint))
+    Answer::Done(held(paths, artifact, copied_bytes, prints))
 }
 
-fn held(
-    paths: &NodePaths,
-    artifact: &ArtifactRef,
-    copied_bytes: u64,
-    fingerprint: Option<Fingerprint>,
-) -> Staged {
+fn held(paths: &NodePaths, artifact: &ArtifactRef, copied_bytes: u64, prints: Prints) -> Staged {
     Staged {
         binary: paths.beside(&artifact.release),
         artifact_dir: paths.artifact_dir(&artifact.pack, &artifact.release),
         copied_bytes,
-        fingerprint,
+        prints,
     }
 }
 
-/// What lies on the host when every file of the artifact is there with the planned digest; none when one is not.
+/// What lies on the host when every file of the artifact is there with the planned digest; none when one is not. Files that
+/// were found whole before are known again by their fingerprints.
 pub async fn staged(
     transport: &dyn Transport,
     paths: &NodePaths,
     artifact: &ArtifactRef,
+    known: &Prints,
 ) -> Answer<Option<Staged>> {
     let artifact = &needed(paths, artifact);
     if let Err(because) = server_file(paths, artifact) {
         return Answer::Failed(because);
     }
     let wanted = wanted(paths, artifact);
-    facts(transport, paths.folder(), &targets(paths, artifact)).await.map(|facts| {
-        let whole = facts.digests.iter().map(Option::as_ref).eq(wanted.into_iter().map(Some));
-        // The server's binary beside the live one is the last of the targets.
-        whole.then(|| held(paths, artifact, 0, facts.prints.last().cloned().flatten()))
+    facts(transport, paths.folder(), &targets(paths, artifact), known).await.map(|facts| {
+        let whole = wanted.iter().enumerate().all(|(at, wanted)| facts.is_whole(at, wanted));
+        (whole && wanted.len() == facts.found.len()).then(|| held(paths, artifact, 0, facts.prints))
     })
 }
 
@@ -417,9 +445,16 @@ async fn link(transport: &dyn Transport, file: &Path, name: &Path) -> Answer<()>
     shell::run(transport, "naming the staged binary", &command, LINK_LIMIT).await.map(|_| ())
 }
 
-async fn facts(transport: &dyn Transport, folder: &Path, files: &[PathBuf]) -> Answer<HostFacts> {
-    let words: Vec<String> =
-        std::iter::once(text(folder)).chain(files.iter().map(|f| text(f))).collect();
+async fn facts(
+    transport: &dyn Transport,
+    folder: &Path,
+    files: &[PathBuf],
+    known: &Prints,
+) -> Answer<HostFacts> {
+    let each = files.iter().enumerate().flat_map(|(at, file)| {
+        [text(file), Fingerprint::word(known.0.get(at).and_then(Option::as_ref))]
+    });
+    let words: Vec<String> = std::iter::once(text(folder)).chain(each).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = shell::script(include_str!("facts.sh"), &words);
     shell::run(transport, "looking at the staged files", &command, DIGEST_LIMIT)
@@ -431,8 +466,8 @@ fn read_facts(text: &str, files: usize) -> HostFacts {
     let mut facts = HostFacts {
         machine: String::new(),
         free_bytes: None,
-        digests: vec![None; files],
-        prints: vec![None; files],
+        found: vec![Found::Nothing; files],
+        prints: Prints(vec![None; files]),
     };
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -442,13 +477,17 @@ fn read_facts(text: &str, files: usize) -> HostFacts {
                 facts.free_bytes = kib.parse::<u64>().ok().map(|kib| kib.saturating_mul(1024))
             }
             ["file", number, digest] => {
-                let slot = number.parse::<usize>().ok().and_then(|at| facts.digests.get_mut(at));
-                if let Some(slot) = slot.filter(|_| digest.len() == 64) {
-                    *slot = Some(Digest::new(*digest));
+                let slot = number.parse::<usize>().ok().and_then(|at| facts.found.get_mut(at));
+                match (slot, *digest) {
+                    (Some(slot), "same") => *slot = Found::Same,
+                    (Some(slot), digest) if digest.len() == 64 => {
+                        *slot = Found::Content(Digest::new(digest));
+                    }
+                    _ => {}
                 }
             }
             ["print", number, ..] => {
-                let slot = number.parse::<usize>().ok().and_then(|at| facts.prints.get_mut(at));
+                let slot = number.parse::<usize>().ok().and_then(|at| facts.prints.0.get_mut(at));
                 let print = line.splitn(3, ' ').nth(2);
                 if let (Some(slot), Some(print)) = (slot, print) {
                     *slot = Some(Fingerprint(print.to_owned()));
@@ -474,14 +513,17 @@ mod tests {
         let digest = "a".repeat(64);
         let text = format!(
             "machine x86_64\nfree 2048\nfile 0 {digest}\nprint 0 1:2:3:2026-01-01 00:00:00.5 +0000\nfile 1 -\n\
-             file 2 unreadable\nfile 9 {digest}\n"
+             file 2 unreadable\nfile 3 same\nfile 9 {digest}\n"
         );
-        let facts = read_facts(&text, 3);
+        let facts = read_facts(&text, 4);
         assert_eq!(facts.machine, "x86_64");
         assert_eq!(facts.free_bytes, Some(2 * 1024 * 1024));
-        assert_eq!(facts.digests, [Some(Digest::new(digest)), None, None]);
+        let wanted = Digest::new(digest);
+        let whole: Vec<bool> = (0..5).map(|at| facts.is_whole(at, &wanted)).collect();
+        assert_eq!(whole, [true, false, false, true, false]);
+        assert!(!facts.is_whole(0, &Digest::new("b".repeat(64))));
         let print = Fingerprint("1:2:3:2026-01-01 00:00:00.5 +0000".to_owned());
-        assert_eq!(facts.prints, [Some(print), None, None]);
+        assert_eq!(facts.prints.0, [Some(print), None, None, None]);
     }
 
     #[test]
@@ -501,8 +543,8 @@ mod tests {
             let facts = HostFacts {
                 machine: String::new(),
                 free_bytes,
-                digests: Vec::new(),
-                prints: Vec::new(),
+                found: Vec::new(),
+                prints: Prints::default(),
             };
             enough_space(&facts, &artifact, lacking, "db-1", Path::new("/opt/bin"))
                 .err()

@@ -102,7 +102,7 @@ impl LiveHands {
         if let Err(because) = self.takes(node, at, &staged, artifact).await {
             return Outcome::Failed { because };
         }
-        self.keep_fingerprint(node, &artifact.release, staged.fingerprint);
+        self.keep_staged(node, at, artifact, &staged);
         let note = if staged.copied_bytes == 0 {
             "it was there already".to_owned()
         } else {

@@ -19,15 +19,24 @@ impl LiveHands {
         let (Some(paths), Some(transport)) = (self.paths(node, at), self.transport(node)) else {
             return Answer::Failed(format!("{node} has no service whose binary could be staged"));
         };
-        let held = match swap::staged(transport.as_ref(), &paths, artifact).await {
+        let known = self.known_staged(node, at, artifact);
+        let prints = known.clone().unwrap_or_default();
+        let held = match swap::staged(transport.as_ref(), &paths, artifact, &prints).await {
             Answer::Done(Some(held)) => held,
             Answer::Done(None) => return Answer::Done(false),
             Answer::Failed(because) => return Answer::Failed(because),
             Answer::Unknown(because) => return Answer::Unknown(because),
         };
-        self.keep_fingerprint(node, &artifact.release, held.fingerprint.clone());
+        if known.is_some_and(|known| known == held.prints) {
+            self.keep_fingerprint(node, &artifact.release, held.prints.server().cloned());
+            return Answer::Done(true);
+        }
         // Why it is not, the step itself says when it is tried again.
-        Answer::Done(self.takes(node, at, &held, artifact).await.is_ok())
+        let taken = self.takes(node, at, &held, artifact).await.is_ok();
+        if taken {
+            self.keep_staged(node, at, artifact, &held);
+        }
+        Answer::Done(taken)
     }
 
     /// Whether the step has already happened.

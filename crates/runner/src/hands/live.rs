@@ -5,6 +5,7 @@ use super::{
     copies::FoundWhole,
     lanes::ServersSeen,
     looks::{Recent, WholeAhead},
+    prepared::Prepared,
 };
 use crate::{
     drive::{Done, Hands, Seen, View},
@@ -55,6 +56,8 @@ pub struct LiveParts {
     pub transports: BTreeMap<NodeName, Arc<dyn Transport>>,
     /// Artifacts by digest.
     pub cache: Cache,
+    /// Staged files that were found whole by this program.
+    pub prepared: Prepared,
     /// Where backups and scratch clusters live.
     pub state_dir: PathBuf,
     /// Who is out is kept here.

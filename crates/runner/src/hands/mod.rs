@@ -10,8 +10,10 @@ mod live;
 mod looks;
 mod member;
 mod natives;
+mod prepared;
 mod restore;
 mod started;
 
 pub(crate) use copies::{BackupRecord, copies_whole, copy_whole, put_back};
 pub use live::{LiveHands, LiveParts};
+pub use prepared::Prepared;

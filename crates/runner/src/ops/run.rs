@@ -361,6 +361,7 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
         clients,
         transports: setup.ways(cluster),
         cache: setup.cache.clone(),
+        prepared: setup.prepared.clone(),
         state_dir: setup.state_dir.clone(),
         store: setup.store.clone(),
     }))
