@@ -1,5 +1,5 @@
-//! T16, and T90 in the small: servers one by one, the leader last, then clients in waves within their share, never beside a
-//! server. A client that fails is left behind and named; one more than the budget ends the run before the next wave.
+//! T16: servers one by one, the leader last, then a hundred clients in waves within their share, never beside a server. A client
+//! that fails is left behind and named; one more than the budget ends the run before the next wave; mended, it goes to its end.
 
 use quorate_e2e::{
     Bed, CONSUL,
@@ -9,9 +9,10 @@ use quorate_e2e::{
 use quorate_model::{Outcome, Recorded, RunEvent};
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-/// Three waves: the first with one failure goes on, the second with another ends the run, the third is not touched.
-const CLIENTS: usize = 7;
-const WAVE: usize = 3;
+/// Ten waves, the last of one client. The first with one failure goes on, the second with another ends the run.
+const CLIENTS: usize = 100;
+/// Eleven in a hundred.
+const WAVE: usize = 11;
 
 fn client(bed: &Bed, number: usize) -> String {
     format!("{}-client-{number}", bed.name())
@@ -73,7 +74,7 @@ fn last_wave_by_hand(bed: &Bed) {
     let head = blocks(text.split("\n### ").next().unwrap_or_default());
     // The first wave says how; what it does is left out.
     let told = part("(h1.client-1)").into_iter().map(|block| block.replace("each h1", ": h1"));
-    let all = [head, part("(h1.stage-client)"), told.collect(), part("(h1.client-3)")].concat();
+    let all = [head, part("(h1.stage-client)"), told.collect(), part("(h1.client-10)")].concat();
     let before = bed.live_pids();
     let said = follow(bed.scratch(), &script(&all)).expect(0).out;
     let after = bed.live_pids();
@@ -90,8 +91,8 @@ fn t16_clients_move_in_waves_after_the_servers_within_their_budget() {
         "good_looks: 2",
         "look_every_secs: 0.2",
         "baseline_secs: 1",
-        "client_wave: 3",
-        "client_failure_budget: 1",
+        "client_wave: 11%",
+        "client_failure_budget: 1%",
     ]);
     let nodes = bed.detect()["nodes"].as_array().cloned().unwrap_or_default();
     let leader = nodes.iter().find(|node| node["role"] == "leader").expect("a leader");
@@ -102,6 +103,7 @@ fn t16_clients_move_in_waves_after_the_servers_within_their_budget() {
     let ill = [client(&bed, 2), client(&bed, WAVE + 2)];
     let settings =
         |node: &str| -> PathBuf { bed.dir().join("members").join(node).join("settings.json") };
+    let sound = ill.each_ref().map(|node| fs::read_to_string(settings(node)).expect("settings"));
     ill.iter().for_each(|node| fs::write(settings(node), "{ broken").expect("settings"));
 
     bed.quorate(&["upgrade", bed.name(), "--restart", "--yes"]).expect(4).says(&[&ill[0], &ill[1]]);
@@ -128,9 +130,27 @@ fn t16_clients_move_in_waves_after_the_servers_within_their_budget() {
     let told: Vec<_> = told.iter().filter_map(|one| one["node"].as_str()).collect();
     assert_eq!(told, ill, "the report lists them");
     assert_eq!(report["client"]["writes_lost"], 0, "{}", report["client"]);
-    let after = bed.live_pids();
+    let halted = bed.live_pids();
     for number in 2 * WAVE + 1..=CLIENTS {
         let node = client(&bed, number);
-        assert_eq!(after[&node], before[&node], "{node} was not touched");
+        assert_eq!(halted[&node], before[&node], "{node} was not touched");
     }
+
+    ill.iter()
+        .zip(&sound)
+        .for_each(|(node, text)| fs::write(settings(node), text).expect("settings"));
+    bed.quorate(&["run", "resume"]).expect(0);
+    let journal = bed.journal();
+    assert_eq!(most_on_their_way(&journal), WAVE, "the share, and no more");
+    let (after, report) = (bed.live_pids(), bed.report());
+    for number in 1..=CLIENTS {
+        let node = client(&bed, number);
+        assert!(after[&node].is_some() && after[&node] != before[&node], "{node} has moved");
+        if clients.contains(&node) && !ill.contains(&node) {
+            assert_eq!(after[&node], halted[&node], "{node} was stopped once");
+        }
+    }
+    let clients_view = &report["client"];
+    assert_eq!(clients_view["writes_lost"], 0, "{clients_view}");
+    assert!(clients_view["writes_acked"].as_u64() > Some(1000), "somebody wrote: {clients_view}");
 }
