@@ -182,6 +182,7 @@ fn declared(number: usize, at: &Release) -> Declared {
             tls: None,
             auth: None,
             config: Vec::new(),
+            dependants: Vec::new(),
             policy: Policy::default(),
         },
         seen: Observation {

@@ -8,7 +8,7 @@ use quorate_checker::{
     check,
 };
 use quorate_model::{
-    Action, Digest, Door, Edge, Gate, HopKind, Plan, PlanKind, Reach, Role, RuleApplied,
+    Action, Dependant, Digest, Door, Edge, Gate, HopKind, Plan, PlanKind, Reach, Role, RuleApplied,
     RuleVerdict, StepRole,
 };
 use std::time::Duration;
@@ -48,6 +48,23 @@ fn s1_another_member_is_down() {
     breaks(down(1), S1, "with m1 stopped 1 healthy voters remain, 2 are needed");
     // The one that is down may itself be stopped and started first: with it gone nothing is lost.
     holds(down(0));
+}
+
+#[test]
+fn s5_an_application_does_not_work_with_the_target() {
+    let with = |yaml: serde_json::Value| {
+        let one: Dependant = serde_json::from_value(yaml).expect("a dependant");
+        changed(3, |plan| plan.dependants.push(one))
+    };
+    let works = |range: &str| with(serde_json::json!({"name": "kube", "works_with": range}));
+    holds(works("<3.6"));
+    breaks(works("<3.5"), S5, "kube does not work with 3.5.16");
+    let at = |version: &str| {
+        with(serde_json::json!({"name": "kube", "version": version,
+            "requires": [{"cluster": ">=3.4", "version": ">=1.9"}]}))
+    };
+    holds(at("1.9.0"));
+    breaks(at("1.8.4"), S5, "kube is not >=1.9, which 3.4.23 asks for");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use crate::sources::SourceFile;
 use quorate_model::{
-    AuthSpec, ClusterName, GroupName, NodeName, PackName, Policy, SshSpec, TlsSpec,
+    AuthSpec, ClusterName, Dependant, GroupName, NodeName, PackName, Policy, SshSpec, TlsSpec,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -75,6 +75,9 @@ pub struct ClusterFile {
     /// Files of its members that are rendered for each release.
     #[serde(default)]
     pub config: Vec<TemplateFile>,
+    /// Applications that live by it: what they need of it, and what must be true of them before it changes.
+    #[serde(default)]
+    pub dependants: Vec<Dependant>,
     /// The limits of this cluster's runs.
     #[serde(default)]
     pub policy: Policy,

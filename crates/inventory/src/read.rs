@@ -158,6 +158,7 @@ fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
         tls,
         auth,
         config,
+        dependants,
         policy,
         defaults,
         nodes,
@@ -183,6 +184,7 @@ fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
             password: resolve_secret(password, folder),
         }),
         config: config.collect(),
+        dependants,
         policy,
     }
 }

@@ -3,8 +3,8 @@
 //! Invariant: reading what was written gives the same fleet.
 
 use quorate_model::{
-    Approve, Cluster, ConfigTemplate, Fleet, Host, HostKeys, Node, OnFailure, Policy, ProcessSpec,
-    Secret, ServiceSpec, SshHost, SshSpec,
+    Approve, Cluster, ConfigTemplate, Dependant, Fleet, Host, HostKeys, Node, OnFailure, Policy,
+    ProcessSpec, Requirement, Secret, ServiceSpec, SshHost, SshSpec,
 };
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -139,7 +139,7 @@ fn secs(time: Duration) -> String {
 }
 
 fn write_cluster(out: &mut Out, cluster: &Cluster, first: bool) {
-    let Cluster { name, pack, environment, nodes, tls, auth, config, policy } = cluster;
+    let Cluster { name, pack, environment, nodes, tls, auth, config, dependants, policy } = cluster;
     out.line(1, &format!("- name: {}", quote(name.as_str())));
     out.key(2, "pack", pack.as_str());
     if let Some(environment) = environment {
@@ -174,6 +174,7 @@ fn write_cluster(out: &mut Out, cluster: &Cluster, first: bool) {
         out.line(3, &format!("- path: {}", quote(file)));
         out.key(4, "template", &path(template));
     }
+    write_dependants(out, dependants);
     write_policy(out, policy, first);
     write_defaults(out, nodes);
     if nodes.is_empty() {
@@ -182,6 +183,37 @@ fn write_cluster(out: &mut Out, cluster: &Cluster, first: bool) {
     out.line(2, "nodes:");
     for node in nodes {
         write_node(out, node);
+    }
+}
+
+fn write_dependants(out: &mut Out, dependants: &[Dependant]) {
+    if dependants.is_empty() {
+        return;
+    }
+    out.line(2, "# Applications that live by it.");
+    out.line(2, "dependants:");
+    for Dependant { name, version, needs, works_with, requires } in dependants {
+        out.line(3, &format!("- name: {}", quote(name.as_str())));
+        if let Some(version) = version {
+            out.key(4, "version", &version.to_string());
+        }
+        if !needs.is_empty() {
+            let needs: Vec<String> = needs.iter().map(|need| quote(need)).collect();
+            out.line(4, &format!("needs: [{}]", needs.join(", ")));
+        }
+        if let Some(range) = works_with {
+            out.key(4, "works_with", &range.to_string());
+        }
+        if !requires.is_empty() {
+            out.line(4, "requires:");
+        }
+        for Requirement { cluster, version, because } in requires {
+            out.line(5, &format!("- cluster: {}", quote(&cluster.to_string())));
+            out.key(6, "version", &version.to_string());
+            if let Some(because) = because {
+                out.key(6, "because", because);
+            }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quorate_inventory::{fleet_schema, read_fleet, select, write_fleet};
 use quorate_model::{
-    Approve, AuthSpec, Cluster, ConfigTemplate, Fleet, Host, Node, OnFailure, Override, Policy,
-    ProcessSpec, Secret, ServiceSpec, SshSpec, TlsSpec,
+    Approve, AuthSpec, Cluster, ConfigTemplate, Dependant, Fleet, Host, Node, OnFailure, Override,
+    Policy, ProcessSpec, Requirement, Secret, ServiceSpec, SshSpec, TlsSpec,
 };
 use quorate_packs::Packs;
 use quorate_syntax::{Diagnostic, render};
@@ -16,6 +16,7 @@ pack: garden
 title: Garden
 about: A pack for tests.
 scheme: {line_parts: 2, binaries: [garden]}
+needs: {water: water from above}
 detect:
   endpoint: client
   process: {names: [garden]}
@@ -224,6 +225,19 @@ fn everything_wrong_is_said_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn what_is_wrong_with_dependants_is_said() {
+    let wrong = GOOD.replacen(
+        "    pack: garden\n",
+        "    pack: garden\n    dependants:\n      - {name: a, needs: [watre]}\n      - {name: a, requires: [{cluster: '>=2', version: '>=1.9'}]}\n",
+        1,
+    );
+    let found = read(&wrong).unwrap_err();
+    let codes: Vec<_> = found.iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["unknown-need", "duplicate-dependant", "dependant-version"]);
+    assert!(found[0].hint.as_deref().is_some_and(|hint| hint.contains("did you mean `water`")));
+}
+
+#[test]
 fn a_wrong_default_is_said_once() {
     let two = GOOD.replacen("good_looks: 4", "good_looks: 0", 1);
     assert_eq!(read(&two).unwrap_err().len(), 1);
@@ -295,6 +309,7 @@ fn bare_cluster(name: &str) -> Cluster {
         tls: None,
         auth: None,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     }
 }
@@ -354,6 +369,17 @@ fn cluster(texts: &[String], number: u32) -> Cluster {
             path: format!("/{}", text(1)),
             template: path(2),
             text: String::new(),
+        }],
+        dependants: vec![Dependant {
+            name: "app".into(),
+            version: Some("1.9.0".parse().expect("a release")),
+            needs: vec!["water".into()],
+            works_with: Some("<2".parse().expect("a range")),
+            requires: vec![Requirement {
+                cluster: ">=1.5".parse().expect("a range"),
+                version: ">=1.8".parse().expect("a range"),
+                because: Some(text(4)),
+            }],
         }],
         policy,
         ..bare_cluster("one")

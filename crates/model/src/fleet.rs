@@ -1,6 +1,6 @@
 //! What is declared: clusters, their nodes, and how Quorate reaches and restarts them.
 
-use crate::{ClusterName, GroupName, NodeName, PackName, Policy, secs};
+use crate::{ClusterName, Dependant, GroupName, NodeName, PackName, Policy, secs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -63,6 +63,9 @@ pub struct Cluster {
     /// Files of its members that are rendered for each release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<ConfigTemplate>,
+    /// Applications that live by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependants: Vec<Dependant>,
     /// The operator's limits for this cluster.
     pub policy: Policy,
 }

@@ -48,6 +48,10 @@ name!(
     NodeName
 );
 name!(
+    /// The name of an application that lives by a cluster, unique there.
+    DependantName
+);
+name!(
     /// A group of nodes with one duty in a cluster: `server`, `client`.
     GroupName
 );

@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod client;
+pub mod dependant;
 pub mod ejection;
 pub mod event;
 pub mod fleet;
@@ -22,6 +23,7 @@ mod words;
 
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource, DebName};
 pub use client::{ClientFigures, ClientGap, ClientSample, LockFigures, LookupFigures};
+pub use dependant::{Dependant, Requirement};
 pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
 pub use fleet::{
@@ -29,11 +31,13 @@ pub use fleet::{
     ServiceSpec, SshHost, SshSpec, SystemdSpec, TlsSpec,
 };
 pub use ids::{
-    Attempt, ClusterName, Digest, Generation, GroupName, NodeName, PackName, RunId, Seq, StepId,
+    Attempt, ClusterName, DependantName, Digest, Generation, GroupName, NodeName, PackName, RunId,
+    Seq, StepId,
 };
 pub use observation::{
-    CLUSTER_ID, ConfigFileSeen, ConfigSpan, Facts, FileForm, FileLine, Finding, NodeObservation,
-    Observation, Place, ProcessSeen, Reach, Role, Setting, SettingSource, Severity, TemplatedFile,
+    CLUSTER_ID, ConfigFileSeen, ConfigSpan, Facts, FileForm, FileLine, Finding, NEEDS,
+    NodeObservation, Observation, Place, ProcessSeen, Reach, Role, Setting, SettingSource,
+    Severity, TemplatedFile,
 };
 pub use plan::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Backup, Call, CallKind, Condition, ConfigChange,

@@ -40,6 +40,9 @@ impl Observation {
     }
 }
 
+/// The fact of a cluster that names what its applications need of it, as they were declared.
+pub const NEEDS: &str = "needs";
+
 /// Name of the fact that holds a cluster's own id, on each node and on the cluster.
 pub const CLUSTER_ID: &str = "cluster_id";
 

@@ -4,8 +4,8 @@
 //! Read next: `event.rs`, what a run writes down while it carries a plan out.
 
 use crate::{
-    ArtifactRef, ClusterName, Digest, Ejection, Facts, GroupName, NodeName, Observation, PackName,
-    Policy, Range, Refused, Release, ServiceSpec, StepId, secs,
+    ArtifactRef, ClusterName, Dependant, Digest, Ejection, Facts, GroupName, NodeName, Observation,
+    PackName, Policy, Range, Refused, Release, ServiceSpec, StepId, secs,
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -51,6 +51,10 @@ pub struct Plan {
     pub refused: Vec<Refused>,
     /// Settings that the coming releases change, with the rewrite when there is one.
     pub config_findings: Vec<ConfigFinding>,
+    /// Applications that live by the cluster, as they were declared.
+    // Left out when there are none, so that plans of programs that did not know them keep their digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependants: Vec<Dependant>,
     /// What a rollback will lose; empty for an upgrade.
     pub losses: Vec<String>,
     /// Seconds the whole plan is expected to take.

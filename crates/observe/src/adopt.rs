@@ -162,6 +162,7 @@ fn cluster(pack: &Pack, options: &AdoptOptions, nodes: Vec<Node>) -> Cluster {
         tls: options.tls.clone(),
         auth: options.auth.clone(),
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     }
 }

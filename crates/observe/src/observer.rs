@@ -18,11 +18,13 @@ use futures::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    Cluster, Facts, Finding, Host, Node, NodeName, NodeObservation, Observation, Reach, Role,
+    Cluster, Facts, Finding, Host, NEEDS, Node, NodeName, NodeObservation, Observation, Reach, Role,
 };
 use quorate_packs::{Detect, Pack, Probe};
 use quorate_transport::Transport;
+use serde_json::json;
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -156,6 +158,11 @@ impl Observer {
         seen.nodes = nodes.into_iter().map(|node| node.seen).collect();
         let (facts, unanswered) = self.ask_cluster(detect, depth, &seen.nodes, now).await;
         seen.facts = facts;
+        let needs: BTreeSet<&String> =
+            self.cluster.dependants.iter().flat_map(|one| &one.needs).collect();
+        if !needs.is_empty() {
+            seen.facts.insert(NEEDS.into(), json!(needs));
+        }
         seen.findings = unanswered;
         self.memory.keep_facts(seen.facts.clone());
         for node in &mut seen.nodes {

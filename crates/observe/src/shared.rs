@@ -99,6 +99,7 @@ mod tests {
             tls: None,
             auth: None,
             config: Vec::new(),
+            dependants: Vec::new(),
             policy: Policy::default(),
         };
         binaries(&cluster).into_iter().map(|finding| finding.text).collect()

@@ -96,6 +96,7 @@ async fn look(form: &Form) -> Observation {
         tls: None,
         auth: None,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     };
     let pack = Packs::builtin().shared(&"consul".into()).unwrap();

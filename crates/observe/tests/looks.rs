@@ -119,6 +119,7 @@ fn observer(urls: &[String]) -> Observer {
         tls: None,
         auth: None,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     };
     let pack = pack();

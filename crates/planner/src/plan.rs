@@ -197,6 +197,7 @@ fn route<'a>(
         let ask = PathRequest {
             available: Some(&[]),
             observation: Some(request.observation),
+            dependants: &request.cluster.dependants,
             rewrite: request.cluster.policy.rewrite_config,
             ..PathRequest::on_paper(from, half_way)
         };
@@ -236,6 +237,7 @@ fn permitted_path(
     let ask = PathRequest {
         available: Some(&at_hand),
         observation: Some(request.observation),
+        dependants: &request.cluster.dependants,
         rewrite: request.cluster.policy.rewrite_config,
         ..PathRequest::on_paper(from, request.to)
     };
@@ -577,6 +579,7 @@ pub(crate) fn assemble(
         policy: cluster.policy.clone(),
         refused: Vec::new(),
         config_findings: Vec::new(),
+        dependants: cluster.dependants.clone(),
         losses: Vec::new(),
         estimate: hops.iter().flat_map(|hop| &hop.waves).map(quorate_model::Wave::estimate).sum(),
         outage: hops.iter().map(|hop| outage(hop, kind)).sum(),

@@ -60,6 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         tls,
         auth,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     };
     let probe = ClientProbe::start(pack, &cluster, ProbeOptions::new(release.parse()?))?;

@@ -214,6 +214,7 @@ mod tests {
             tls: None,
             auth: None,
             config: Vec::new(),
+            dependants: Vec::new(),
             policy: Policy::default(),
         };
         Fleet {

@@ -109,6 +109,7 @@ pub fn declared(names: &[NodeName], clients: &[NodeName], policy: Policy) -> Clu
         tls: None,
         auth: None,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy,
     }
 }

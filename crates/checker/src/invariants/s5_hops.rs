@@ -9,7 +9,9 @@ use crate::{
     walk::{Visit, Watch, steps_of},
     world::{Member, World},
 };
-use quorate_model::{Action, Edge, Hop, Plan, PlanKind, Release, RuleVerdict, Step, StepRole};
+use quorate_model::{
+    Action, Dependant, Edge, Hop, Plan, PlanKind, Release, Requirement, RuleVerdict, Step, StepRole,
+};
 
 /// Ids of rules that permit a way back begin so.
 const ROLLBACK: &str = "rollback";
@@ -46,6 +48,9 @@ impl<'p> Watch<'p> for Hops {
                 "a restart stays on its release, and {} -> {} leaves it",
                 hop.from, hop.to
             ));
+        }
+        for text in unwanted(plan, hop) {
+            broken(text);
         }
         for text in unproved_rules(hop) {
             broken(text);
@@ -105,6 +110,26 @@ impl<'p> Watch<'p> for Hops {
             }
         }
     }
+}
+
+/// Applications do not work with the hop's target, or are not new enough for it. The way back is not kept from anybody.
+fn unwanted(plan: &Plan, hop: &Hop) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if plan.kind != PlanKind::Upgrade {
+        return wrong;
+    }
+    for Dependant { name, version, works_with, requires, .. } in &plan.dependants {
+        if works_with.as_ref().is_some_and(|range| !range.contains(&hop.to)) {
+            wrong.push(format!("{name} does not work with {}", hop.to));
+        }
+        for Requirement { cluster, version: asked, .. } in requires {
+            let met = matches!(version, Some(version) if asked.contains(version));
+            if cluster.contains(&hop.to) && !met {
+                wrong.push(format!("{name} is not {asked}, which {} asks for", hop.to));
+            }
+        }
+    }
+    wrong
 }
 
 fn unproved_edge(hop: &Hop, kind: PlanKind) -> Vec<String> {

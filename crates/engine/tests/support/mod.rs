@@ -88,6 +88,7 @@ pub(crate) fn plan_of(waves: Vec<Wave>) -> Arc<Plan> {
         }],
         refused: vec![],
         config_findings: vec![],
+        dependants: Vec::new(),
         losses: vec![],
         estimate: Duration::ZERO,
         outage: Duration::ZERO,

@@ -141,6 +141,7 @@ fn lay_out(
         tls: certs.as_ref().map(Certs::client_spec),
         auth,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     };
     let (name, ssh) = (spec.name.clone(), SshSpec::default());

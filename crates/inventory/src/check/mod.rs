@@ -2,6 +2,7 @@
 //!
 //! Each finding points at its value. Read next: `nodes.rs`, `policy.rs`.
 
+mod dependants;
 mod nodes;
 mod policy;
 mod url;
@@ -50,6 +51,7 @@ pub(crate) fn check(
             );
         }
         check.pack(&at("pack"), cluster.pack.as_str(), packs);
+        dependants::check(&mut check, c, cluster, packs);
         nodes::check(&mut check, c, cluster, packs);
         policy::check(&mut check, c, cluster);
     }

@@ -112,6 +112,7 @@ mod tests {
             tls: None,
             auth: None,
             config: Vec::new(),
+            dependants: Vec::new(),
             policy: Policy::default(),
         };
         let fleet = Fleet {

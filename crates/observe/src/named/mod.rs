@@ -240,6 +240,7 @@ fn blank(pack: &Pack, options: &AdoptOptions) -> Cluster {
         tls: options.tls.clone(),
         auth: options.auth.clone(),
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     }
 }

@@ -13,7 +13,8 @@ use cel::{
     context::VariableResolver,
 };
 use quorate_model::{
-    Facts, NodeName, NodeObservation, Observation, Reach, Release, Role, Setting, SettingSource,
+    Facts, NEEDS, NodeName, NodeObservation, Observation, Reach, Release, Role, Setting,
+    SettingSource,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -221,6 +222,8 @@ fn cluster_value(seen: &Observation) -> Owned {
             "releases",
             values::list(releases.into_iter().map(|r| values::text(r.to_string())).collect()),
         ),
+        // Told by whoever looked, when applications were declared.
+        (NEEDS, seen.facts.get(NEEDS).map_or_else(|| values::list(Vec::new()), values::from_json)),
     ] {
         fields.insert(values::key(name), value);
     }

@@ -5,6 +5,7 @@ use cel::{
     IdedExpr,
     common::ast::{EntryExpr, Expr},
 };
+use quorate_model::NEEDS;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fields of a node that observation itself gives.
@@ -32,8 +33,8 @@ pub(crate) const NODE_FIELDS: [&str; 20] = [
 ];
 
 /// Fields of a cluster that observation itself gives.
-pub(crate) const CLUSTER_FIELDS: [&str; 7] =
-    ["name", "size", "voters", "healthy_voters", "quorum", "leader", "releases"];
+pub(crate) const CLUSTER_FIELDS: [&str; 8] =
+    ["name", "size", "voters", "healthy_voters", "quorum", "leader", "releases", NEEDS];
 
 /// Whose fact is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

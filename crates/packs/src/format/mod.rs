@@ -57,6 +57,11 @@ pub struct PackFile {
     /// Protocols whose ranges must overlap on a hop.
     #[serde(default)]
     pub protocols: Vec<Protocol>,
+    /// What applications may need of the product, by the name that they declare it under, in a few words: `v2-api: the v2 API`.
+    /// Rules read what those of a cluster need as `cluster.needs`.
+    // Left out when there are none, so that packs that do not know it keep their digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<String, String>,
     /// Words that differ by release, for templates: `gateway: [{releases: 3.3.x, value: v3beta}]`.
     #[serde(default)]
     pub vars: BTreeMap<String, Vec<PerRelease>>,

@@ -1,10 +1,27 @@
 //! What a person should know of a plan before it is carried out, and that is no reason against it.
 
 use super::names;
-use quorate_model::{Action, NodeName, Plan};
+use quorate_model::{Action, Dependant, NodeName, Plan};
 
-/// Notes, each a sentence: members whose binary dpkg has, and that are not upgraded as packages.
+/// Notes, each a sentence: members whose binary dpkg has, and that are not upgraded as packages; applications that live by the
+/// cluster.
 pub fn notes(plan: &Plan) -> Vec<String> {
+    let mut notes = not_as_packages(plan);
+    notes.extend(plan.dependants.iter().map(lives_by_it));
+    notes
+}
+
+fn lives_by_it(one: &Dependant) -> String {
+    let Dependant { name, version, needs, works_with, requires: _ } = one;
+    let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let needs = (!needs.is_empty()).then(|| format!("needs {}", needs.join(", ")));
+    let works = works_with.as_ref().map(|range| format!("works with {range}"));
+    let said: Vec<String> = needs.into_iter().chain(works).collect();
+    let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
+    format!("{name}{version} lives by this cluster{said}: see that it is well before and after")
+}
+
+fn not_as_packages(plan: &Plan) -> Vec<String> {
     let mut told: Vec<(&[String], Vec<&NodeName>)> = Vec::new();
     for node in plan.observed.nodes.iter().filter(|node| !node.packages.is_empty()) {
         if !exchanges_bare_file(plan, &node.name) {

@@ -3,7 +3,7 @@
 //! Invariant: on a cluster that was looked at, unknown refuses; on paper it becomes a condition that is still to prove.
 
 use super::{
-    PathHop, PathRequest, clause,
+    PathHop, PathRequest, clause, dependants,
     graph::{Bits, ones},
 };
 use quorate_model::{Door, Facts, HopKind, Release, Risk, RuleApplied, RuleVerdict, Spoken};
@@ -23,6 +23,8 @@ pub(super) struct Judge {
     rewrite: bool,
     nodes: Vec<Release>,
     never_land: Vec<Option<usize>>,
+    /// Which applications refuse a release, and why.
+    unwanted: Vec<Option<Refusing>>,
     speaks: Vec<Vec<Option<(u32, u32)>>>,
     rules: Vec<RuleReading>,
 }
@@ -99,6 +101,7 @@ impl Judge {
             observed: request.observation.is_some(),
             rewrite: request.rewrite,
             never_land: nodes.iter().map(never).collect(),
+            unwanted: nodes.iter().map(|to| dependants::refuse(request.dependants, to)).collect(),
             speaks: speaks.collect(),
             nodes: nodes.to_vec(),
             rules: pack.rules.iter().map(RuleReading::new).collect(),
@@ -107,7 +110,9 @@ impl Judge {
 
     /// Whether two releases can run side by side at all, and the second may be landed on.
     pub(super) fn may_meet(&self, a: usize, b: usize) -> bool {
-        self.never_land[b].is_none() && self.silent_protocol(a, b).is_none()
+        self.never_land[b].is_none()
+            && self.unwanted[b].is_none()
+            && self.silent_protocol(a, b).is_none()
     }
 
     /// Whether some of these rules mean different things for different moves.
@@ -168,6 +173,7 @@ impl Judge {
             }
         }
         refusing.extend(self.never_lands(pack, b));
+        refusing.extend(self.unwanted[b].clone());
         refusing.extend(self.silent_protocol(a, b).map(|i| self.protocol_refusal(pack, i, (a, b))));
         if !permitted {
             refusing.push(not_permitted(pack, from, to));

@@ -4,6 +4,7 @@
 //! Invariant: same input, same path. Ties end at the order of releases.
 //! Read next: `graph.rs` (edges), `judge.rs` (what a rule says of one), `search.rs` (the choice), `refused.rs`.
 
+mod dependants;
 mod edge;
 mod graph;
 mod judge;
@@ -14,8 +15,8 @@ pub use edge::edge;
 
 use graph::Graph;
 use quorate_model::{
-    Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied, Severity,
-    Spoken,
+    Dependant, Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied,
+    Severity, Spoken,
 };
 use quorate_packs::{Pack, eval::Scope};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct PathRequest<'a> {
     pub observation: Option<&'a Observation>,
     /// Cluster facts given by hand, on paper.
     pub facts: Facts,
+    /// Applications that live by the cluster; none on paper.
+    pub dependants: &'a [Dependant],
     /// Whether the plan may rewrite settings, so that a rule may be met by a rewrite that the pack knows.
     pub rewrite: bool,
 }
@@ -43,7 +46,15 @@ pub struct PathRequest<'a> {
 impl<'a> PathRequest<'a> {
     /// Asks on paper, with every release that the pack knows.
     pub fn on_paper(from: &'a Release, to: &'a Release) -> Self {
-        Self { from, to, available: None, observation: None, facts: Facts::new(), rewrite: false }
+        Self {
+            from,
+            to,
+            available: None,
+            observation: None,
+            facts: Facts::new(),
+            dependants: &[],
+            rewrite: false,
+        }
     }
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn world(size: usize, at: &str) -> World {
         tls: None,
         auth: None,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy { soak: Duration::ZERO, ..Policy::default() },
     };
     let mut nodes: Vec<NodeObservation> = names.iter().map(|name| seen(name, at)).collect();

@@ -293,6 +293,7 @@ pub(crate) fn cluster(urls: &[String]) -> Cluster {
         tls: None,
         auth: None,
         config: Vec::new(),
+        dependants: Vec::new(),
         policy: Policy::default(),
     }
 }

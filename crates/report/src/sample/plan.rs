@@ -55,6 +55,7 @@ pub fn plan_with_nodes(names: [&str; 3]) -> Plan {
             rewrite: None,
             source: "https://etcd.io/docs/v3.4/upgrades/upgrade_3_4/".into(),
         }],
+        dependants: Vec::new(),
         losses: Vec::new(),
         estimate,
         outage: Duration::ZERO,

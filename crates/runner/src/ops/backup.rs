@@ -375,6 +375,7 @@ fn standing(cluster: &Cluster, observation: &Observation, artifact: &ArtifactRef
         }],
         refused: Vec::new(),
         config_findings: Vec::new(),
+        dependants: cluster.dependants.clone(),
         losses: Vec::new(),
         estimate: Duration::ZERO,
         outage: Duration::ZERO,

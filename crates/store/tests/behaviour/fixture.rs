@@ -80,6 +80,7 @@ pub(crate) fn plan(digest: &str) -> Plan {
         hops: Vec::new(),
         refused: Vec::new(),
         config_findings: Vec::new(),
+        dependants: Vec::new(),
         losses: Vec::new(),
         estimate: Duration::from_millis(1500),
         outage: Duration::ZERO,

@@ -182,6 +182,7 @@ mod tests {
             tls: None,
             auth: None,
             config: Vec::new(),
+            dependants: Vec::new(),
             policy: Policy::default(),
         };
         let gone = NodeObservation::unseen("shop-2".into(), "server".into(), "it hung up");
