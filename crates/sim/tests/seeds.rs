@@ -44,3 +44,17 @@ fn bad_luck_really_happens() {
     let first = &outcomes[0].acts;
     assert!(outcomes.iter().any(|outcome| outcome.acts != *first), "all seeds are alike");
 }
+
+/// T90 without its processes; with three hundred real agents it is the bench `roll_clients_300`.
+#[test]
+fn three_hundred_clients_move_in_one_run() {
+    let scenario = Scenario { clients: 300, ..Scenario::calm(3, 0, 0, 1) };
+    let (outcome, trace) = Sim::new(scenario, 5, None).tracing().run(5);
+    assert_eq!((&outcome.end, outcome.runs), (&End::Converged, 1), "{outcome}");
+    assert!(outcome.breaches.is_empty(), "{outcome}");
+    let stopped = |client: usize| {
+        let stop = format!(".c{client}.stop");
+        trace.iter().filter(|line| line.contains(&stop)).count()
+    };
+    assert!((1..=300).all(|client| stopped(client) > 0), "every client was stopped");
+}
