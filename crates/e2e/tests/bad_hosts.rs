@@ -47,7 +47,8 @@ fn what_is_wrong_with_a_host_is_said_and_nothing_is_touched() {
 fn refused(bed: &HostBed, fleet: &Path, words: &[&str]) -> Said {
     let said = bed.quorate_with(fleet, &["upgrade", bed.name(), "--to", "3.4.23", "--yes"]);
     assert!([1, 3, 4].contains(&said.code), "{said:?}");
-    assert!(!said.err.contains("stop m"), "somebody was stopped: {}", said.err);
+    // As a step of its own: a gap of clients may be told with the step that it fell in.
+    assert!(!said.err.contains("Z  stop m"), "somebody was stopped: {}", said.err);
     said.says(words)
 }
 
