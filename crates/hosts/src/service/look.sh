@@ -7,14 +7,25 @@ pid_file=$1 binary=$2 work_dir=$3 variables=$4
 shift 4
 
 hex() { od -An -v -tx1 | tr -d ' \n'; }
+# A fact that may be long, by its name: a third longer than its bytes, or twice as long where a host lacks the program.
+coded() {
+    if command -v base64 >/dev/null 2>&1; then
+        printf '%s64 ' "$1"
+        base64 | tr -d '\n'
+        printf '\n'
+    else
+        printf '%s %s\n' "$1" "$(hex)"
+    fi
+}
 
+# Nothing is read here: a shell reads a file byte by byte, and the kernel writes /proc/PID/stat anew for each of them.
 show() {
-    line=
-    { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+    if [ ! -d "/proc/$1" ]; then return 0; fi
     file_is=other
     if [ "/proc/$1/exe" -ef "$file" ]; then file_is=live; fi
-    printf 'process %s|%s|||||%s\n' "$1" "${line##*) }" "$file_is"
-    links="$links /proc/$1/exe /proc/$1/cwd" texts="$texts /proc/$1/cmdline ${variables:+/proc/$1/environ}"
+    printf 'process %s||||||%s\n' "$1" "$file_is"
+    links="$links /proc/$1/exe /proc/$1/cwd"
+    texts="$texts /proc/$1/stat /proc/$1/cmdline ${variables:+/proc/$1/environ}"
 }
 
 read -r boot </proc/sys/kernel/random/boot_id
@@ -68,12 +79,20 @@ candidates() {
     for process in /proc/[0-9]*; do
         if [ "$process/exe" -ef "$file" ]; then printf '%s\n' "${process#/proc/}"; fi
     done
-    # Filtered before the shell reads it: a shell reads a pipe byte by byte, and a host may run hundreds of other processes.
-    ls -ld /proc/[0-9]*/exe 2>/dev/null | sed -n 's|^.* /proc/\([0-9]*\)/exe -> |\1 |p' |
-        grep -F -e " $file" -e " ${real:-$file}" |
-        while read -r id program; do
-            case $program in "$file"* | "${real:-$file}"*) printf '%s\n' "$id" ;; esac
+    # Filtered before the shell takes it, and taken as a whole: a host may run hundreds of other processes, and a loop of `read`
+    # reads a pipe byte by byte.
+    programs=$(
+        ls -ld /proc/[0-9]*/exe 2>/dev/null | sed -n 's|^.* /proc/\([0-9]*\)/exe -> |\1 |p' |
+            grep -F -e " $file" -e " ${real:-$file}"
+    )
+    (
+        set -f
+        IFS='
+'
+        for line in $programs; do
+            case ${line#* } in "$file"* | "${real:-$file}"*) printf '%s\n' "${line%% *}" ;; esac
         done
+    )
     # A script's process runs its interpreter, and names the script as it was called, from its own folder.
     case $head in 2321*) grep -szlF -e "${file##*/}" /proc/[0-9]*/cmdline ;; esac 2>/dev/null
     grep -szlxF "$@" /proc/[0-9]*/cmdline 2>/dev/null
@@ -91,7 +110,7 @@ done
 # One program for all of them: hundreds of agents of one host may run the same file, and a program for each of their files, at each
 # look for one of them, keeps a machine busy with nothing else. Files follow under their names, `==> /proc/7/cmdline <==`.
 if [ -n "$links" ]; then
-    printf 'links %s\n' "$(ls -ld $links 2>/dev/null | hex)"
-    printf 'texts %s\n' "$(head -v -c 4194304 $texts 2>/dev/null | hex)"
+    ls -ld $links 2>/dev/null | coded links
+    head -v -c 4194304 $texts 2>/dev/null | coded texts
 fi
 exit 0

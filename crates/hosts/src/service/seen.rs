@@ -2,6 +2,8 @@
 //!
 //! Read next: `proof.rs`, which decides from it whether the service runs, and as which process.
 
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
+use memchr::memmem;
 use std::collections::BTreeMap;
 
 /// What `look.sh` told.
@@ -68,13 +70,18 @@ pub(super) fn read(text: &str) -> Result<Seen, String> {
             "real" => seen.real = one_line(value).ok_or_else(unreadable)?,
             "folder" => seen.folder = one_line(value).ok_or_else(unreadable)?,
             "head" => seen.head = hex::decode(value).map_err(|_| unreadable())?,
-            // A process that ends while it is looked at leaves half a line: it is gone, not unreadable.
-            "process" => seen.processes.extend(process(value)),
-            "links" => links(&mut seen.processes, &hex::decode(value).map_err(|_| unreadable())?),
-            "texts" => texts(&mut seen.processes, &hex::decode(value).map_err(|_| unreadable())?),
+            "process" => seen.processes.push(process(value).ok_or_else(unreadable)?),
+            "links" | "links64" => {
+                links(&mut seen.processes, &coded(key, value).ok_or_else(unreadable)?);
+            }
+            "texts" | "texts64" => {
+                texts(&mut seen.processes, &coded(key, value).ok_or_else(unreadable)?);
+            }
             _ => return Err(unreadable()),
         }
     }
+    // A process that ends while it is looked at has no state: it is gone, not unreadable.
+    seen.processes.retain(|process| !process.state.is_empty());
     if seen.boot.is_empty() {
         return Err("the host did not tell its boot id".to_owned());
     }
@@ -93,12 +100,11 @@ fn record(value: &str) -> Option<Record> {
 fn process(value: &str) -> Option<Process> {
     let parts: Vec<&str> = value.split('|').collect();
     let [pid, stat, exe, words, variables, folder, file] = parts.as_slice() else { return None };
-    let stat: Vec<&str> = stat.split_whitespace().collect();
+    let (state, start) = state_and_start(stat).unwrap_or_default();
     Some(Process {
         pid: pid.parse().ok()?,
-        state: (*stat.first()?).to_owned(),
-        // Field 22 of /proc/PID/stat; the text here begins at field 3.
-        start: stat.get(19)?.parse().ok()?,
+        state,
+        start,
         exe: one_line(exe)?,
         words: zero_ended(words)?,
         variables: pairs(&zero_ended(variables)?),
@@ -107,19 +113,39 @@ fn process(value: &str) -> Option<Process> {
     })
 }
 
+/// What `/proc/PID/stat` tells after the name.
+fn state_and_start(stat: &str) -> Option<(String, u64)> {
+    let fields: Vec<&str> = stat.split_whitespace().collect();
+    // Field 22 of the file; the text here begins at field 3.
+    Some(((*fields.first()?).to_owned(), fields.get(19)?.parse().ok()?))
+}
+
+/// A long fact, in the code that its key says.
+fn coded(key: &str, value: &str) -> Option<Vec<u8>> {
+    if key.ends_with("64") { STANDARD.decode(value).ok() } else { hex::decode(value).ok() }
+}
+
 /// Enters where the programs and the folders of processes are, as `ls` lists the links of `/proc`.
 fn links(processes: &mut [Process], bytes: &[u8]) {
+    const LINK: &str = " /proc/";
     let text = String::from_utf8_lossy(bytes);
+    let named = text.match_indices(LINK).filter_map(|(at, _)| {
+        let (name, _) = text.get(at + LINK.len()..)?.split_once(" -> ")?;
+        let of = name.strip_suffix("/exe").or_else(|| name.strip_suffix("/cwd"))?;
+        of.parse::<u32>().is_ok().then_some((at, name))
+    });
+    let named: Vec<(usize, &str)> = named.collect();
+    let ends = named.iter().skip(1).map(|(at, _)| text[..*at].rfind('\n').unwrap_or(*at));
+    // From one name to the next, so that a line break in a path is kept.
+    let targets = named.iter().zip(ends.chain([text.len()])).map(|((at, name), end)| {
+        let begin = at + LINK.len() + name.len() + " -> ".len();
+        (*name, text.get(begin..end).unwrap_or_default().trim_end_matches('\n'))
+    });
+    let targets: BTreeMap<&str, &str> = targets.collect();
     for process in processes {
-        // From one name to the next, so that a line break in a path is kept.
-        let of = |link: &str| {
-            let (_, rest) = text.split_once(&format!(" /proc/{}/{link} -> ", process.pid))?;
-            let next = rest.match_indices(" /proc/").find_map(|(at, _)| rest[..at].rfind('\n'));
-            Some(next.map_or(rest, |end| &rest[..end]).trim_end_matches('\n').to_owned())
-        };
-        let (exe, folder) = (of("exe"), of("cwd"));
-        process.exe = exe.unwrap_or_default();
-        process.folder = folder.unwrap_or_default();
+        let of = |link: &str| targets.get(format!("{}/{link}", process.pid).as_str());
+        process.exe = of("exe").map(|path| (*path).to_owned()).unwrap_or_default();
+        process.folder = of("cwd").map(|path| (*path).to_owned()).unwrap_or_default();
     }
 }
 
@@ -133,6 +159,13 @@ fn texts(processes: &mut [Process], bytes: &[u8]) {
         };
         process.words = of("cmdline");
         process.variables = pairs(&of("environ"));
+        let name = format!("/proc/{}/stat", process.pid);
+        let stat = files.get(name.as_bytes()).map(|text| String::from_utf8_lossy(text));
+        // The name stands in brackets, and may hold some of its own.
+        let fields = stat.as_deref().and_then(|stat| stat.rsplit_once(") "));
+        if let Some((state, start)) = fields.and_then(|(_, fields)| state_and_start(fields)) {
+            (process.state, process.start) = (state, start);
+        }
     }
 }
 
@@ -143,7 +176,7 @@ fn files(bytes: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut rest = bytes;
     while let Some(named) = rest.strip_prefix(b"==> ") {
         let Some((name, text)) = parted(named, b" <==\n") else { break };
-        let end = text.windows(NEXT.len()).position(|window| window == NEXT);
+        let end = memmem::find(text, NEXT);
         files.insert(name, text.get(..end.unwrap_or(text.len())).unwrap_or_default());
         rest = end.and_then(|end| text.get(end + 1..)).unwrap_or_default();
     }
@@ -151,7 +184,7 @@ fn files(bytes: &[u8]) -> BTreeMap<&[u8], &[u8]> {
 }
 
 fn parted<'b>(bytes: &'b [u8], by: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
-    let at = bytes.windows(by.len()).position(|window| window == by)?;
+    let at = memmem::find(bytes, by)?;
     Some((bytes.get(..at)?, bytes.get(at + by.len()..)?))
 }
 
@@ -187,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_meanwhile_is_left_out() {
-        assert_eq!(read("boot x\nprocess 7|S 1|||||other").unwrap().processes, []);
+        assert_eq!(read("boot x\nprocess 7||||||other").unwrap().processes, []);
+        assert!(read("boot x\nprocess 7|S").is_err());
     }
 
     #[test]
