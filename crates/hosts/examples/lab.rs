@@ -122,7 +122,9 @@ async fn upgrade(dir: &str, node: &str, artifacts: &str, release: &str) -> Shown
         lines.push(format!("{what}: {:.0} ms", began.elapsed().as_secs_f64() * 1000.0));
         began = Instant::now();
     };
-    swap::stage(&transport, &paths, artifact, &cache).await.into_result()?;
+    swap::stage(&transport, &paths, artifact, &cache, &swap::Prints::default())
+        .await
+        .into_result()?;
     lap("stage");
     service::stop(&transport, spec).await.into_result()?;
     lap("stop");

@@ -60,8 +60,14 @@ impl Bench {
     }
     async fn stage(&self, release: &str) -> Result<u64, String> {
         let artifact = self.artifact(release);
-        let staged =
-            swap::stage(&LocalTransport::new(), &self.paths(), &artifact, &self.cache).await;
+        let staged = swap::stage(
+            &LocalTransport::new(),
+            &self.paths(),
+            &artifact,
+            &self.cache,
+            &swap::Prints::default(),
+        )
+        .await;
         staged.into_result().map(|staged| staged.copied_bytes)
     }
     async fn swap(&self, from: &str, to: &str) -> Result<bool, String> {
@@ -205,7 +211,14 @@ async fn an_artifact_that_changed_since_the_plan_is_refused() {
         &bench.dir.path().join("artifacts/etcd").join(NEW).join("etcd"),
         "#!/bin/sh\necho other\n",
     );
-    let staged = swap::stage(&LocalTransport::new(), &bench.paths(), &planned, &bench.cache).await;
+    let staged = swap::stage(
+        &LocalTransport::new(),
+        &bench.paths(),
+        &planned,
+        &bench.cache,
+        &swap::Prints::default(),
+    )
+    .await;
     let said = staged.into_result().unwrap_err();
     assert!(said.contains("was expected: it is damaged"), "{said}");
 }
@@ -214,8 +227,14 @@ async fn an_artifact_that_changed_since_the_plan_is_refused() {
 async fn an_artifact_without_the_server_is_refused() {
     let bench = Bench::new();
     let paths = bench.paths().server_named("etcd-server");
-    let staged =
-        swap::stage(&LocalTransport::new(), &paths, &bench.artifact(NEW), &bench.cache).await;
+    let staged = swap::stage(
+        &LocalTransport::new(),
+        &paths,
+        &bench.artifact(NEW),
+        &bench.cache,
+        &swap::Prints::default(),
+    )
+    .await;
     let said = staged.into_result().unwrap_err();
     assert!(said.contains("has no file `etcd-server`") && said.contains("etcd, etcdctl"), "{said}");
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use quorate_model::NodeName;
 use quorate_transport::http::HttpClient;
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// One request to a member that serves or is about to; the products answer in milliseconds once they have a leader.
 pub(super) const REQUEST_LIMIT: Duration = Duration::from_secs(5);
@@ -121,6 +121,14 @@ impl Product {
                 Ok(etcd::args(spec, &agent.member(), &all, data_dir, certs))
             }
             Self::Consul => consul::args(spec, agent, all, data_dir, token),
+        }
+    }
+
+    /// The variables of one process's environment.
+    pub(super) fn env(self, spec: &LabSpec) -> BTreeMap<String, String> {
+        match self {
+            Self::Etcd => BTreeMap::new(),
+            Self::Consul => consul::env(spec),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     artifacts::{Cache, OnProgress, Progress},
     service::{self, ServiceState},
     shell,
-    swap::{self, paths::NodePaths},
+    swap::{self, Prints, paths::NodePaths},
 };
 use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use quorate_model::{
@@ -18,7 +18,7 @@ use quorate_model::{
     Secret, ServiceSpec, SshSpec, fleet::GRACE_DEFAULT,
 };
 use quorate_transport::{Answer, Transport, http::HttpClient};
-use std::{collections::BTreeMap, fs, io::Read, path::Path, time::Duration};
+use std::{fs, io::Read, path::Path, time::Duration};
 use tokio::time::Instant;
 
 /// A new cluster elects a leader within a few seconds; a loaded machine gets ten times that.
@@ -165,7 +165,7 @@ fn node(
     argv.extend(product.args(spec, agent, all, &data_dir, secrets)?);
     let service = ServiceSpec::Process(ProcessSpec {
         argv,
-        env: BTreeMap::new(),
+        env: product.env(spec),
         pid_file: own.join(format!("{binary}.pid")),
         log_file: own.join(format!("{binary}.log")),
         work_dir: Some(own),
@@ -248,7 +248,7 @@ async fn install(
     let failed = |because: String| LabError::Member { node: node.clone(), because };
     let paths =
         NodePaths::of_service(service).ok_or_else(|| failed("it has no binary".to_owned()))?;
-    let staged = swap::stage(transport, &paths, &spec.artifact, cache)
+    let staged = swap::stage(transport, &paths, &spec.artifact, cache, &Prints::default())
         .await
         .into_result()
         .map_err(failed)?;

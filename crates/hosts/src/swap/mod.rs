@@ -34,7 +34,17 @@ pub struct Staged {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prints(Vec<Option<Fingerprint>>);
 
+impl FromIterator<Option<Fingerprint>> for Prints {
+    fn from_iter<I: IntoIterator<Item = Option<Fingerprint>>>(prints: I) -> Self {
+        Self(prints.into_iter().collect())
+    }
+}
+
 impl Prints {
+    /// Of each file in the order of [`digests`]; none for a file that somebody wrote to while it was read.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&Fingerprint>> {
+        self.0.iter().map(Option::as_ref)
+    }
     /// That of the server's binary beside the live one, which is the last of the files.
     pub fn server(&self) -> Option<&Fingerprint> {
         self.0.last().and_then(Option::as_ref)
@@ -112,12 +122,19 @@ impl HostFacts {
     }
 }
 
+/// What the files of a release hold that lie on a member's host, in the order of their [`Prints`].
+pub fn digests(paths: &NodePaths, artifact: &ArtifactRef) -> Vec<Digest> {
+    wanted(paths, &needed(paths, artifact)).into_iter().cloned().collect()
+}
+
 /// Puts the artifact's files on the host, beside the live ones, and checks their digests there. The service is not touched.
+/// Files that were found whole on this host before, by whatever name, are known again by their fingerprints.
 pub async fn stage(
     transport: &dyn Transport,
     paths: &NodePaths,
     artifact: &ArtifactRef,
     cache: &Cache,
+    known: &Prints,
 ) -> Answer<Staged> {
     let host = transport.name();
     let artifact = &needed(paths, artifact);
@@ -125,7 +142,7 @@ pub async fn stage(
         return Answer::Failed(because);
     }
     let targets = targets(paths, artifact);
-    let facts = match facts(transport, paths.folder(), &targets, &Prints::default()).await {
+    let facts = match facts(transport, paths.folder(), &targets, known).await {
         Answer::Done(facts) => facts,
         Answer::Failed(because) => return Answer::Failed(because),
         Answer::Unknown(because) => return Answer::Unknown(because),

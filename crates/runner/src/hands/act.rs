@@ -89,16 +89,15 @@ impl LiveHands {
             .known(&artifact.pack, &hop.from)
             .filter(|known| known.release != artifact.release)
             && let Answer::Failed(because) | Answer::Unknown(because) =
-                swap::stage(transport.as_ref(), &paths, &running, &self.parts.cache).await
+                self.stage_files(transport.as_ref(), &paths, &running).await
         {
             return Outcome::Failed { because };
         }
-        let staged =
-            match swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache).await {
-                Answer::Done(staged) => staged,
-                Answer::Failed(because) => return Outcome::Failed { because },
-                Answer::Unknown(because) => return Outcome::Unknown { because },
-            };
+        let staged = match self.stage_files(transport.as_ref(), &paths, artifact).await {
+            Answer::Done(staged) => staged,
+            Answer::Failed(because) => return Outcome::Failed { because },
+            Answer::Unknown(because) => return Outcome::Unknown { because },
+        };
         if let Err(because) = self.takes(node, at, &staged, artifact).await {
             return Outcome::Failed { because };
         }
@@ -353,10 +352,7 @@ impl LiveHands {
             Some(staging) => Some(staging.lock().await),
             None => None,
         };
-        swap::stage(transport.as_ref(), &paths, artifact, &self.parts.cache)
-            .await
-            .into_result()
-            .map(drop)
+        self.stage_files(transport.as_ref(), &paths, artifact).await.into_result().map(drop)
     }
 }
 

@@ -173,7 +173,9 @@ impl LiveHands {
                 return Err(format!("{} {release} holds no server", cluster.pack));
             };
             let paths = NodePaths::new(state_dir.join("tools").join(&server.name));
-            let staged = swap::stage(&LocalTransport, &paths, &artifact, cache).await;
+            let staged =
+                swap::stage(&LocalTransport, &paths, &artifact, cache, &swap::Prints::default())
+                    .await;
             return staged.into_result().map(|staged| staged.artifact_dir);
         }
         Err(format!("no files of {} {} are at hand here", cluster.pack, tried.join(" or ")))

@@ -2,12 +2,13 @@
 //!
 //! Invariant: only what was found whole, and was taken by its node, is kept; a file that anybody has touched since is read again.
 
-use super::live::LiveHands;
-use quorate_hosts::swap::{Prints, Staged};
+use super::live::{LiveHands, LiveParts};
+use quorate_hosts::swap::{self, Fingerprint, Prints, Staged, paths::NodePaths};
 use quorate_model::{ArtifactRef, ClusterName, Digest, NodeName, Release};
+use quorate_transport::{Answer, Transport};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -20,21 +21,64 @@ type Key = (ClusterName, Digest, usize, NodeName, Release);
 
 /// Files that were found whole and taken, by what they are known again.
 #[derive(Clone, Default)]
-pub struct Prepared(Arc<Mutex<HashMap<Key, (Instant, Prints)>>>);
+pub struct Prepared(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    taken: HashMap<Key, (Instant, Prints)>,
+    /// A host's files by what they hold: members that share a host may share its files, under names of their own.
+    whole: HashMap<(String, Digest), (Instant, Fingerprint)>,
+}
 
 impl Prepared {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Its maps are whole whenever their lock is free.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
     fn keep(&self, key: Key, prints: Prints) {
-        // A map of prints is whole whenever its lock is free.
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(key, (Instant::now(), prints));
+        self.kept().taken.insert(key, (Instant::now(), prints));
     }
     fn known(&self, key: &Key) -> Option<Prints> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(key).filter(|(at, _)| at.elapsed() <= KEPT).map(|(_, prints)| prints.clone())
+        let kept = self.kept();
+        kept.taken.get(key).filter(|(at, _)| at.elapsed() <= KEPT).map(|(_, prints)| prints.clone())
+    }
+    fn keep_whole(&self, host: &str, digests: Vec<Digest>, prints: &Prints) {
+        let mut kept = self.kept();
+        for (digest, print) in digests.into_iter().zip(prints.iter()) {
+            if let Some(print) = print {
+                let found = (Instant::now(), print.clone());
+                kept.whole.insert((host.to_owned(), digest), found);
+            }
+        }
+    }
+    fn whole(&self, host: &str, digests: Vec<Digest>) -> Prints {
+        let kept = self.kept();
+        let known = |digest| {
+            let found = kept.whole.get(&(host.to_owned(), digest));
+            found.filter(|(at, _)| at.elapsed() <= KEPT).map(|(_, print)| print.clone())
+        };
+        digests.into_iter().map(known).collect()
     }
 }
 
 impl LiveHands {
+    /// Puts the files of a release on a host; what this program has read there not long ago is not read again.
+    pub(super) async fn stage_files(
+        &self,
+        transport: &dyn Transport,
+        paths: &NodePaths,
+        artifact: &ArtifactRef,
+    ) -> Answer<Staged> {
+        let LiveParts { prepared, cache, .. } = &self.parts;
+        let (host, digests) = (transport.name(), swap::digests(paths, artifact));
+        let known = prepared.whole(&host, digests.clone());
+        let staged = swap::stage(transport, paths, artifact, cache, &known).await;
+        if let Answer::Done(staged) = &staged {
+            prepared.keep_whole(&host, digests, &staged.prints);
+        }
+        staged
+    }
+
     fn staged_key(&self, node: &NodeName, hop: usize, artifact: &ArtifactRef) -> Key {
         let (cluster, plan) = (self.parts.cluster.name.clone(), self.plan().digest.clone());
         (cluster, plan, hop, node.clone(), artifact.release.clone())

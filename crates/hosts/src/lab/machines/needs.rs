@@ -30,11 +30,33 @@ pub(super) fn path() -> String {
     own.chain(SYSTEM_FOLDERS).collect::<Vec<_>>().join(":")
 }
 
-/// Refuses when something is missing, before anything is made.
-pub(super) fn check() -> Result<(), LabError> {
+/// Refuses when something is missing for so many machines, before anything is made.
+pub(super) fn check(count: u32) -> Result<(), LabError> {
     root()?;
     let missing = missing(&path());
-    if missing.is_empty() { groups().map(drop) } else { Err(LabError::Programs(missing)) }
+    if !missing.is_empty() {
+        return Err(LabError::Programs(missing));
+    }
+    groups()?;
+    let path = Path::new("/proc/sys/fs/inotify/max_user_instances");
+    let text = fs::read_to_string(path).map_err(LabError::disk("read", path))?;
+    // A kernel that says no number has another way to tell its limit, when it is reached.
+    text.trim().parse().map_or(Ok(()), |allowed| watches(count, allowed))
+}
+
+/// Watches on files that systemd, and what it starts, keep on one machine: with 128 of them the twenty-fourth did not boot.
+const WATCHES_EACH: u32 = 6;
+
+/// Refuses more machines than this machine's kernel lets root have watches for.
+fn watches(count: u32, allowed: u32) -> Result<(), LabError> {
+    let needed = count.saturating_mul(WATCHES_EACH);
+    if needed <= allowed {
+        return Ok(());
+    }
+    Err(LabError::Input(format!(
+        "{count} machines keep some {needed} watches on files, and this machine allows root {allowed}: allow more with `sysctl -w fs.inotify.max_user_instances={}`",
+        needed.next_power_of_two()
+    )))
 }
 
 fn missing(path: &str) -> Vec<(&'static str, &'static str)> {
@@ -78,6 +100,16 @@ mod tests {
         let error = LabError::Programs(missing(&folder.path().to_string_lossy()));
         assert_eq!(error.to_string(), "nft is missing");
         assert!(error.hint().unwrap().contains("apt-get install nftables"));
+    }
+
+    #[test]
+    fn more_machines_than_the_kernel_has_watches_for_are_refused() {
+        assert!(watches(20, 128).is_ok());
+        let said = watches(100, 128).unwrap_err().to_string();
+        assert!(
+            said.contains("100 machines") && said.contains("max_user_instances=1024"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub async fn up(
     progress: OnProgress<'_>,
 ) -> Result<Machines, LabError> {
     sound(spec)?;
-    needs::check()?;
+    needs::check(spec.count)?;
     let dir = std::path::absolute(&spec.dir).map_err(LabError::disk("find", &spec.dir))?;
     for path in [&dir, bases] {
         if path.to_string_lossy().contains([':', ',', '\\', '"', '\n']) {
