@@ -78,6 +78,27 @@ fn install() -> Result<(), String> {
     if !has("cargo-nextest") {
         cargo(["install", "--locked", "cargo-nextest"]).run()?;
     }
+    limits()
+}
+
+/// What a hundred Debian machines that all speak with each other take of the kernel, which has it for a dozen as it comes: watches
+/// on files, six a machine, and neighbours in a network, each of each.
+const LIMITS: [(&str, u32); 4] = [
+    ("fs/inotify/max_user_instances", 1024),
+    ("net/ipv4/neigh/default/gc_thresh1", 8192),
+    ("net/ipv4/neigh/default/gc_thresh2", 16384),
+    ("net/ipv4/neigh/default/gc_thresh3", 32768),
+];
+
+fn limits() -> Result<(), String> {
+    for (name, needed) in LIMITS {
+        let file = format!("/proc/sys/{name}");
+        let allowed = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        if allowed.is_none_or(|allowed: u32| allowed < needed) {
+            std::fs::write(&file, needed.to_string())
+                .map_err(|error| format!("cannot raise {file} to {needed}: {error}"))?;
+        }
+    }
     Ok(())
 }
 

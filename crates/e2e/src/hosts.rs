@@ -107,7 +107,7 @@ impl HostBed {
             spec.packages = packages.iter().map(|package| (*package).to_owned()).collect();
             spec.seed = std::mem::take(&mut spec.seed).with_asks();
         });
-        let own = Self { bed: Bed::without_members(), machines };
+        let own = Self { bed: Bed::empty(), machines };
         fs::create_dir_all(own.dir()).expect("a folder");
         let names = NAMES;
         std::thread::scope(|scope| {

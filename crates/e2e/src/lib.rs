@@ -12,6 +12,7 @@ pub mod machines;
 mod look;
 mod restart;
 mod squat;
+pub mod waves;
 
 pub use look::{QUICK, files};
 pub use restart::holds;
@@ -165,7 +166,7 @@ impl Bed {
     }
     /// The same of another product.
     pub fn of(product: &str, release: &str, more: &[&str]) -> Self {
-        let mut bed = Self::without_members();
+        let mut bed = Self::empty();
         bed.lab = true;
         let dir = bed.dir();
         let artifacts = artifacts().display().to_string();
@@ -188,7 +189,7 @@ impl Bed {
         bed
     }
     /// A folder with a name of its own, for a cluster whose members live elsewhere.
-    fn without_members() -> Self {
+    pub fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("quorate-e2e-").tempdir().expect("a folder");
         let ending = folder.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let name = ending.replace("quorate-e2e-", "t");

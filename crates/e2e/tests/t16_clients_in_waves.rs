@@ -5,9 +5,10 @@ use quorate_e2e::{
     Bed, CONSUL,
     ask::{hold, started},
     by_hand::{blocks, follow, script},
+    waves::{most_on_their_way, node_of},
 };
-use quorate_model::{Outcome, Recorded, RunEvent};
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use quorate_model::{Recorded, RunEvent};
+use std::{fs, path::PathBuf};
 
 /// Ten waves, the last of one client. The first with one failure goes on, the second with another ends the run.
 const CLIENTS: usize = 100;
@@ -16,32 +17,6 @@ const WAVE: usize = 11;
 
 fn client(bed: &Bed, number: usize) -> String {
     format!("{}-client-{number}", bed.name())
-}
-
-fn node_of(step: &str) -> &str {
-    step.split('.').nth(1).unwrap_or_default()
-}
-
-/// The most clients that were on their way at the same time; fails when a server shared its time with anybody.
-fn most_on_their_way(journal: &[Recorded]) -> usize {
-    let (mut away, mut most) = (BTreeSet::new(), 0);
-    let is_client = |node: &String| node.contains("-client-");
-    for recorded in journal {
-        match &recorded.event {
-            RunEvent::Started { step, .. } if step.as_str().ends_with(".stop") => {
-                away.insert(node_of(step.as_str()).to_owned());
-            }
-            RunEvent::Finished { step, outcome: Outcome::Succeeded { .. }, .. }
-                if step.as_str().ends_with(".rejoin") =>
-            {
-                away.remove(node_of(step.as_str()));
-            }
-            _ => {}
-        }
-        assert!(away.len() <= 1 || away.iter().all(is_client), "a server in company: {away:?}");
-        most = most.max(away.iter().filter(|node| is_client(node)).count());
-    }
-    most
 }
 
 /// The journal's place of the first stop of a node.
@@ -89,7 +64,6 @@ fn t16_clients_move_in_waves_after_the_servers_within_their_budget() {
     bed.limit(&[
         "soak_secs: 0",
         "good_looks: 2",
-        "look_every_secs: 0.2",
         "baseline_secs: 1",
         "client_wave: 11%",
         "client_failure_budget: 1%",
@@ -119,7 +93,11 @@ fn t16_clients_move_in_waves_after_the_servers_within_their_budget() {
     assert_eq!(servers.last(), Some(&leader), "the leader last: {order:?}");
     // Who was stopped and failed is still on its way: the second wave has a place less.
     assert!((WAVE + 2..=2 * WAVE).contains(&clients.len()), "two waves: {order:?}");
-    assert_eq!(most_on_their_way(&journal), WAVE, "the share, and no more");
+    assert_eq!(
+        most_on_their_way(&journal, |node| node.contains("-client-")),
+        WAVE,
+        "the share, and no more"
+    );
     let left = left_behind(&journal);
     let (at, first) = left.first().expect("a client was left behind");
     assert_eq!((left.len(), first), (2, &ill[0]), "{left:?}");
@@ -141,7 +119,11 @@ fn t16_clients_move_in_waves_after_the_servers_within_their_budget() {
         .for_each(|(node, text)| fs::write(settings(node), text).expect("settings"));
     bed.quorate(&["run", "resume"]).expect(0);
     let journal = bed.journal();
-    assert_eq!(most_on_their_way(&journal), WAVE, "the share, and no more");
+    assert_eq!(
+        most_on_their_way(&journal, |node| node.contains("-client-")),
+        WAVE,
+        "the share, and no more"
+    );
     let (after, report) = (bed.live_pids(), bed.report());
     for number in 1..=CLIENTS {
         let node = client(&bed, number);

@@ -1,0 +1,173 @@
+//! T11 on a hundred Debian machines that run Consul's own agents as units of systemd: a release is staged on all of them over SSH,
+//! checked there, no unit is touched, machines that are off are listed, and a second time does nothing. Then servers, and clients in
+//! waves, are installed anew from what was staged, by an ordinary user with sudo.
+
+use quorate_e2e::{
+    Bed,
+    ask::started,
+    machines::MachineBed,
+    until,
+    waves::{most_on_their_way, node_of},
+};
+use quorate_hosts::lab::{Fault, machines::Debian};
+use serde_json::Value;
+use std::{collections::BTreeMap, fmt::Write, fs, time::Duration};
+
+const MACHINES: u32 = 100;
+const SERVERS: [&str; 3] = ["m1", "m2", "m3"];
+/// Switched off after the plan was made.
+const OFF: [u32; 2] = [41, 97];
+/// Has another file under the release's name.
+const DAMAGED: &str = "m7";
+/// Three servers and these clients are the cluster that is rolled.
+const ROLLED: u32 = 11;
+/// A hundred agents find each other while a hundred machines finish their boot.
+const SERVE_LIMIT: Duration = Duration::from_secs(180);
+
+/// Each agent of the datacenter: the first three machines are its servers.
+const BEGIN: &str = r#"own=$(sed -n "s/ $(hostname)\$//p" /etc/hosts)
+case $(hostname) in m1 | m2 | m3) server=', "server": true, "bootstrap_expect": 3' ;; *) server= ;; esac
+mkdir -p /etc/consul.d
+cat >/etc/consul.d/lab.json <<EOF
+{"bind_addr": "$own", "data_dir": "/data/consul", "retry_join": ["m1", "m2", "m3"], "retry_interval": "1s", "disable_update_check": true,
+ "performance": {"raft_multiplier": 1}$server}
+EOF
+install -d -o consul -m 700 /data/consul
+systemctl enable --quiet consul
+systemctl start --no-block consul"#;
+
+struct Hosts {
+    bed: Bed,
+    machines: MachineBed,
+}
+
+impl Hosts {
+    fn up() -> Self {
+        let machines = MachineBed::with(Debian::Bullseye, MACHINES, |spec| {
+            spec.packages = vec!["consul".to_owned()];
+            spec.seed.first_boot = BEGIN.lines().map(str::to_owned).collect();
+        });
+        let own = Self { bed: Bed::empty(), machines };
+        fs::create_dir_all(own.bed.dir()).expect("a folder");
+        own.declare(MACHINES);
+        until(SERVE_LIMIT, "everybody is in gossip", || {
+            let said = own.machines.ssh("m1", "consul members");
+            said.out.lines().filter(|line| line.contains(" alive ")).count() == MACHINES as usize
+        });
+        own
+    }
+    /// Declares the first so many machines.
+    fn declare(&self, count: u32) {
+        let mut nodes = String::new();
+        for number in 1..=count {
+            let group = if number <= 3 { "server" } else { "client" };
+            writeln!(nodes, "      - {{name: m{number}, group: {group}, host: {{ssh: quorate@m{number}}}, data_dir: /data/consul, endpoints: {{client: 'http://127.0.0.1:8500', dns: 'http://127.0.0.1:8600'}}}}").expect("text");
+        }
+        let text = format!(
+            "schema: 1
+fleet: many
+ssh: {{config: {}}}
+clusters:
+  - name: {}
+    pack: consul
+    environment: lab
+    defaults:
+      service: {{unit: consul.service, binary: /usr/bin/consul}}
+    nodes:
+{nodes}",
+            self.machines.lab.ssh_config.display(),
+            self.bed.name()
+        );
+        fs::write(self.bed.fleet(), text).expect("the fleet file");
+    }
+    /// What a command prints on every machine that answers, by machine.
+    fn all_say(&self, line: &str) -> BTreeMap<String, String> {
+        let mut words = vec!["--output", "json", "exec", "--keep-going", self.bed.name(), "--"];
+        words.push(line);
+        let said = self.bed.quorate(&words).json();
+        let hosts = said["hosts"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().trim().to_owned();
+        let bare = |name: String| name.rsplit('/').next().unwrap_or_default().to_owned();
+        let done = hosts.iter().filter(|host| host["outcome"] == "ended");
+        done.map(|host| (bare(text(&host["nodes"][0])), text(&host["stdout"]))).collect()
+    }
+    /// Files beside the live binary: name, inode, time of change.
+    fn staged(&self) -> BTreeMap<String, String> {
+        self.all_say("find /usr/bin /var/lib/quorate -name '*consul*' -printf '%p %i %C@ ' 2>/dev/null; true")
+    }
+    fn pids(&self) -> BTreeMap<String, String> {
+        self.all_say("systemctl show -p MainPID,NRestarts --value consul")
+    }
+}
+
+/// How many steps of what a command told have ended so.
+fn count(told: &str, note: &str) -> usize {
+    told.lines().filter(|line| line.contains(note)).count()
+}
+
+#[test]
+fn t11_a_hundred_machines_are_staged_and_then_consul_rolls_over_ssh() {
+    let hosts = Hosts::up();
+    let plan = {
+        let file = hosts.bed.scratch().join("plan.json").display().to_string();
+        hosts.bed.quorate(&["plan", hosts.bed.name(), "--restart", "-o", &file]).expect(0);
+        file
+    };
+    let away: Vec<String> = OFF.iter().map(|off| format!("m{off}")).collect();
+    away.iter().for_each(|name| drop(hosts.machines.fault(name, &Fault::Kill)));
+    let there = MACHINES as usize - OFF.len();
+    let (pids, before) = (hosts.pids(), hosts.staged());
+    assert_eq!((pids.len(), before.len()), (there, there), "{pids:?}");
+
+    // On one of them lies another file under the release's name.
+    hosts.machines.says(DAMAGED, "echo 'another one' | sudo tee /usr/bin/consul_1.8.7");
+    let told = hosts.bed.quorate(&["prepare", &plan]);
+    assert_ne!(told.code, 0, "two machines are off");
+    for name in &away {
+        assert!(told.err.contains(&format!("{name}:")), "{name} is not named: {}", told.err);
+    }
+    assert_eq!(count(&told.err, "bytes copied"), there, "{}", told.err);
+    let sums = hosts.all_say("sha256sum </usr/bin/consul_1.8.7");
+    let wanted = sums.values().next().cloned().unwrap_or_default();
+    let live = hosts.machines.says("m1", "sha256sum </usr/bin/consul");
+    assert!(wanted.len() > 60 && sums.len() == there, "{sums:?}");
+    assert!(sums.values().all(|sum| *sum == live), "the release's own file everywhere: {sums:?}");
+    let after = hosts.staged();
+    let again = hosts.bed.quorate(&["prepare", &plan]);
+    assert_eq!(count(&again.err, "it was there already"), there, "{}", again.err);
+    assert_eq!(hosts.staged(), after, "nothing was written a second time");
+    assert_eq!(hosts.pids(), pids, "no unit was stopped or started");
+
+    roll(&hosts, &pids);
+}
+
+/// Servers first, one by one, then clients in waves, over SSH; the other machines are another operator's.
+fn roll(hosts: &Hosts, before: &BTreeMap<String, String>) {
+    hosts.declare(ROLLED);
+    hosts.bed.limit(&["soak_secs: 0", "baseline_secs: 1", "client_wave: 4"]);
+    hosts.bed.quorate(&["upgrade", hosts.bed.name(), "--restart", "--yes"]).expect(0);
+    let journal = hosts.bed.journal();
+    let stops: Vec<String> = started(&journal)
+        .iter()
+        .filter(|step| step.ends_with(".stop"))
+        .map(|step| node_of(step).to_owned())
+        .collect();
+    assert_eq!(stops.len(), ROLLED as usize, "{stops:?}");
+    assert!(stops.iter().take(3).all(|node| SERVERS.contains(&node.as_str())), "{stops:?}");
+    let clients = most_on_their_way(&journal, |node| !SERVERS.contains(&node));
+    assert!((2..=4).contains(&clients), "clients move beside each other");
+    let report = hosts.bed.report();
+    assert_eq!(report["outcome"], "succeeded");
+    assert_eq!(report["client"]["writes_lost"], 0, "{}", report["client"]);
+    assert!(report["client"]["writes_acked"].as_u64() > Some(100), "{}", report["client"]);
+    hosts.declare(MACHINES);
+    for (node, pid) in hosts.pids() {
+        let number: u32 = node.trim_start_matches('m').parse().expect("a number");
+        assert_eq!(
+            pid != before[&node],
+            number <= ROLLED,
+            "{node}: {pid}, before {}",
+            before[&node]
+        );
+    }
+}
