@@ -10,7 +10,7 @@ mod invariants;
 mod walk;
 mod world;
 
-pub use invariants::{Invariant, Violation};
+pub use invariants::{Invariant, Violation, unwanted};
 
 use quorate_model::Plan;
 

@@ -32,6 +32,14 @@ fn t09_a_cluster_stays_on_releases_that_its_applications_work_with() {
     asked(quorum, &[]).expect(3).says(&["old must be >=1.9", "because 1.8 flaps", "1.8.4 runs"]);
     asked("{name: old, needs: [v3-api]}", &[]).expect(1).says(&["unknown-need", "v2-api"]);
     assert_eq!(bed.live_pids(), pids, "nothing was touched");
+    // A plan that was made before somebody declared the application is not applied either.
+    fs::write(bed.fleet(), &original).expect("the fleet file");
+    let plan = bed.plan("3.4.23", &[]).display().to_string();
+    declare(&bed, &original, "{name: old, works_with: '<3.4'}");
+    bed.quorate(&["apply", &plan, "--yes"])
+        .expect(3)
+        .says(&["is older than the cluster", "old does not work with 3.4.23"]);
+    assert_eq!(bed.live_pids(), pids, "nothing was touched");
     // The application is brought to where it must be, or the cluster is made to give what it needs.
     asked(&quorum.replace("1.8.4", "1.9.0"), &[]).expect(0);
     asked("{name: old, needs: [v2-api]}", &["--rewrite-config"]).expect(0);

@@ -14,6 +14,8 @@ pub(crate) mod s8_parent;
 pub(crate) mod s9_artifact;
 pub(crate) mod schema;
 
+pub use s5_hops::unwanted;
+
 use quorate_model::{Severity, StepId};
 use serde::{Deserialize, Serialize};
 use std::fmt;

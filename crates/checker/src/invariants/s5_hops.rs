@@ -49,7 +49,7 @@ impl<'p> Watch<'p> for Hops {
                 hop.from, hop.to
             ));
         }
-        for text in unwanted(plan, hop) {
+        for text in unwanted(plan.kind, &plan.dependants, hop) {
             broken(text);
         }
         for text in unproved_rules(hop) {
@@ -113,12 +113,12 @@ impl<'p> Watch<'p> for Hops {
 }
 
 /// Applications do not work with the hop's target, or are not new enough for it. The way back is not kept from anybody.
-fn unwanted(plan: &Plan, hop: &Hop) -> Vec<String> {
+pub fn unwanted(kind: PlanKind, dependants: &[Dependant], hop: &Hop) -> Vec<String> {
     let mut wrong = Vec::new();
-    if plan.kind != PlanKind::Upgrade {
+    if kind != PlanKind::Upgrade {
         return wrong;
     }
-    for Dependant { name, version, works_with, requires, .. } in &plan.dependants {
+    for Dependant { name, version, works_with, requires, .. } in dependants {
         if works_with.as_ref().is_some_and(|range| !range.contains(&hop.to)) {
             wrong.push(format!("{name} does not work with {}", hop.to));
         }

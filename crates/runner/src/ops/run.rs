@@ -113,7 +113,7 @@ pub async fn begin(setup: &Setup, plan: Plan, options: &CarryOptions) -> Result<
             .hint("bring the file back from where it was copied to, or choose another backup")
     })?;
     let seen = observe(setup, &cluster).await?;
-    not_stale(&plan, &seen)?;
+    not_stale(&plan, &cluster, &seen)?;
     setup.store.save_plan(&plan)?;
     let run = RunId::new(format!("{}-{}", plan.cluster, short_id(now)));
     let held = take_lease(setup, &cluster, &plan, &run, options).await?;
@@ -490,8 +490,10 @@ async fn take_lease(
 }
 
 /// The world must still be what the plan was made from, as far as the plan builds on it.
-fn not_stale(plan: &Plan, seen: &Observation) -> Result<(), Problem> {
-    let mut differs = Vec::new();
+fn not_stale(plan: &Plan, cluster: &Cluster, seen: &Observation) -> Result<(), Problem> {
+    // Applications may have been declared, or changed, since.
+    let unwanted = |hop| quorate_checker::unwanted(plan.kind, &cluster.dependants, hop);
+    let mut differs: Vec<String> = plan.hops.iter().flat_map(unwanted).collect();
     // A node without a vote that has changed is for its own lane to see.
     let beside = beside(plan);
     for was in plan.observed.nodes.iter().filter(|node| !beside.contains(&node.name)) {
