@@ -45,7 +45,7 @@ fn bad_luck_really_happens() {
     assert!(outcomes.iter().any(|outcome| outcome.acts != *first), "all seeds are alike");
 }
 
-/// T90 without its processes; with three hundred real agents it is the bench `roll_clients_300`.
+/// T90 without its processes; real agents move in `t16_t90_clients_in_waves` of the end-to-end tests.
 #[test]
 fn three_hundred_clients_move_in_one_run() {
     let scenario = Scenario { clients: 300, ..Scenario::calm(3, 0, 0, 1) };
