@@ -57,6 +57,7 @@ impl Process {
 /// Reads what `look.sh` printed; a line it cannot read is a reason to know nothing.
 pub(super) fn read(text: &str) -> Result<Seen, String> {
     let mut seen = Seen { ticks_per_sec: 100, ..Seen::default() };
+    let mut gone = Vec::new();
     for line in text.lines() {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         let value = value.trim_end();
@@ -77,11 +78,15 @@ pub(super) fn read(text: &str) -> Result<Seen, String> {
             "texts" | "texts64" => {
                 texts(&mut seen.processes, &coded(key, value).ok_or_else(unreadable)?);
             }
+            "gone" => gone.extend(value.parse::<u32>()),
             _ => return Err(unreadable()),
         }
     }
-    // A process that ends while it is looked at has no state: it is gone, not unreadable.
-    seen.processes.retain(|process| !process.state.is_empty());
+    // One that ended while it was looked at has no state. Silence about any other is no proof that it does not run.
+    seen.processes.retain(|process| !process.state.is_empty() || !gone.contains(&process.pid));
+    if let Some(unread) = seen.processes.iter().find(|process| process.state.is_empty()) {
+        return Err(format!("the host told nothing of process {}, which runs there", unread.pid));
+    }
     if seen.boot.is_empty() {
         return Err("the host did not tell its boot id".to_owned());
     }
@@ -220,7 +225,9 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_meanwhile_is_left_out() {
-        assert_eq!(read("boot x\nprocess 7||||||other").unwrap().processes, []);
+        assert_eq!(read("boot x\nprocess 7||||||other\ngone 7").unwrap().processes, []);
+        let silent = read("boot x\nprocess 7||||||live\ntexts64 \n").unwrap_err();
+        assert!(silent.contains("process 7"), "{silent}");
         assert!(read("boot x\nprocess 7|S").is_err());
     }
 

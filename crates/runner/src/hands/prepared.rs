@@ -1,6 +1,7 @@
 //! What `prepare` has just seen of staged files, for the run that begins after it in the same program.
 //!
-//! Invariant: only what was found whole, and was taken by its node, is kept; a file that anybody has touched since is read again.
+//! Invariant: only what was found whole is kept, and a file that anybody has touched since is read again; only what a node has taken
+//! is not put to it a second time.
 
 use super::live::{LiveHands, LiveParts};
 use quorate_hosts::swap::{self, Fingerprint, Prints, Staged, paths::NodePaths};
