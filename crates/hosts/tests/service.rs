@@ -463,8 +463,9 @@ async fn programs_of_a_look(bench: &Bench, siblings: usize) -> usize {
     let answer =
         quorate_transport::Transport::run(&LocalTransport::new(), &command, WAIT_MAX).await;
     let Answer::Done(said) = answer else { panic!("{answer:?}") };
-    let shown = said.text().lines().filter(|line| line.starts_with("process ")).count();
-    assert_eq!(shown, siblings, "{}", said.text());
+    let told = said.text();
+    let shown: Vec<&str> = told.lines().filter(|line| line.starts_with("process ")).collect();
+    assert_eq!(shown.len(), siblings, "{shown:?}");
     for one in &mut running {
         one.kill().await.unwrap();
     }
@@ -476,4 +477,49 @@ async fn a_look_starts_no_program_for_each_process_that_it_finds() {
     let bench = Bench::new();
     let (few, many) = (programs_of_a_look(&bench, 1).await, programs_of_a_look(&bench, 12).await);
     assert_eq!(few, many, "hundreds of agents of one host may run the same file");
+}
+
+#[tokio::test]
+async fn a_look_says_who_ended_while_it_read_of_them() {
+    let bench = Bench::new();
+    let (own, tools, ending) = (bench.path("agent"), bench.path("tools"), bench.path("ending"));
+    fs::create_dir(&tools).unwrap();
+    fs::copy("/bin/sleep", &own).unwrap();
+    let both = format!(
+        "{own} 60 &\necho $! >{ending}\n{own} 60 &\necho $!\n",
+        own = own.display(),
+        ending = ending.display()
+    );
+    // The first of two ends after it was found, and before its files are read.
+    let body = format!(
+        "case $* in */stat*)\n    ended=$(cat {})\n    kill -9 \"$ended\"\n    n=0\n    \
+         while [ -d \"/proc/$ended\" ] && [ $n -lt 400 ]; do sleep 0.05; n=$((n + 1)); done ;;\nesac\n\
+         exec /usr/bin/head \"$@\"\n",
+        ending.display()
+    );
+    bench.script("tools/head", &body);
+    let started = std::process::Command::new("sh")
+        .args(["-c", &both])
+        .stderr(std::process::Stdio::null())
+        .stdout(fs::File::create(bench.path("staying")).unwrap())
+        .status();
+    assert!(started.unwrap().success());
+    let pid =
+        |file: &str| fs::read_to_string(bench.path(file)).unwrap().trim().parse::<u32>().unwrap();
+    let (ended, staying) = (pid("ending"), pid("staying"));
+    let own = own.to_str().unwrap();
+    let script = include_str!("../src/service/look.sh");
+    let words = ["sh", "-c", script, "quorate", "/none.pid", own, "/", "", "--data-dir=/y"];
+    let command = quorate_transport::Command::new(words)
+        .env("PATH", format!("{}:/usr/bin:/bin", tools.display()));
+    let answer =
+        quorate_transport::Transport::run(&LocalTransport::new(), &command, WAIT_MAX).await;
+    std::process::Command::new("kill").arg(staying.to_string()).status().unwrap();
+    let Answer::Done(said) = answer else { panic!("{answer:?}") };
+    let told = said.text();
+    let texts = told.lines().find_map(|line| line.strip_prefix("texts64 ")).unwrap();
+    let texts = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, texts).unwrap();
+    let texts = String::from_utf8_lossy(&texts);
+    assert!(texts.ends_with(&format!("\n==> /proc/ended <==\n{ended}\n")), "{texts}");
+    assert!(texts.contains(&format!("==> /proc/{staying}/stat <==\n{staying} (agent)")), "{texts}");
 }

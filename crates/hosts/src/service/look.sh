@@ -24,7 +24,7 @@ show() {
     file_is=other
     if [ "/proc/$1/exe" -ef "$file" ]; then file_is=live; fi
     printf 'process %s||||||%s\n' "$1" "$file_is"
-    shown="$shown $1" links="$links /proc/$1/exe /proc/$1/cwd"
+    links="$links /proc/$1/exe /proc/$1/cwd"
     texts="$texts /proc/$1/stat /proc/$1/cmdline ${variables:+/proc/$1/environ}"
 }
 
@@ -68,7 +68,7 @@ head=$(head -c 256 "$file" 2>/dev/null | hex)
 printf 'real %s\n' "$(printf '%s' "$real" | hex)"
 printf 'folder %s\n' "$(readlink -f "$work_dir" 2>/dev/null | hex)"
 printf 'head %s\n' "$head"
-shown= links= texts=
+links= texts=
 if [ -n "$pid" ]; then show "$pid"; fi
 
 # Who may be it: who runs the live file, or a file whose name begins with that file's (a swap gives the file another name
@@ -111,10 +111,15 @@ done
 # look for one of them, keeps a machine busy with nothing else. Files follow under their names, `==> /proc/7/cmdline <==`.
 if [ -n "$links" ]; then
     ls -ld $links 2>/dev/null | coded links
-    head -v -c 4194304 $texts 2>/dev/null | coded texts
-    # Of whom nothing was read has ended meanwhile, and is told so: silence alone would let a live one pass for one that ended.
-    for found in $shown; do
-        if [ ! -d "/proc/$found" ]; then printf 'gone %s\n' "$found"; fi
-    done
+    # Of whom the kernel says, as it reads, that there is no such process, has ended meanwhile: told last, as one more file. A look
+    # at /proc afterwards would not do, since another process may bear that number by then; nor would silence, which lets a live one
+    # pass for one that ended.
+    {
+        ended=$(
+            LC_ALL=C head -v -c 4194304 $texts 2>&1 >&3 |
+                sed -n 's|^.*/proc/\([0-9]*\)/stat.*No such .*$|\1|p'
+        )
+        printf '\n==> /proc/ended <==\n%s\n' "$ended"
+    } 3>&1 | coded texts
 fi
 exit 0

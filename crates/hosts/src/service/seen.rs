@@ -57,7 +57,7 @@ impl Process {
 /// Reads what `look.sh` printed; a line it cannot read is a reason to know nothing.
 pub(super) fn read(text: &str) -> Result<Seen, String> {
     let mut seen = Seen { ticks_per_sec: 100, ..Seen::default() };
-    let mut gone = Vec::new();
+    let mut ended = Vec::new();
     for line in text.lines() {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         let value = value.trim_end();
@@ -76,14 +76,13 @@ pub(super) fn read(text: &str) -> Result<Seen, String> {
                 links(&mut seen.processes, &coded(key, value).ok_or_else(unreadable)?);
             }
             "texts" | "texts64" => {
-                texts(&mut seen.processes, &coded(key, value).ok_or_else(unreadable)?);
+                ended = texts(&mut seen.processes, &coded(key, value).ok_or_else(unreadable)?);
             }
-            "gone" => gone.extend(value.parse::<u32>()),
             _ => return Err(unreadable()),
         }
     }
     // One that ended while it was looked at has no state. Silence about any other is no proof that it does not run.
-    seen.processes.retain(|process| !process.state.is_empty() || !gone.contains(&process.pid));
+    seen.processes.retain(|process| !process.state.is_empty() || !ended.contains(&process.pid));
     if let Some(unread) = seen.processes.iter().find(|process| process.state.is_empty()) {
         return Err(format!("the host told nothing of process {}, which runs there", unread.pid));
     }
@@ -154,8 +153,9 @@ fn links(processes: &mut [Process], bytes: &[u8]) {
     }
 }
 
-/// Enters words and variables, from files that follow each other under `==> NAME <==`. What may not be read is not there.
-fn texts(processes: &mut [Process], bytes: &[u8]) {
+/// Enters words and variables, from files that follow each other under `==> NAME <==`, and gives who ended before it was read.
+/// What may not be read is not there.
+fn texts(processes: &mut [Process], bytes: &[u8]) -> Vec<u32> {
     let files = files(bytes);
     for process in processes {
         let of = |file: &str| {
@@ -172,13 +172,15 @@ fn texts(processes: &mut [Process], bytes: &[u8]) {
             (process.state, process.start) = (state, start);
         }
     }
+    let ended = files.get(b"/proc/ended".as_slice()).map(|text| String::from_utf8_lossy(text));
+    ended.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Files by their names.
 fn files(bytes: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     const NEXT: &[u8] = b"\n==> /proc/";
     let mut files = BTreeMap::new();
-    let mut rest = bytes;
+    let mut rest = bytes.strip_prefix(b"\n").unwrap_or(bytes);
     while let Some(named) = rest.strip_prefix(b"==> ") {
         let Some((name, text)) = parted(named, b" <==\n") else { break };
         let end = memmem::find(text, NEXT);
@@ -225,7 +227,9 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_meanwhile_is_left_out() {
-        assert_eq!(read("boot x\nprocess 7||||||other\ngone 7").unwrap().processes, []);
+        let ended = hex::encode("\n==> /proc/ended <==\n7\n");
+        let told = format!("boot x\nprocess 7||||||other\ntexts {ended}");
+        assert_eq!(read(&told).unwrap().processes, []);
         let silent = read("boot x\nprocess 7||||||live\ntexts64 \n").unwrap_err();
         assert!(silent.contains("process 7"), "{silent}");
         assert!(read("boot x\nprocess 7|S").is_err());
