@@ -217,8 +217,7 @@ impl Bed {
     }
     /// Runs `quorate --fleet ... WORDS` and waits for its end.
     pub fn quorate(&self, words: &[&str]) -> Said {
-        let output = self.command(words).output().expect("quorate runs");
-        Said::of(&output)
+        timed(self.command(words), words)
     }
     /// The same with `--output json`, as the document that it printed.
     #[track_caller]
@@ -263,9 +262,9 @@ impl Bed {
         command
     }
     fn run_bare(&self, words: &[&str]) -> Said {
-        let output =
-            Command::new(binary()).args(words).stdin(Stdio::null()).output().expect("quorate runs");
-        Said::of(&output)
+        let mut command = Command::new(binary());
+        command.args(words).stdin(Stdio::null());
+        timed(command, words)
     }
     /// What `detect` says of the cluster.
     pub fn detect(&self) -> Value {
@@ -317,6 +316,14 @@ impl Drop for Bed {
             panic!("the lab could not be taken down: {down:?}");
         }
     }
+}
+
+/// Runs it to its end, and says how long that took: what a test that failed, or became slow, spent its time on.
+fn timed(mut command: Command, words: &[&str]) -> Said {
+    let began = Instant::now();
+    let output = command.output().expect("quorate runs");
+    eprintln!("{:7.1} s  quorate {}", began.elapsed().as_secs_f64(), words.join(" "));
+    Said::of(&output)
 }
 
 /// Looks until it holds; fails after the limit with what it waited for.

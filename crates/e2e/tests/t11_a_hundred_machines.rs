@@ -1,6 +1,7 @@
-//! T11 on a hundred Debian machines that run Consul's own agents as units of systemd: a release is staged on all of them over SSH,
-//! checked there, no unit is touched, machines that are off are listed, and a second time does nothing. Then servers, and clients in
-//! waves, are installed anew from what was staged, by an ordinary user with sudo.
+//! T11 and T89 on a hundred Debian machines that run Consul's own agents as units of systemd: a release is staged on all of them over SSH,
+//! checked there, no unit is touched, machines that are off are listed, and a second time does nothing. One command runs on
+//! all of them, in waves, in order, within a limit. Then servers, and a wave of clients, are installed anew from what was staged, by an
+//! ordinary user with sudo.
 
 use quorate_e2e::{
     Bed,
@@ -20,7 +21,7 @@ const OFF: [u32; 2] = [41, 97];
 /// Has another file under the release's name.
 const DAMAGED: &str = "m7";
 /// Three servers and these clients are the cluster that is rolled.
-const ROLLED: u32 = 11;
+const ROLLED: u32 = 7;
 /// A hundred agents find each other while a hundred machines finish their boot.
 const SERVE_LIMIT: Duration = Duration::from_secs(180);
 
@@ -138,7 +139,55 @@ fn t11_a_hundred_machines_are_staged_and_then_consul_rolls_over_ssh() {
     assert_eq!(hosts.staged(), after, "nothing was written a second time");
     assert_eq!(hosts.pids(), pids, "no unit was stopped or started");
 
+    fan_out(&hosts);
     roll(&hosts, &pids);
+}
+
+/// T89: one command on all of them, in waves, in order, with a limit; two machines are off.
+fn fan_out(hosts: &Hosts) {
+    let exec = |words: &[&str], selector: &str, line: &str| -> Vec<Value> {
+        let nodes = format!("{}{selector}", hosts.bed.name());
+        let all = [&["--output", "json", "exec"], words, &[nodes.as_str(), "--", line]].concat();
+        let said = hosts.bed.quorate(&all);
+        assert_ne!(said.code, 0, "somebody failed or is away: {}", said.out);
+        said.json()["hosts"].as_array().cloned().unwrap_or_default()
+    };
+    let is = |wanted: &'static str| move |host: &&Value| host["outcome"] == wanted;
+
+    // All machines have the clock of one kernel.
+    let began_and_ended = "date +%s%N; sleep 0.2; date +%s%N";
+    let waves = exec(&["--share", "10%", "--keep-going", "--retries", "1"], "", began_and_ended);
+    let mut moments: Vec<(u64, bool)> = Vec::new();
+    for host in waves.iter().filter(is("ended")) {
+        let text = host["stdout"].as_str().unwrap_or_default();
+        let at: Vec<u64> = text.lines().map(|line| line.parse().expect("a moment")).collect();
+        moments.extend([(at[0], true), (at[1], false)]);
+    }
+    moments.sort_unstable();
+    let (mut now, mut most) = (0_usize, 0);
+    for (_, begins) in &moments {
+        now = if *begins { now + 1 } else { now - 1 };
+        most = most.max(now);
+    }
+    // A tenth of 97 clients and of three servers.
+    assert!((2..=10).contains(&most), "{most} at the same time");
+    assert_eq!(moments.len(), 2 * (MACHINES as usize - OFF.len()));
+    let away: Vec<_> =
+        waves.iter().filter(is("not-reached")).map(|host| &host["attempts"]).collect();
+    assert_eq!(away, [2, 2], "those that are off were tried twice");
+
+    let third = exec(&["--serial", "--on-failure", "hostname"], "", "[ $(hostname) != m3 ]");
+    let count = |wanted| third.iter().filter(is(wanted)).count();
+    assert_eq!((count("ended"), count("not-begun")), (3, MACHINES as usize - 3));
+    assert_eq!(
+        (&third[2]["status"], &third[2]["on_failure"]["stdout"]),
+        (&1.into(), &"m3\n".into())
+    );
+
+    let slow = exec(&["--limit", "3", "--keep-going"], "/m?", "[ $(hostname) != m5 ] || sleep 60");
+    let late: Vec<_> = slow.iter().filter(is("unknown")).map(|host| &host["nodes"][0]).collect();
+    assert_eq!(late, [&Value::from(format!("{}/m5", hosts.bed.name()))]);
+    assert_eq!(slow.iter().filter(is("ended")).count(), 8);
 }
 
 /// Servers first, one by one, then clients in waves, over SSH; the other machines are another operator's.

@@ -15,7 +15,7 @@ use std::{
     fs,
     path::PathBuf,
     process::{Child, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Ten waves of a tenth each. The first loses the three clients that the budget of one in a hundred allows, the second another.
@@ -71,10 +71,12 @@ fn carried(bed: &Bed, words: &[&str], code: i32) -> String {
     let mut command = bed.command(words);
     command.stdout(Stdio::null()).stderr(fs::File::create(&told).expect("a file"));
     let (mut run, mut memory) = (command.spawn().expect("quorate starts"), 0);
+    let began = Instant::now();
     until(RUN_LIMIT, "the run ends", || {
         memory = peak_mb(&run).unwrap_or_default().max(memory);
         run.try_wait().expect("a child").is_some()
     });
+    eprintln!("{:7.1} s  quorate {}", began.elapsed().as_secs_f64(), words.join(" "));
     let told = fs::read_to_string(&told).expect("what it told");
     let ended = run.wait().expect("a child");
     assert_eq!(ended.code(), Some(code), "{told}");
