@@ -99,6 +99,23 @@ impl MachineBed {
     }
 }
 
+/// Each agent of the datacenter: the first three machines are its servers.
+const CONSUL_BEGIN: &str = r#"own=$(sed -n "s/ $(hostname)\$//p" /etc/hosts)
+case $(hostname) in m1 | m2 | m3) server=', "server": true, "bootstrap_expect": 3' ;; *) server= ;; esac
+mkdir -p /etc/consul.d
+cat >/etc/consul.d/lab.json <<EOF
+{"bind_addr": "$own", "retry_join": ["m1", "m2", "m3"], "retry_interval": "1s", "disable_update_check": true,
+ "performance": {"raft_multiplier": 1}$server}
+EOF
+systemctl enable --quiet consul
+systemctl start --no-block consul"#;
+
+/// Machines with Debian's Consul as a unit of systemd, which find each other: one datacenter with three servers.
+pub fn with_consul(spec: &mut MachinesSpec) {
+    spec.packages = vec!["consul".to_owned()];
+    spec.seed.first_boot = CONSUL_BEGIN.lines().map(str::to_owned).collect();
+}
+
 impl Drop for MachineBed {
     fn drop(&mut self) {
         let down = wait(async {

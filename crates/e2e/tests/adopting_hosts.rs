@@ -1,12 +1,13 @@
-//! `init --ssh` on whole machines: etcd as Debian installs it, a unit for each member, is found, declared and seen.
+//! `init --ssh` on whole machines: etcd and Consul as Debian installs them, a unit for each member, are found, declared and seen.
 
 use quorate_e2e::{
     Said,
     ask::etcd_is_well,
     binary,
-    machines::{MachineBed, ssh},
+    machines::{MachineBed, ssh, with_consul},
     until,
 };
+use quorate_hosts::lab::machines::Debian;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -113,6 +114,42 @@ fn what_runs_on_named_hosts_is_declared_and_seen() {
     let none = init("none.yaml", "m3");
     none.expect(1).says(&["Q0015", "no product"]);
     assert!(!folder.join("none.yaml").exists());
+}
+
+#[test]
+fn consul_on_named_hosts_is_declared_and_can_be_planned() {
+    let bed = MachineBed::with(Debian::Bullseye, 4, with_consul);
+    until(SOON, "everybody is in gossip", || {
+        bed.ssh("m1", "consul members").out.matches(" alive ").count() == 4
+    });
+    let folder = bed.scratch();
+    let config = bed.lab.ssh_config.display().to_string();
+    let words = ["--name", "shop", "--ssh", "m1,m2,m3,m4", "--ssh-config", &config];
+    quorate(folder, &[&["init", "fleet.yaml"], &words[..]].concat()).expect(0);
+    let text = fs::read_to_string(folder.join("fleet.yaml")).expect("a fleet file");
+    let facts = [
+        ("pack: consul", 1),
+        ("group: client", 1),
+        ("unit: consul.service", 4),
+        ("binary: /usr/bin/consul", 4),
+        ("data_dir: /var/lib/consul", 4),
+        ("client: http://127.0.0.1:8500", 4),
+        ("dns: http://127.0.0.1:8600", 4),
+        ("- consul\n", 4),
+    ];
+    for (fact, count) in facts {
+        assert_eq!(text.matches(fact).count(), count, "{fact}\n{text}");
+    }
+    let seen = quorate(folder, &["detect", "--output", "json"]).expect(0).json();
+    let nodes = seen["clusters"][0]["nodes"].as_array().expect("nodes");
+    let roles = |role: &str| nodes.iter().filter(|node| node["role"] == role).count();
+    assert_eq!((roles("leader"), roles("follower"), roles("client")), (1, 2, 1), "{seen}");
+    assert!(nodes.iter().all(|node| node["healthy"] == true), "{seen}");
+    let plan = quorate(folder, &["plan", "shop", "--restart"]).expect(0);
+    for part in ["restart on the release that runs", "one by one: m", "then 1 of client in 1 wave"]
+    {
+        assert!(plan.out.contains(part), "{part}: {}", plan.out);
+    }
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@
 use quorate_e2e::{
     Bed,
     ask::started,
-    machines::MachineBed,
+    machines::{MachineBed, with_consul},
     until,
     waves::{most_on_their_way, node_of},
 };
@@ -25,18 +25,6 @@ const ROLLED: u32 = 7;
 /// A hundred agents find each other while a hundred machines finish their boot.
 const SERVE_LIMIT: Duration = Duration::from_secs(180);
 
-/// Each agent of the datacenter: the first three machines are its servers.
-const BEGIN: &str = r#"own=$(sed -n "s/ $(hostname)\$//p" /etc/hosts)
-case $(hostname) in m1 | m2 | m3) server=', "server": true, "bootstrap_expect": 3' ;; *) server= ;; esac
-mkdir -p /etc/consul.d
-cat >/etc/consul.d/lab.json <<EOF
-{"bind_addr": "$own", "data_dir": "/data/consul", "retry_join": ["m1", "m2", "m3"], "retry_interval": "1s", "disable_update_check": true,
- "performance": {"raft_multiplier": 1}$server}
-EOF
-install -d -o consul -m 700 /data/consul
-systemctl enable --quiet consul
-systemctl start --no-block consul"#;
-
 struct Hosts {
     bed: Bed,
     machines: MachineBed,
@@ -44,10 +32,7 @@ struct Hosts {
 
 impl Hosts {
     fn up() -> Self {
-        let machines = MachineBed::with(Debian::Bullseye, MACHINES, |spec| {
-            spec.packages = vec!["consul".to_owned()];
-            spec.seed.first_boot = BEGIN.lines().map(str::to_owned).collect();
-        });
+        let machines = MachineBed::with(Debian::Bullseye, MACHINES, with_consul);
         let own = Self { bed: Bed::empty(), machines };
         fs::create_dir_all(own.bed.dir()).expect("a folder");
         own.declare(MACHINES);
@@ -62,7 +47,7 @@ impl Hosts {
         let mut nodes = String::new();
         for number in 1..=count {
             let group = if number <= 3 { "server" } else { "client" };
-            writeln!(nodes, "      - {{name: m{number}, group: {group}, host: {{ssh: quorate@m{number}}}, data_dir: /data/consul, endpoints: {{client: 'http://127.0.0.1:8500', dns: 'http://127.0.0.1:8600'}}}}").expect("text");
+            writeln!(nodes, "      - {{name: m{number}, group: {group}, host: {{ssh: quorate@m{number}}}, data_dir: /var/lib/consul, endpoints: {{client: 'http://127.0.0.1:8500', dns: 'http://127.0.0.1:8600'}}}}").expect("text");
         }
         let text = format!(
             "schema: 1

@@ -463,8 +463,8 @@ async fn programs_of_a_look(bench: &Bench, siblings: usize) -> usize {
     let answer =
         quorate_transport::Transport::run(&LocalTransport::new(), &command, WAIT_MAX).await;
     let Answer::Done(said) = answer else { panic!("{answer:?}") };
-    let told = said.text();
-    let shown: Vec<&str> = told.lines().filter(|line| line.starts_with("process ")).collect();
+    let text = said.text();
+    let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("process ")).collect();
     assert_eq!(shown.len(), siblings, "{shown:?}");
     for one in &mut running {
         one.kill().await.unwrap();

@@ -177,7 +177,7 @@ pub(crate) fn speaks_of_node(cel: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_packs::{CallTemplate, ProcessForm};
+    use quorate_packs::{CallTemplate, Declared, ProcessForm};
     use std::collections::BTreeMap;
 
     fn probe(id: &str, fact: &str, costly: bool) -> Probe {
@@ -216,6 +216,7 @@ mod tests {
             auth: Vec::new(),
             tool_user_env: None,
             members: None,
+            declared: Declared::default(),
             findings: Vec::new(),
         }
     }

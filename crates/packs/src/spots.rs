@@ -185,6 +185,11 @@ impl<'a> List<'a> {
             self.add(&["fields".into(), field.as_str().into()], cel, PROBE);
         }
         self.option(&["members".into()], detect.members.as_deref(), PROBE);
+        let data_dir = detect.declared.data_dir.as_deref();
+        self.option(&["declared".into(), "data_dir".into()], data_dir, PROBE);
+        for (name, cel) in &detect.declared.endpoints {
+            self.add(&["declared".into(), "endpoints".into(), name.as_str().into()], cel, PROBE);
+        }
         for (i, login) in detect.auth.iter().enumerate() {
             if let Some(ask) = &login.ask {
                 self.within("auth", |list| list.within(i, |list| list.call("ask", ask)));

@@ -6,19 +6,21 @@
 mod survey;
 
 use crate::{
-    AdoptError, AdoptOptions, Clients, Depth, Member, Observer, Tools, Transports, members_of,
-    packaged::UNDECLARED, process::find::is_product,
+    AdoptError, AdoptOptions, Clients, Depth, Member, Observer, Tools, Transports, fields::text,
+    members_of, packaged::UNDECLARED, process::find::is_product,
 };
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use quorate_model::{
-    Cluster, ClusterName, Host, Node, NodeObservation, Observation, Policy, Reach, Role,
+    Cluster, ClusterName, Facts, Host, Node, NodeObservation, Observation, Policy, Reach, Role,
     ServiceSpec, Severity, SystemdSpec,
 };
-use quorate_packs::{Detect, Pack};
+use quorate_packs::{Detect, Pack, eval::Scope};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    path::PathBuf,
     sync::Arc,
 };
 use survey::{Running, Surveyed, survey};
@@ -211,6 +213,9 @@ impl Adopting<'_> {
             let place = own.and_then(|own| own.place.as_ref());
             let folder = place.zip(form).and_then(|(place, form)| form.data_folder(place));
             node.data_dir = folder.cloned();
+            if let Some(own) = own {
+                declare(pack, node, &own.facts, &seen.facts);
+            }
             if let (Some(ServiceSpec::Systemd(unit)), Some(own)) = (&mut node.service, own) {
                 unit.packages.clone_from(&own.packages);
             }
@@ -228,6 +233,25 @@ impl Adopting<'_> {
             })
             .collect();
         Ok((cluster, notes))
+    }
+}
+
+/// Adds what the node tells of its own place.
+fn declare(pack: &Pack, node: &mut Node, facts: &Facts, cluster: &Facts) {
+    let Some(declared) = pack.detect.as_ref().map(|detect| &detect.declared) else { return };
+    let value = |facts: &Facts| Value::Object(facts.clone().into_iter().collect());
+    let (facts, cluster) = (value(facts), value(cluster));
+    let scope = Scope::default().with("facts", &facts).with("cluster", &cluster);
+    // A fact that it did not tell is no answer.
+    let told = |cel: &String| pack.value_in(cel, &scope).ok().as_ref().and_then(text);
+    // Its own word counts for more than the words that it was started with, which a file may overrule.
+    if let Some(folder) = declared.data_dir.as_ref().and_then(told) {
+        node.data_dir = Some(PathBuf::from(folder));
+    }
+    for (name, cel) in &declared.endpoints {
+        if let Some(url) = told(cel) {
+            node.endpoints.entry(name.clone()).or_insert(url);
+        }
     }
 }
 

@@ -31,9 +31,24 @@ pub struct Detect {
     /// CEL over `cluster` that gives the members, for adoption: a list of `{name, id, client_urls, peer_urls, learner}`.
     #[serde(default)]
     pub members: Option<String>,
+    /// What a node itself tells of its place, for adoption.
+    #[serde(default)]
+    pub declared: Declared,
     /// Things worth telling: conditions that, when true, become findings.
     #[serde(default)]
     pub findings: Vec<FindingRule>,
+}
+
+/// What a node itself tells of its place, which is written down when it is adopted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declared {
+    /// CEL over `facts` (of the node) and `cluster` that gives the folder of its data; counts for more than its settings.
+    #[serde(default)]
+    pub data_dir: Option<String>,
+    /// The same for further endpoints, by name.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, String>,
 }
 
 /// How the process is found and its settings are read.
