@@ -21,7 +21,7 @@ use std::{
 /// Ten waves of a tenth each. The first loses the three clients that the budget of one in a hundred allows, the second another.
 const CLIENTS: usize = 300;
 const WAVE: usize = 30;
-/// Ten waves take five minutes by themselves, and longer on a busy machine.
+/// Ten waves take five minutes by themselves, and longer on a busy machine. Such a crowd is restarted without leaving its datacenter (the lab's own doing).
 const RUN_LIMIT: Duration = Duration::from_secs(900);
 /// What a small machine can spare; the program is built without optimization here.
 const MEMORY_MB: u64 = 250;

@@ -148,6 +148,8 @@ fn settings(spec: &LabSpec, agent: &Agent, token: Option<&str>) -> serde_json::V
             "gossip_interval": "500ms", "gossip_nodes": 6, "probe_interval": "5s", "probe_timeout": "2500ms",
         });
         set("gossip_lan", slower);
+        // Who stays a member while it is restarted cannot be taken for gone by those who hear late that it left.
+        set("leave_on_terminate", json!(false));
     }
     if let Some(token) = token {
         let tokens = json!({ "master": token, "agent": token, "default": token });
