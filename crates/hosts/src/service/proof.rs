@@ -44,7 +44,9 @@ pub(super) fn verdict(seen: &Seen, spec: &ProcessSpec) -> Verdict {
         return Verdict::Running(found(seen, process));
     }
     let Some(declared) = Declared::of(seen, spec) else { return Verdict::Stopped };
-    let named = |process: &Process| Some(process.pid) == seen.pid;
+    // It was noted together with an identity that nobody has any more: whoever bears that number now was given it since.
+    let stale = seen.record.as_ref().is_some_and(|record| Some(record.pid) == seen.pid);
+    let named = |process: &Process| !stale && Some(process.pid) == seen.pid;
     let all: Vec<(&Process, Likeness)> =
         live().map(|p| (p, declared.likeness(p, named(p)))).collect();
     let whole: Vec<&Process> =
@@ -200,6 +202,17 @@ mod tests {
             let seen = look("7", &record, ELF, std::slice::from_ref(&vim));
             assert_eq!(verdict(&seen, &spec(&ARGV)), Verdict::Stopped);
         }
+    }
+
+    /// Hosts with many agents of one program go round their process ids within minutes.
+    #[test]
+    fn a_pid_given_to_a_sibling_after_the_service_ended_is_not_the_service() {
+        let sibling = One { start: 900, env: &[], folder: "/x/b", ..one(7, &SIBLING) };
+        let member = placed(&MEMBER, Some("/x/a"));
+        let noted = |record: &str| look("7", record, ELF, std::slice::from_ref(&sibling));
+        assert_eq!(verdict(&noted(&format!("7 500 {BOOT}")), &member), Verdict::Stopped);
+        // Without a record the pid file may be somebody else's, and right.
+        assert_eq!(said(&verdict(&noted(""), &member)), "perhaps");
     }
 
     #[test]

@@ -58,6 +58,11 @@ while alive; do
     sleep 0.01
 done
 wait "$child"
-printf 'exited %s\n' "$?"
+status=$?
+# What it noted of itself names nobody any more.
+noted=
+{ read -r noted _ <"$pid_file"; } 2>/dev/null
+if [ "$noted" = "$child" ]; then rm -f "$pid_file" "$pid_file.identity"; fi
+printf 'exited %s\n' "$status"
 tail -c "+$((log_from + 1))" "$log_file" | tail -n 5
 exit 0
