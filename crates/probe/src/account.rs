@@ -127,7 +127,7 @@ async fn clean(shared: &Shared) -> Result<(), String> {
     let count = shared.endpoints().all().len();
     let mut last = None;
     for _ in 0..count {
-        let Some((index, url)) = shared.choose(last) else { break };
+        let Some((index, url)) = shared.choose(last).await else { break };
         last = Some(index);
         let words = Words { endpoint: &url, prefix: &shared.prefix, ..Words::default() };
         match shared.way().clean(words, shared.options.read_back_limit).await {

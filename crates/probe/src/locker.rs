@@ -5,12 +5,16 @@
 
 use crate::{
     calls::{Tried, Way, Words},
+    endpoints::Reply,
     shared::Shared,
 };
 use quorate_packs::LockWay;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 /// Clients that want the lock. Two can break it as well as ten.
 pub(crate) const CLIENTS: usize = 2;
@@ -184,15 +188,16 @@ impl Locker<'_> {
         call: &quorate_packs::CallTemplate,
         session: &str,
     ) -> Tried<quorate_transport::http::HttpResponse> {
-        let Some((index, url)) = self.shared.choose(self.last) else {
+        let Some((index, url)) = self.shared.choose(self.last).await else {
             return Tried::Not("there is no endpoint".to_owned());
         };
         self.last = Some(index);
         let words = Words { endpoint: &url, key: &self.key, session, ..Words::default() };
-        let tried = way.ask(call, words, self.shared.options.try_limit, false).await;
+        let (limit, sent) = (self.shared.options.try_limit, Instant::now());
+        let tried = way.ask(call, words, limit, false).await;
         // A refusal of this request says nothing of the endpoint.
         if let Tried::Unclear(because) = &tried {
-            self.shared.judge(index, false);
+            self.shared.judge(index, Reply::of(false, sent.elapsed(), limit));
             self.shared.book().last_complaint = Some(because.clone());
         }
         tried

@@ -6,6 +6,7 @@
 use crate::{
     calls::{Way, Words},
     dns,
+    endpoints::Reply,
     shared::{Shared, millis},
 };
 use quorate_model::LookupFigures;
@@ -13,7 +14,7 @@ use quorate_packs::LookupWay;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 /// Between two questions of one way: a gap of a second is seen as one, and ten questions a second cost nothing.
@@ -124,7 +125,8 @@ async fn look_up(shared: &Shared, way: &Way, lookup: &LookupWay) -> Option<Vec<S
             return None;
         }
         let limit = shared.options.try_limit.min(left);
-        let (index, url) = shared.choose(last)?;
+        let (index, url) = timeout_at(deadline, shared.choose(last)).await.ok()??;
+        let sent = Instant::now();
         let said = match (&lookup.ask, &lookup.dns) {
             (Some(ask), _) => {
                 let words = Words { endpoint: &url, ..Words::default() };
@@ -143,7 +145,7 @@ async fn look_up(shared: &Shared, way: &Way, lookup: &LookupWay) -> Option<Vec<S
             Ok(addresses) => return Some(addresses),
             Err(because) => {
                 tracing::debug!(url, because, way = lookup.name, "a lookup was not answered");
-                shared.judge(index, false);
+                shared.judge(index, Reply::of(false, sent.elapsed(), limit));
             }
         }
         last = Some(index);

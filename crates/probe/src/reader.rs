@@ -1,10 +1,10 @@
 //! Reads keys back, linearizably, half a round after they were written: what was acknowledged must be there.
 
-use crate::{calls::Words, ledger::ReadTicket, shared::Shared, writer::pause};
+use crate::{calls::Words, endpoints::Reply, ledger::ReadTicket, shared::Shared, writer::pause};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
 };
 
 /// Reads until told to stop, then waits for what is under way.
@@ -37,12 +37,13 @@ async fn read(shared: &Shared, ticket: ReadTicket) {
     let mut last = None;
     let mut tries = 0;
     while Instant::now() < deadline {
-        let Some((index, url)) = shared.choose(last) else { break };
+        let Ok(Some((index, url))) = timeout_at(deadline, shared.choose(last)).await else { break };
         let words = Words { endpoint: &url, key: &ticket.key, ..Words::default() };
         let limit =
             shared.options.try_limit.min(deadline.saturating_duration_since(Instant::now()));
+        let sent = Instant::now();
         let seen = shared.way().read(words, limit).await;
-        shared.judge(index, seen.is_ok());
+        shared.judge(index, Reply::of(seen.is_ok(), sent.elapsed(), limit));
         match seen {
             Ok(text) => {
                 let mut book = shared.book();

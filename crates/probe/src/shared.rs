@@ -4,7 +4,7 @@
 
 use crate::{
     calls::Way,
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Reply},
     ledger::Ledger,
     locks::Locks,
     lookups::Lookups,
@@ -21,10 +21,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::sleep};
 
 /// A gap shorter than this many writes is the rhythm itself, not worth naming.
 const GAP_WORTH_NAMING: u32 = 5;
+
+/// Between two looks for an endpoint that may be asked again: as often as requests begin.
+const FULL: Duration = Duration::from_millis(10);
 
 /// What a probe counts.
 pub(crate) struct Book {
@@ -136,11 +139,21 @@ impl Shared {
         }
     }
 
-    /// Chooses an endpoint: its place and its address.
-    pub(crate) fn choose(&self, not: Option<usize>) -> Option<(usize, String)> {
-        let mut endpoints = self.endpoints();
-        let index = endpoints.next(self.now(), not)?;
-        Some((index, endpoints.get(index)?.url.clone()))
+    /// Chooses an endpoint: its place and its address. Waits while each of them holds as many requests as it may, which is never
+    /// longer than it takes one to be asked again; none where there are no endpoints.
+    pub(crate) async fn choose(&self, not: Option<usize>) -> Option<(usize, String)> {
+        loop {
+            {
+                let mut endpoints = self.endpoints();
+                if endpoints.all().is_empty() {
+                    return None;
+                }
+                if let Some(index) = endpoints.next(self.now(), not) {
+                    return Some((index, endpoints.get(index)?.url.clone()));
+                }
+            }
+            sleep(FULL).await;
+        }
     }
 
     /// Where the member of an endpoint answers over DNS.
@@ -148,11 +161,10 @@ impl Shared {
         self.endpoints().get(index)?.dns
     }
 
-    /// Remembers how an endpoint behaved.
-    pub(crate) fn judge(&self, index: usize, answered: bool) {
+    /// Remembers what came back of a try at an endpoint.
+    pub(crate) fn judge(&self, index: usize, reply: Reply) {
         let now = self.now();
-        let mut endpoints = self.endpoints();
-        if answered { endpoints.trust(index) } else { endpoints.shun(index, now) }
+        self.endpoints().judge(index, reply, now);
     }
 
     pub(crate) fn tell(&self, event: ClientEvent) {

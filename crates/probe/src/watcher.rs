@@ -78,7 +78,12 @@ pub(crate) async fn run(
     let mut place = Place::default();
     let mut last = None;
     while !*stop.borrow() {
-        let Some((index, url)) = shared.choose(last) else { return };
+        let chosen = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            chosen = shared.choose(last) => chosen,
+        };
+        let Some((index, url)) = chosen else { return };
         last = Some(index);
         let way = shared.way();
         let told = tokio::select! {

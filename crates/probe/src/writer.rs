@@ -3,13 +3,14 @@
 
 use crate::{
     calls::{Tried, Words},
+    endpoints::Reply,
     ledger::{Ledger, Ticket, WriteEnd},
     shared::Shared,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
 };
 
 /// After every endpoint was tried once, wait this long, and longer after each further round: an outage must not become
@@ -74,13 +75,14 @@ async fn attempt(shared: &Shared, ticket: &Ticket) -> WriteEnd {
     let mut last = None;
     let mut tries = 0;
     while Instant::now() < deadline {
-        let Some((index, url)) = shared.choose(last) else { break };
+        let Ok(Some((index, url))) = timeout_at(deadline, shared.choose(last)).await else { break };
         let words = Words { endpoint: &url, key: &ticket.key, value: &value, ..Words::default() };
         let limit =
             shared.options.try_limit.min(deadline.saturating_duration_since(Instant::now()));
-        let way = shared.way();
+        let (way, sent) = (shared.way(), Instant::now());
         let tried = way.write(words, limit).await;
-        shared.judge(index, matches!(tried, Tried::Done(())));
+        let served = matches!(tried, Tried::Done(()));
+        shared.judge(index, Reply::of(served, sent.elapsed(), limit));
         match tried {
             Tried::Done(()) => return WriteEnd { acked: true, strays },
             Tried::Not(because) => shared.book().last_complaint = Some(because),
