@@ -4,6 +4,7 @@ use crate::{
     shell::{cargo, command, has, root},
     tidy,
 };
+use std::path::Path;
 
 /// Seeds that CI simulates: enough to meet every fault several times, few enough for a minute on two cores.
 const SIM_SEEDS_CI: &str = "2000";
@@ -37,6 +38,7 @@ pub(crate) fn check() -> Result<(), String> {
 
 pub(crate) fn test() -> Result<(), String> {
     install()?;
+    space()?;
     cargo(["fmt", "--all", "--check"]).run()?;
     cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
     tidy::run()?;
@@ -79,6 +81,38 @@ fn install() -> Result<(), String> {
         cargo(["install", "--locked", "cargo-nextest"]).run()?;
     }
     limits()
+}
+
+/// What the tests need of the disk at a time, in GB: a hundred machines that each get a program of 68 MB beside the one they run
+/// take 7, Debian trees and downloads 2, everything else 1; and some for the others on the machine.
+const SPACE_FOR_TESTS: u64 = 13;
+
+/// What a build of everything takes, in GB: 11, measured.
+const SPACE_FOR_BUILD: u64 = 12;
+
+/// Says at the start what would otherwise fail in the middle, as whatever the test of that moment was about.
+fn space() -> Result<(), String> {
+    let target = root().join("target");
+    let build = if target.join("debug/quorate").exists() { 0 } else { SPACE_FOR_BUILD };
+    let temp = std::env::temp_dir();
+    let free = |folder: &Path| -> Result<u64, String> {
+        let stat = nix::sys::statvfs::statvfs(folder).map_err(|error| {
+            format!("cannot ask how much of {} is free: {error}", folder.display())
+        })?;
+        Ok(stat.blocks_available().saturating_mul(stat.fragment_size()) / 1_000_000_000)
+    };
+    let needs = [(&temp, SPACE_FOR_TESTS + build), (&root(), build)];
+    for (folder, needed) in needs {
+        let free = free(folder)?;
+        if free < needed {
+            return Err(format!(
+                "the tests need {needed} GB in {} and {free} GB are free: `cargo clean` frees what earlier builds left, `quorate lab \
+                 list` names labs that still hold some",
+                folder.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What a hundred Debian machines that all speak with each other take of the kernel, which has it for a dozen as it comes: watches
