@@ -140,15 +140,13 @@ fn settings(spec: &LabSpec, agent: &Agent, token: Option<&str>) -> serde_json::V
         }
     }
     if spec.clients > CLIENTS_AT_FULL_PACE && at_least(release, "1.5") == Some(true) {
-        // Fewer ticks, and twice as many hearers in each: who leaves waits three seconds and no longer for the news to be everywhere. Who
-        // is back sooner than that is taken for gone until two agents happen to compare all they know, which takes hundreds of them
-        // minutes: at one tick a second that befell one of sixty that left together, on two cores that had nothing to spare. Probes
-        // have a fifth of their pace; how long a silent agent is suspected stays in proportion.
+        // What two cores spend on such a crowd is its gossip: one packet of everything new in a second instead of five, and
+        // probes at a fifth of their pace; how long a silent agent is suspected stays in proportion.
         let slower = json!({
-            "gossip_interval": "500ms", "gossip_nodes": 6, "probe_interval": "5s", "probe_timeout": "2500ms",
+            "gossip_interval": "1s", "gossip_nodes": 3, "probe_interval": "5s", "probe_timeout": "2500ms",
         });
         set("gossip_lan", slower);
-        // Who stays a member while it is restarted cannot be taken for gone by those who hear late that it left.
+        // News are slow then. Who stays a member while it is restarted cannot be taken for gone by those who hear late that it left.
         set("leave_on_terminate", json!(false));
     }
     if let Some(token) = token {
