@@ -3,10 +3,10 @@
 use crate::invariants::{
     Violation, membership::Membership, s1_quorum::Quorum, s2_lanes::Lanes,
     s2_one_at_a_time::OneAtATime, s3_leader_last::LeaderLast, s4_gates::Gates, s5_hops::Hops,
-    s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts,
+    s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts, s12_dependants::Dependants,
 };
 use crate::world::World;
-use quorate_model::{Action, Hop, HopKind, NodeName, Plan, PlanKind, Step, StepId};
+use quorate_model::{Action, Hop, HopKind, NodeName, Plan, Step, StepId};
 
 /// A step with its place in the plan.
 pub(crate) struct Visit<'p> {
@@ -32,7 +32,7 @@ impl<'p> Visit<'p> {
 
 /// Whether the hop stops the whole cluster by intent.
 pub(crate) fn is_outage(plan: &Plan, hop: &Hop) -> bool {
-    hop.kind != HopKind::Rolling || plan.kind == PlanKind::RollbackRestore
+    hop.kind != HopKind::Rolling || plan.kind.puts_data_back()
 }
 
 /// The node that an action changes.
@@ -48,7 +48,10 @@ pub(crate) fn acted_on(action: &Action) -> Option<&NodeName> {
         | Action::List { node, .. } => Some(node),
         Action::Backup { backup } | Action::Verify { backup } => Some(&backup.node),
         Action::Call { call } | Action::TempSet { call, .. } => Some(&call.node),
-        Action::Look | Action::Confirm { .. } | Action::TempPutBack { .. } => None,
+        Action::Look
+        | Action::Confirm { .. }
+        | Action::TempPutBack { .. }
+        | Action::StandStill { .. } => None,
     }
 }
 
@@ -101,6 +104,7 @@ pub(crate) fn walk(plan: &Plan) -> Vec<Violation> {
         &mut OneWay::default(),
         &mut Artifacts,
         &mut Membership::default(),
+        &mut Dependants::default(),
     ];
     for (hop_index, hop) in plan.hops.iter().enumerate() {
         world.hop_begins();

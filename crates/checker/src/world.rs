@@ -205,6 +205,7 @@ impl<'p> World<'p> {
                 self.hand_over(&call.node, step)
             }
             Action::Call { .. } | Action::List { .. } => {}
+            Action::StandStill { key, .. } => self.owed.push(key),
             Action::Restore { node, .. } => self.change(node, |m| m.restored = true),
             Action::SetAside { node } => self.change(node, |m| m.aside = true),
             Action::Membership { node, change, .. } => self.change(node, |m| match change {

@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Put a backup back on every member
     Restore(Restore),
+    /// Compare what members hold, and give everybody the data of one of them
+    Recover(Recover),
     /// Use a cluster as clients do, and show what they see
     Probe(Probe),
     /// Make clusters on this machine to try things on
@@ -518,6 +520,22 @@ pub(crate) struct Restore {
     /// Put it back although it is a backup of another cluster; say why
     #[arg(long, value_name = "REASON")]
     pub(crate) other_cluster: Option<String>,
+    #[command(flatten)]
+    pub(crate) carry: Carry,
+    #[command(flatten)]
+    pub(crate) artifacts: Artifacts,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// Cluster
+    pub(crate) cluster: String,
+    /// The member whose data everybody gets; the one with the newest data when left out
+    #[arg(long, value_name = "NODE")]
+    pub(crate) source: Option<String>,
+    /// Only compare: show the differences, and change nothing
+    #[arg(long)]
+    pub(crate) compare: bool,
     #[command(flatten)]
     pub(crate) carry: Carry,
     #[command(flatten)]

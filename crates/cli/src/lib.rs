@@ -102,6 +102,7 @@ fn with_runtime(global: &Global, command: Command) -> Result<u8, Problem> {
             Command::Rejoin(args) => commands::membership::rejoin(global, args).await,
             Command::Backup(args) => commands::backup::backup(global, args).await,
             Command::Restore(args) => commands::backup::restore(global, args).await,
+            Command::Recover(args) => commands::recover::recover(global, args).await,
             Command::Probe(args) => commands::see::probe(global, args).await,
             Command::Artifact(args) => commands::artifact::run(global, args).await,
             Command::Lab(args) => commands::lab::run(global, args).await,

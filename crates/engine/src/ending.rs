@@ -126,7 +126,36 @@ impl Engine {
             return;
         }
         self.stuck.clear();
+        self.let_stand_still();
         self.phase = Phase::PuttingBack { asked: false, then: Box::new(then) };
+    }
+
+    /// An application is not started on data that are just being exchanged: once a member was stopped it stands still until its
+    /// own step starts it, which comes after the proof.
+    fn let_stand_still(&mut self) {
+        let stands = |at: &usize| {
+            let step = self.steps.get(&self.plan, *at);
+            step.is_some_and(|step| matches!(step.action, Action::StandStill { .. }))
+        };
+        let stopped_after = |set: usize| {
+            (set..self.steps.len()).any(|at| {
+                let step = self.steps.get(&self.plan, at);
+                step.is_some_and(|step| matches!(step.action, Action::Stop { .. }))
+                    && self.steps.hop(at) == self.steps.hop(set)
+                    && *self.steps.status(at) != StepStatus::Pending
+            })
+        };
+        let kept = (0..self.steps.len()).filter(stands).filter(|at| stopped_after(*at));
+        let kept = kept.filter_map(|at| self.steps.get(&self.plan, at)?.action.owes());
+        let kept: Vec<String> =
+            kept.filter(|key| self.owed.contains(*key)).map(str::to_owned).collect();
+        for key in kept {
+            let text = format!(
+                "`{key}` is not put back: members were stopped, and nobody has proved yet what they hold; the run's own step does it"
+            );
+            self.say(RunEvent::Note { by: "quorate".into(), text });
+            self.stuck.insert(key);
+        }
     }
 
     pub(crate) fn put_back(&mut self, key: &str, outcome: Outcome) {
@@ -175,8 +204,7 @@ impl Engine {
     /// A temporary change was put back. When the plan still counts on it, its step is due again.
     pub(crate) fn forget_temp(&mut self, key: &str) {
         self.owed.remove(key);
-        let sets =
-            |step: &Step| matches!(&step.action, Action::TempSet { key: own, .. } if own == key);
+        let sets = |step: &Step| step.action.owes() == Some(key);
         let puts =
             |step: &Step| matches!(&step.action, Action::TempPutBack { key: own } if own == key);
         let find = |what: &dyn Fn(&Step) -> bool| {

@@ -190,7 +190,7 @@ impl Engine {
         self.say(RunEvent::Started { step: id, attempt });
         self.mark(lane, StepStatus::Begun(attempt));
         let is_act = acts(&action);
-        if let Action::TempSet { key, .. } = action {
+        if let Some(key) = action.owes().map(str::to_owned) {
             // Owed from the intent on: a crash between the act and its outcome must not forget it.
             self.owed.insert(key.clone());
             self.say(RunEvent::TempSet { key });

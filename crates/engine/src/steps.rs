@@ -178,6 +178,9 @@ pub(crate) fn may_retry(role: StepRole) -> bool {
         | StepRole::Membership
         | StepRole::SetAside
         | StepRole::List
+        // Their lines may be said again, and are seen before that.
+        | StepRole::DependantStop
+        | StepRole::DependantStart
         | StepRole::Finalize => true,
         StepRole::Precheck
         | StepRole::Go

@@ -253,16 +253,19 @@ fn an_approval_is_waited_for() {
     assert_eq!(run.last, Some(Effect::Look { step: Some("stop".into()), look: Look::Done }));
 }
 
-#[test]
-fn temporary_changes_are_put_back_when_a_run_halts() {
-    let call = Call {
+fn call() -> Call {
+    Call {
         name: "set".into(),
         node: "n1".into(),
         call: CallKind::Native { action: "x".into(), args: Facts::new() },
         by_hand: String::new(),
         retry_on: Vec::new(),
-    };
-    let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
+    }
+}
+
+#[test]
+fn temporary_changes_are_put_back_when_a_run_halts() {
+    let set = Action::TempSet { key: "noout".into(), call: call(), put_back: call() };
     let mut run = Driver::new(plan(vec![step("set", StepRole::TempSet, set), stop()]));
     run.looked(Driver::not_yet());
     assert_eq!(
@@ -277,6 +280,54 @@ fn temporary_changes_are_put_back_when_a_run_halts() {
     run.last = None;
     run.tell(Input::PutBack { key: "noout".into(), outcome: Driver::done() });
     assert_eq!(run.hold().code, "act-failed");
+}
+
+/// A copy, then a member's stop, while an application stands still.
+fn while_an_application_stands_still() -> Arc<Plan> {
+    let act =
+        |run: &str| HostAct { run: run.into(), seen: "true".into(), limit: Duration::from_secs(5) };
+    let stand = Action::StandStill {
+        key: "shop".into(),
+        dependant: "shop".into(),
+        host: Host::Local,
+        stop: act("stop"),
+        start: act("start"),
+    };
+    let mut copy = step("copy", StepRole::Cure, Action::Call { call: call() });
+    copy.done = None;
+    let back = Action::TempPutBack { key: "shop".into() };
+    plan(vec![
+        step("stand", StepRole::DependantStop, stand),
+        copy,
+        stop(),
+        step("back", StepRole::DependantStart, back),
+    ])
+}
+
+#[test]
+fn an_application_is_started_when_a_run_halts_before_a_member_was_stopped() {
+    let mut run = Driver::new(while_an_application_stands_still());
+    run.looked(Driver::not_yet());
+    run.acted(Driver::done());
+    run.tell(Input::Operator(RunEvent::AbortRequested { by: "anna".into(), reason: "no".into() }));
+    while run.last != Some(Effect::PutBack { key: "shop".into() }) {
+        run.acted(Driver::done());
+    }
+    assert_eq!(run.count(|event| matches!(event, RunEvent::Note { .. })), 0);
+}
+
+#[test]
+fn an_application_is_not_started_on_data_that_are_being_exchanged() {
+    let mut run = Driver::new(while_an_application_stands_still());
+    run.looked(Driver::not_yet());
+    run.acted(Driver::done());
+    run.acted(Driver::done());
+    run.looked(Driver::not_yet());
+    run.acted(Outcome::Failed { because: "no".into() });
+    assert_eq!(run.hold().code, "act-failed");
+    let told = |event: &RunEvent| matches!(event, RunEvent::Note { text, .. } if text.contains("nobody has proved yet"));
+    assert_eq!(run.count(told), 1);
+    assert_eq!(run.count(|event| matches!(event, RunEvent::PutBack { .. })), 0, "still owed");
 }
 
 #[test]
@@ -430,14 +481,7 @@ fn who_set_the_rejoin_gate_aside_waits_for_the_healthy_time_alone() {
 
 #[test]
 fn a_change_that_could_not_be_put_back_stays_owed() {
-    let call = Call {
-        name: "set".into(),
-        node: "n1".into(),
-        call: CallKind::Native { action: "x".into(), args: Facts::new() },
-        by_hand: String::new(),
-        retry_on: Vec::new(),
-    };
-    let set = Action::TempSet { key: "noout".into(), call: call.clone(), put_back: call };
+    let set = Action::TempSet { key: "noout".into(), call: call(), put_back: call() };
     let steps = || plan(vec![step("set", StepRole::TempSet, set.clone()), stop()]);
     let mut run = Driver::new(steps());
     run.looked(Driver::not_yet());

@@ -4,7 +4,8 @@
 
 use crate::sources::SourceFile;
 use quorate_model::{
-    AuthSpec, ClusterName, Dependant, GroupName, NodeName, PackName, Policy, SshSpec, TlsSpec,
+    AuthSpec, ClusterName, DependantName, GroupName, NodeName, PackName, Policy, Range, Release,
+    Requirement, SshSpec, TlsSpec,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -77,7 +78,7 @@ pub struct ClusterFile {
     pub config: Vec<TemplateFile>,
     /// Applications that live by it: what they need of it, and what must be true of them before it changes.
     #[serde(default)]
-    pub dependants: Vec<Dependant>,
+    pub dependants: Vec<DependantFile>,
     /// The limits of this cluster's runs.
     #[serde(default)]
     pub policy: Policy,
@@ -90,6 +91,56 @@ pub struct ClusterFile {
     /// Members and clients that hosts of the inventory make.
     #[serde(default)]
     pub nodes_from: Vec<NodesFrom>,
+}
+
+/// An application that lives by a cluster.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DependantFile {
+    /// Unique in the cluster: `billing`.
+    pub name: DependantName,
+    /// Its own version that runs, where something is asked of it: `1.8.4`.
+    #[serde(default)]
+    pub version: Option<Release>,
+    /// What it needs of the cluster, as the pack names it: `v2-api`.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Releases of the cluster that it works with: `>=3.1 <3.6`; any, when left out.
+    #[serde(default)]
+    pub works_with: Option<Range>,
+    /// What its own version must be before the cluster has some releases.
+    #[serde(default)]
+    pub requires: Vec<Requirement>,
+    /// Where it runs, and how it is stopped and started there while the cluster's data are exchanged; without it nothing is
+    /// ever done to it.
+    #[serde(default)]
+    pub runs: Option<RunsFile>,
+}
+
+/// How an application is handled on its hosts.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunsFile {
+    /// Where it runs, in the order in which it is started: `local`, or `{ssh: NAME}`.
+    pub hosts: Vec<HostFile>,
+    /// Stops it so that nothing brings it back: a supervisor's definition moved away, a unit masked.
+    pub stop: HostActFile,
+    /// Starts it.
+    pub start: HostActFile,
+}
+
+/// What is done on a host, and how it is seen that it was done: two lines of shell.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostActFile {
+    /// Does it; doing it twice must give the same as doing it once.
+    pub run: String,
+    /// Ends with status 0 once it is done, and says why not otherwise: the application stands still, or is well.
+    pub seen: String,
+    /// Seconds until it must be seen; 60 when left out.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub limit_secs: Option<f64>,
 }
 
 /// A file of every member that is rendered for each release.

@@ -4,15 +4,15 @@ use crate::{
     check::check,
     expand::expand,
     file::{
-        ClusterFile, FLEET_SCHEMA, FleetFile, HostFile, NodeDefaults, NodeFile, ServiceFile,
-        ServiceKind, TemplateFile, UnitFile,
+        ClusterFile, DependantFile, FLEET_SCHEMA, FleetFile, HostActFile, HostFile, NodeDefaults,
+        NodeFile, RunsFile, ServiceFile, ServiceKind, TemplateFile, UnitFile,
     },
     hosts::ListedHost,
     sources::{hosts_of, sources_of},
 };
 use quorate_model::{
-    AuthSpec, Cluster, ConfigTemplate, Fleet, GroupName, Host, Node, ProcessSpec, Secret,
-    ServiceSpec, SshHost, SshSpec, SystemdSpec, TlsSpec,
+    AuthSpec, Cluster, ConfigTemplate, Dependant, Fleet, GroupName, Host, HostAct, Node,
+    ProcessSpec, Runs, Secret, ServiceSpec, SshHost, SshSpec, SystemdSpec, TlsSpec,
     fleet::{GRACE_DEFAULT, UNIT_GRACE_DEFAULT},
 };
 use quorate_packs::Packs;
@@ -169,6 +169,7 @@ fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
         text: String::new(),
     });
     let defaults = defaults.unwrap_or_default();
+    let dependants = dependants.into_iter().map(|one| resolve_dependant(one, &defaults)).collect();
     Cluster {
         name,
         pack,
@@ -187,6 +188,24 @@ fn resolve_cluster(file: ClusterFile, folder: &Path) -> Cluster {
         dependants,
         policy,
     }
+}
+
+/// An application that shuts down in order within a minute is the rule; one that takes longer says so.
+const HOST_ACT_LIMIT: Duration = Duration::from_secs(60);
+
+fn resolve_dependant(file: DependantFile, defaults: &NodeDefaults) -> Dependant {
+    let DependantFile { name, version, needs, works_with, requires, runs } = file;
+    let act = |HostActFile { run, seen, limit_secs }: HostActFile| HostAct {
+        run,
+        seen,
+        limit: grace(limit_secs).unwrap_or(HOST_ACT_LIMIT),
+    };
+    let runs = runs.map(|RunsFile { hosts, stop, start }| Runs {
+        hosts: hosts.into_iter().map(|host| resolve_host(Some(host), defaults)).collect(),
+        stop: act(stop),
+        start: act(start),
+    });
+    Dependant { name, version, needs, works_with, requires, runs }
 }
 
 fn resolve_node(file: NodeFile, defaults: &NodeDefaults, folder: &Path) -> Node {

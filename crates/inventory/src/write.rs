@@ -3,8 +3,8 @@
 //! Invariant: reading what was written gives the same fleet.
 
 use quorate_model::{
-    Approve, Cluster, ConfigTemplate, Dependant, Fleet, Host, HostKeys, Node, OnFailure, Policy,
-    ProcessSpec, Requirement, Secret, ServiceSpec, SshHost, SshSpec,
+    Approve, Cluster, ConfigTemplate, Dependant, Fleet, Host, HostAct, HostKeys, Node, OnFailure,
+    Policy, ProcessSpec, Requirement, Runs, Secret, ServiceSpec, SshHost, SshSpec,
 };
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -192,7 +192,7 @@ fn write_dependants(out: &mut Out, dependants: &[Dependant]) {
     }
     out.line(2, "# Applications that live by it.");
     out.line(2, "dependants:");
-    for Dependant { name, version, needs, works_with, requires } in dependants {
+    for Dependant { name, version, needs, works_with, requires, runs } in dependants {
         out.line(3, &format!("- name: {}", quote(name.as_str())));
         if let Some(version) = version {
             out.key(4, "version", &version.to_string());
@@ -214,6 +214,27 @@ fn write_dependants(out: &mut Out, dependants: &[Dependant]) {
                 out.key(6, "because", because);
             }
         }
+        if let Some(runs) = runs {
+            write_runs(out, runs);
+        }
+    }
+}
+
+fn write_runs(out: &mut Out, Runs { hosts, stop, start }: &Runs) {
+    let hosts: Vec<String> = hosts
+        .iter()
+        .map(|host| match host {
+            Host::Local => "local".to_owned(),
+            Host::Ssh(host) => format!("{{ssh: {}}}", quote(&host.name)),
+        })
+        .collect();
+    out.line(4, "runs:");
+    out.line(5, &format!("hosts: [{}]", hosts.join(", ")));
+    for (name, HostAct { run, seen, limit }) in [("stop", stop), ("start", start)] {
+        out.line(5, &format!("{name}:"));
+        out.key(6, "run", run);
+        out.key(6, "seen", seen);
+        out.line(6, &format!("limit_secs: {}", limit.as_secs_f64()));
     }
 }
 

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use quorate_inventory::{fleet_schema, read_fleet, select, write_fleet};
 use quorate_model::{
-    Approve, AuthSpec, Cluster, ConfigTemplate, Dependant, Fleet, Host, Node, OnFailure, Override,
-    Policy, ProcessSpec, Requirement, Secret, ServiceSpec, SshSpec, TlsSpec,
+    Approve, AuthSpec, Cluster, ConfigTemplate, Dependant, Fleet, Host, HostAct, Node, OnFailure,
+    Override, Policy, ProcessSpec, Requirement, Runs, Secret, ServiceSpec, SshHost, SshSpec,
+    TlsSpec,
 };
 use quorate_packs::Packs;
 use quorate_syntax::{Diagnostic, render};
@@ -228,13 +229,34 @@ fn everything_wrong_is_said_at_once_in_the_order_of_the_file() {
 fn what_is_wrong_with_dependants_is_said() {
     let wrong = GOOD.replacen(
         "    pack: garden\n",
-        "    pack: garden\n    dependants:\n      - {name: a, needs: [watre]}\n      - {name: a, requires: [{cluster: '>=2', version: '>=1.9'}]}\n",
+        "    pack: garden\n    dependants:\n      - {name: a, needs: [watre]}\n      - {name: a, requires: [{cluster: '>=2', version: '>=1.9'}]}\n      - {name: b, runs: {hosts: [], stop: {run: x, seen: y}, start: {run: x, seen: y}}}\n",
         1,
     );
     let found = read(&wrong).unwrap_err();
     let codes: Vec<_> = found.iter().map(|one| one.code).collect();
-    assert_eq!(codes, ["unknown-need", "duplicate-dependant", "dependant-version"]);
+    assert_eq!(
+        codes,
+        ["unknown-need", "duplicate-dependant", "dependant-version", "dependant-hosts"]
+    );
     assert!(found[0].hint.as_deref().is_some_and(|hint| hint.contains("did you mean `water`")));
+}
+
+#[test]
+fn an_application_runs_on_the_hosts_that_are_named() {
+    let with = GOOD.replacen(
+        "    pack: garden\n",
+        "    pack: garden\n    dependants:\n      - name: a\n        runs:\n          hosts: [local, {ssh: app-1}]\n          stop: {run: halt, seen: halted}\n          start: {run: go, seen: goes, limit_secs: 1.5}\n",
+        1,
+    );
+    let fleet = read(&with).unwrap();
+    let runs = fleet.clusters[0].dependants[0].runs.clone().unwrap();
+    assert_eq!(runs.hosts, [Host::Local, Host::Ssh(SshHost::new("app-1"))]);
+    let act = |run: &str, seen: &str, millis| HostAct {
+        run: run.into(),
+        seen: seen.into(),
+        limit: Duration::from_millis(millis),
+    };
+    assert_eq!((runs.stop, runs.start), (act("halt", "halted", 60_000), act("go", "goes", 1500)));
 }
 
 #[test]
@@ -380,6 +402,11 @@ fn cluster(texts: &[String], number: u32) -> Cluster {
                 version: ">=1.8".parse().expect("a range"),
                 because: Some(text(4)),
             }],
+            runs: Some(Runs {
+                hosts: vec![Host::Local, Host::Ssh(SshHost::new("app-1"))],
+                stop: HostAct { run: text(2), seen: text(3), limit: Duration::from_secs(5) },
+                start: HostAct { run: text(5), seen: text(1), limit: Duration::from_millis(1500) },
+            }),
         }],
         policy,
         ..bare_cluster("one")

@@ -1,11 +1,12 @@
 //! Applications that live by a cluster: what they need of it, and what must be true of them before it changes.
 
-use crate::{DependantName, Range, Release};
+use crate::{DependantName, Host, Range, Release, secs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// An application that lives by a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dependant {
     /// Unique in the cluster: `billing`.
@@ -22,6 +23,34 @@ pub struct Dependant {
     /// What its own version must be before the cluster has some releases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
+    /// Where it runs, and how it is stopped and started there; without it nothing is ever done to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<Runs>,
+}
+
+/// How an application is handled on its hosts while its cluster cannot serve it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runs {
+    /// Where it runs, in the order in which it is started.
+    pub hosts: Vec<Host>,
+    /// Stops it so that nothing brings it back.
+    pub stop: HostAct,
+    /// Starts it.
+    pub start: HostAct,
+}
+
+/// What is done on a host, and how it is seen that it was done: two lines of shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostAct {
+    /// Does it; doing it twice gives the same as doing it once.
+    pub run: String,
+    /// Ends with status 0 once it is done; what it says otherwise is told to people.
+    pub seen: String,
+    /// Seconds until it must be seen.
+    #[serde(with = "secs", rename = "limit_secs")]
+    pub limit: Duration,
 }
 
 /// A version that an application must have before its cluster has some releases.

@@ -110,6 +110,15 @@ pub enum Host {
     Ssh(SshHost),
 }
 
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local => f.write_str("this machine"),
+            Self::Ssh(host) => f.write_str(&host.name),
+        }
+    }
+}
+
 /// A host that is reached over SSH.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

@@ -23,7 +23,7 @@ mod words;
 
 pub use artifact::{ArtifactFile, ArtifactRef, ArtifactSource, DebName};
 pub use client::{ClientFigures, ClientGap, ClientSample, LockFigures, LookupFigures};
-pub use dependant::{Dependant, Requirement};
+pub use dependant::{Dependant, HostAct, Requirement, Runs};
 pub use ejection::{Ejected, Ejection};
 pub use event::{Outcome, Recorded, RunEvent};
 pub use fleet::{
@@ -41,9 +41,10 @@ pub use observation::{
 };
 pub use plan::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Backup, Call, CallKind, Condition, ConfigChange,
-    ConfigFinding, Door, Edge, FileRewrite, Gate, HELD_BACK, HOLD_BACK, Hop, HopKind, LET_GO,
-    Lanes, MAY_STOP, MemberChange, ObservationRef, PLAN_SCHEMA, Plan, PlanKind, REJOIN_GATE, Risk,
-    RuleApplied, RuleVerdict, SERVERS_WELL, Spoken, Step, StepRole, TextEdit, Undo, Wave,
+    ConfigFinding, DEPENDANTS_STOPPED, Door, Edge, FileRewrite, Gate, HELD_BACK, HOLD_BACK, Hop,
+    HopKind, LET_GO, Lanes, MAY_STOP, MemberChange, ObservationRef, PLAN_SCHEMA, Plan, PlanKind,
+    REJOIN_GATE, Risk, RuleApplied, RuleVerdict, SERVERS_WELL, Spoken, Step, StepRole, TextEdit,
+    Undo, Wave,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

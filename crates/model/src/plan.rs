@@ -4,8 +4,9 @@
 //! Read next: `event.rs`, what a run writes down while it carries a plan out.
 
 use crate::{
-    ArtifactRef, ClusterName, Dependant, Digest, Ejection, Facts, GroupName, NodeName, Observation,
-    PackName, Policy, Range, Refused, Release, ServiceSpec, StepId, secs,
+    ArtifactRef, ClusterName, Dependant, DependantName, Digest, Ejection, Facts, GroupName, Host,
+    HostAct, NodeName, Observation, PackName, Policy, Range, Refused, Release, ServiceSpec, StepId,
+    secs,
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -92,12 +93,18 @@ pub enum PlanKind {
     Rejoin,
     /// Members are started anew on the release that runs, freshly installed or with other settings.
     Restart,
+    /// Members that hold different data all get those of one of them.
+    Recover,
 }
 
 impl PlanKind {
     /// Whether the plan changes who belongs to the cluster.
     pub fn is_membership(self) -> bool {
         matches!(self, Self::Eject | Self::Rejoin)
+    }
+    /// Whether every member stops and gets its data from a copy.
+    pub fn puts_data_back(self) -> bool {
+        matches!(self, Self::RollbackRestore | Self::Recover)
     }
     /// Whether a member moves from one release to another: then one that runs the target is past its stop.
     pub fn moves_releases(self) -> bool {
@@ -332,6 +339,8 @@ pub const HOLD_BACK: &str = "debian.hold-back";
 pub const LET_GO: &str = "debian.let-go";
 /// Name of the condition that the host answers: nothing there is started by a package.
 pub const HELD_BACK: &str = "held-back";
+/// Name of the condition that hosts answer: no application that was stopped has come back.
+pub const DEPENDANTS_STOPPED: &str = "dependants-stopped";
 /// Name of the condition that the controller answers from its own disk: the copy that will be put back is the planned one.
 pub const BACKUP_WHOLE: &str = "backup-whole";
 
@@ -412,6 +421,10 @@ pub enum StepRole {
     SetAside,
     /// The list that clients get is changed.
     List,
+    /// An application that lives by the cluster stops on one of its hosts.
+    DependantStop,
+    /// It starts again.
+    DependantStart,
 }
 
 /// One effect.
@@ -464,9 +477,18 @@ pub enum Action {
     SetAside { node: NodeName },
     /// Takes a node out of the list that clients get, or, without an ejection, puts it back.
     List { node: NodeName, out: Option<Ejection> },
+    /// Stops an application on one of its hosts, and owes its start from then on.
+    StandStill { key: String, dependant: DependantName, host: Host, stop: HostAct, start: HostAct },
 }
 
 impl Action {
+    /// The key of the temporary change that it makes, which is owed until it is put back.
+    pub fn owes(&self) -> Option<&str> {
+        match self {
+            Self::TempSet { key, .. } | Self::StandStill { key, .. } => Some(key),
+            _ => None,
+        }
+    }
     /// Whether it changes a member, or what the cluster lives by: only the holder of the cluster may.
     pub fn changes_members(&self) -> bool {
         match self {
@@ -480,7 +502,8 @@ impl Action {
             | Self::Start { .. }
             | Self::Restore { .. }
             | Self::Membership { .. }
-            | Self::SetAside { .. } => true,
+            | Self::SetAside { .. }
+            | Self::StandStill { .. } => true,
         }
     }
 }

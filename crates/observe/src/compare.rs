@@ -123,8 +123,10 @@ fn find_different_data(strangers: &BTreeSet<NodeName>, seen: &mut Observation) {
             "members hold different data at revision {revision}: {}",
             groups.join(" against ")
         );
-        let hint =
-            "do not upgrade; find the member that is wrong and let it rejoin empty".to_owned();
+        let hint = format!(
+            "do not upgrade; `quorate recover {} --compare` names every key that differs, and `quorate recover` gives everybody the newest data",
+            seen.cluster
+        );
         seen.findings.push(finding(Severity::Error, "data-differ", text, Some(hint)));
     }
 }

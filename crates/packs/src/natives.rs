@@ -11,6 +11,7 @@ pub const NATIVES: &[&str] = &[
     "etcd.verify-restored-v2",
     "etcd.restore-v2-backup",
     "etcd.join-restored",
+    "etcd.list-contents",
     "consul.save-snapshot",
     "consul.verify-snapshot",
     "debian.hold-back",

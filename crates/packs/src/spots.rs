@@ -270,6 +270,14 @@ impl<'a> List<'a> {
                 });
             });
         }
+        for (i, contents) in recipes.contents.iter().enumerate() {
+            self.within("contents", |list| {
+                list.within(i, |list| {
+                    list.option(&["when".into()], contents.when.as_deref(), CONDITION);
+                    list.call("list", &contents.list);
+                });
+            });
+        }
         if let Some(call) = &recipes.accepts_config {
             self.call("accepts_config", call);
         }

@@ -40,7 +40,7 @@ pub(crate) fn backups<'a>(
     });
     wanted
         .filter_map(|recipe| {
-            source(request, recipe).map(|member| plan_one(request, recipe, member))
+            source(request, recipe).map(|member| from_member(request, recipe, member))
         })
         .collect()
 }
@@ -58,7 +58,8 @@ fn source<'a>(request: &BackupRequest<'a, '_>, recipe: &BackupRecipe) -> Option<
     follower.or_else(|| in_order().next()).copied()
 }
 
-fn plan_one<'a>(
+/// One copy of one member.
+pub(crate) fn from_member<'a>(
     request: &BackupRequest<'a, '_>,
     recipe: &'a BackupRecipe,
     member: Member<'a>,

@@ -33,6 +33,8 @@ pub fn role_name(role: StepRole) -> &'static str {
         StepRole::Membership => "membership",
         StepRole::SetAside => "set-aside",
         StepRole::List => "list",
+        StepRole::DependantStop => "dependant-stop",
+        StepRole::DependantStart => "dependant-start",
     }
 }
 
@@ -71,6 +73,8 @@ fn default_secs(role: StepRole) -> f64 {
         StepRole::Membership => 5.0,
         // A rename; a line in the state.
         StepRole::SetAside | StepRole::List => 0.5,
+        // An application that finishes what it has begun; one that starts and answers.
+        StepRole::DependantStop | StepRole::DependantStart => 5.0,
         // Products look at each other's releases every few seconds.
         StepRole::HopComplete => 6.0,
         // One request.

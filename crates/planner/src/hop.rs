@@ -90,7 +90,8 @@ impl<'a> HopPlan<'a, '_> {
             return Err(HopFault::NoBackup { release: self.hop.from.clone() });
         }
         if !copies.is_empty() {
-            waves.push(self.backup_wave(&copies));
+            let title = format!("back up {} before the way back closes", self.words.cluster.name);
+            waves.push(self.backup_wave(title, &copies));
         }
         let go_first = door == Door::Now || self.kind != HopKind::Rolling;
         if go_first {
@@ -367,7 +368,8 @@ impl<'a> HopPlan<'a, '_> {
         })
     }
 
-    fn backup_wave(&self, copies: &[PlannedBackup<'a>]) -> Wave {
+    /// Takes copies, and proves each.
+    pub(crate) fn backup_wave(&self, title: String, copies: &[PlannedBackup<'_>]) -> Wave {
         let mut steps = Vec::new();
         for PlannedBackup { recipe, backup } in copies {
             let limit = Duration::try_from_secs_f64(recipe.limit_secs).unwrap_or(LOOK_LIMIT);
@@ -399,7 +401,6 @@ impl<'a> HopPlan<'a, '_> {
             };
             steps.extend([save, verify]);
         }
-        let title = format!("back up {} before the way back closes", self.words.cluster.name);
         self.wave("backup", title, None, steps)
     }
 

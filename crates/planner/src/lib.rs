@@ -8,7 +8,9 @@
 pub mod backup;
 mod clients;
 pub mod config;
+pub mod contents;
 pub mod copies;
+mod dependants;
 pub mod digest;
 pub mod draw;
 pub mod estimate;

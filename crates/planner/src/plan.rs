@@ -589,7 +589,7 @@ pub(crate) fn assemble(
 
 /// From the first stop to the last member back, when everything stops at once.
 fn outage(hop: &Hop, kind: PlanKind) -> Duration {
-    if hop.kind == HopKind::Rolling && kind != PlanKind::RollbackRestore {
+    if hop.kind == HopKind::Rolling && !kind.puts_data_back() {
         return Duration::ZERO;
     }
     let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);

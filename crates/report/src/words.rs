@@ -227,6 +227,8 @@ pub fn step_role(role: StepRole) -> &'static str {
         StepRole::Membership => "membership",
         StepRole::SetAside => "set-aside",
         StepRole::List => "list",
+        StepRole::DependantStop => "dependant-stop",
+        StepRole::DependantStart => "dependant-start",
     }
 }
 
@@ -239,6 +241,7 @@ pub fn plan_kind(kind: PlanKind) -> &'static str {
         PlanKind::Eject => "A member taken out",
         PlanKind::Rejoin => "A member brought back",
         PlanKind::Restart => "Restart",
+        PlanKind::Recover => "Recovery of members that differ",
     }
 }
 

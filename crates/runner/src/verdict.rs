@@ -4,9 +4,9 @@
 
 use quorate_engine::Verdict;
 use quorate_model::{
-    ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Condition, Gate, Hop, HopKind, MAY_STOP, NodeName,
-    NodeObservation, Observation, Plan, Reach, Release, Role, SERVERS_WELL, Step, StepId, StepRole,
-    Unsafe, WaitingOn,
+    ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Condition, DEPENDANTS_STOPPED, Gate, Hop, HopKind,
+    MAY_STOP, NodeName, NodeObservation, Observation, Plan, Reach, Release, Role, SERVERS_WELL,
+    Step, StepId, StepRole, Unsafe, WaitingOn,
 };
 use quorate_packs::{
     Pack,
@@ -51,7 +51,9 @@ impl Judged<'_> {
             let verdict = match condition.name.as_str() {
                 MAY_STOP if condition.cel.is_empty() => self.may_stop(),
                 // No look at the cluster tells: the host was asked, or the copy itself was read.
-                ARTIFACT_WHOLE | BACKUP_WHOLE if condition.cel.is_empty() => continue,
+                ARTIFACT_WHOLE | BACKUP_WHOLE | DEPENDANTS_STOPPED if condition.cel.is_empty() => {
+                    continue;
+                }
                 SERVERS_WELL => match self.one(condition, &scope) {
                     Verdict::Holds => Verdict::Holds,
                     // Not the client's own fault: no budget pays for it.

@@ -207,7 +207,8 @@ fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
         | Action::Restore { .. }
         | Action::Membership { .. }
         | Action::SetAside { .. }
-        | Action::List { .. } => false,
+        | Action::List { .. }
+        | Action::StandStill { .. } => false,
     };
     if done {
         return Verdict::Holds;

@@ -2,6 +2,7 @@
 
 pub(crate) mod digest;
 pub(crate) mod membership;
+pub(crate) mod s12_dependants;
 pub(crate) mod s1_quorum;
 pub(crate) mod s2_lanes;
 pub(crate) mod s2_one_at_a_time;
@@ -44,6 +45,9 @@ pub enum Invariant {
     S9,
     /// Data outlive hosts: those of a member are never moved, those of one that comes back lie aside.
     S10,
+    /// Where data are exchanged applications stand still: stopped before the first member, started only once the data were
+    /// proved.
+    S12,
     /// The plan is what its digest names.
     Digest,
     /// The plan can be read and speaks of members that were seen.
@@ -63,6 +67,7 @@ impl fmt::Display for Invariant {
             Self::S8 => "S8",
             Self::S9 => "S9",
             Self::S10 => "S10",
+            Self::S12 => "S12",
             Self::Digest => "digest",
             Self::Schema => "schema",
         })

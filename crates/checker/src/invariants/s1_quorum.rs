@@ -9,7 +9,7 @@ use crate::{
     walk::{Visit, Watch},
     world::World,
 };
-use quorate_model::{Action, PlanKind};
+use quorate_model::Action;
 
 /// Counts voters at every stop.
 pub(crate) struct Quorum;
@@ -21,7 +21,7 @@ impl<'p> Watch<'p> for Quorum {
         if left >= need && !at.is_outage() {
             return;
         }
-        let allowed = at.plan.policy.allow_outage || at.plan.kind == PlanKind::RollbackRestore;
+        let allowed = at.plan.policy.allow_outage || at.plan.kind.puts_data_back();
         let because = match (allowed, world.ever_confirmed, at.plan.outage.is_zero()) {
             (false, _, _) => "the policy allows no outage",
             (true, false, _) => "nobody is asked before the outage",

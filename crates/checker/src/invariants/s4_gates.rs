@@ -9,7 +9,7 @@ use crate::{
     walk::{Visit, Watch, acts, steps_of},
     world::{Life, Member, World},
 };
-use quorate_model::{Action, Gate, Hop, NodeName, Plan, PlanKind, Step, StepRole};
+use quorate_model::{Action, Gate, Hop, NodeName, Plan, Step, StepRole};
 
 /// Sees that no gate is missing, empty or endless.
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl<'p> Watch<'p> for Gates<'p> {
             }
         }
         let mut ends = after_last_start(hop).filter(|step| step.role == StepRole::HopComplete);
-        if plan.kind == PlanKind::RollbackRestore
+        if plan.kind.puts_data_back()
             && !after_last_start(hop).any(|step| step.role == StepRole::Verify)
         {
             let text =

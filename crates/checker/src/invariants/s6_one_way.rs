@@ -7,7 +7,9 @@ use crate::{
     walk::{Visit, Watch, acted_on, acts, is_outage, steps_of},
     world::World,
 };
-use quorate_model::{Action, BACKUP_WHOLE, Door, Hop, Plan, PlanKind, Step, StepId, StepRole};
+use quorate_model::{
+    Action, BACKUP_WHOLE, Backup, Door, Hop, Plan, PlanKind, Step, StepId, StepRole,
+};
 
 /// Knows where the way back closes in this hop.
 #[derive(Default)]
@@ -27,7 +29,7 @@ impl<'p> Watch<'p> for OneWay {
     }
 
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
-        if let Some(text) = blind(at) {
+        if let Some(text) = blind(at, world) {
             found.push(Violation::error(Invariant::S6, at.id(), text));
         }
         if self.closes_at.as_ref() != Some(&at.step.id) {
@@ -35,7 +37,7 @@ impl<'p> Watch<'p> for OneWay {
         }
         let mut broken = |text| found.push(Violation::error(Invariant::S6, at.id(), text));
         // A rollback goes back to a copy that an earlier run took; a new one would hold what is to be left behind.
-        if matches!(at.plan.kind, PlanKind::Upgrade | PlanKind::Restart) {
+        if matches!(at.plan.kind, PlanKind::Upgrade | PlanKind::Restart | PlanKind::Recover) {
             if world.copies.is_empty() {
                 broken(format!(
                     "the way back to {} closes here, and no backup was taken in this hop",
@@ -57,17 +59,21 @@ impl<'p> Watch<'p> for OneWay {
     }
 }
 
-/// Where data are put back nobody stops before the copy was read again, and the plan says what it must be.
-fn blind(at: &Visit<'_>) -> Option<String> {
-    if at.plan.kind != PlanKind::RollbackRestore {
+/// Where data are put back nobody stops before the copy was read again, and the plan says what it must be, or takes and proves
+/// it itself.
+fn blind(at: &Visit<'_>, world: &World<'_>) -> Option<String> {
+    if !at.plan.kind.puts_data_back() {
         return None;
     }
+    let proved_here = |backup: &Backup| {
+        world.copies.iter().any(|copy| copy.verified && copy.backup.file == backup.file)
+    };
     let asks = || at.step.precheck.iter().any(|one| one.name == BACKUP_WHOLE);
     match &at.step.action {
         Action::Stop { node } if !asks() => {
             Some(format!("{node} stops before anybody has read the copy that it is to get"))
         }
-        Action::Restore { backup, .. } if backup.sha256.is_none() => {
+        Action::Restore { backup, .. } if backup.sha256.is_none() && !proved_here(backup) => {
             Some(format!("the plan does not say what {} must be", backup.file))
         }
         _ => None,
@@ -83,7 +89,7 @@ fn closing_step(plan: &Plan, hop: &Hop, world: &World<'_>) -> Option<StepId> {
     };
     let first_stop = || steps.iter().position(|step| stops(step));
     let by_door = match hop.one_way {
-        _ if plan.kind == PlanKind::RollbackRestore => first_stop(),
+        _ if plan.kind.puts_data_back() => first_stop(),
         Door::None => None,
         // With everything stopped at once there is no last member: the first stop begins what cannot be half undone.
         Door::LastMember if is_outage(plan, hop) => first_stop(),

@@ -46,6 +46,7 @@ fn can_tell(done: &Condition, action: &Action) -> bool {
         Action::Restore { .. } => "restored",
         Action::SetAside { .. } => "set-aside",
         Action::List { .. } => "listed",
+        Action::StandStill { .. } => "stands-still",
         _ => return !done.cel.trim().is_empty(),
     };
     !done.cel.trim().is_empty() || done.name == on_host
@@ -69,6 +70,7 @@ fn harmless_to_repeat(action: &Action) -> bool {
         | Action::Restore { .. }
         | Action::Membership { .. }
         | Action::SetAside { .. }
-        | Action::List { .. } => false,
+        | Action::List { .. }
+        | Action::StandStill { .. } => false,
     }
 }

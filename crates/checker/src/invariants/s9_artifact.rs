@@ -11,7 +11,7 @@ use crate::{
     walk::{Visit, Watch, steps_of},
     world::{Life, World},
 };
-use quorate_model::{Action, ArtifactRef, DebName, NodeName, Plan, PlanKind};
+use quorate_model::{Action, ArtifactRef, DebName, NodeName, Plan};
 
 /// Follows artifacts and temporary changes.
 pub(crate) struct Artifacts;
@@ -141,8 +141,7 @@ fn holds_copy(world: &World<'_>, node: &NodeName) -> bool {
 
 /// Whether a member of a restore starts without having been given anything.
 fn left_out(at: &Visit<'_>, world: &World<'_>, node: &NodeName) -> bool {
-    at.plan.kind == PlanKind::RollbackRestore
-        && !world.member(node).is_some_and(|member| member.restored)
+    at.plan.kind.puts_data_back() && !world.member(node).is_some_and(|member| member.restored)
 }
 
 /// A member that was found down has no stop of its own to wait for.

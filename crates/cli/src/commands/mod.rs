@@ -16,5 +16,6 @@ pub(crate) mod membership;
 pub(crate) mod pack;
 pub(crate) mod path;
 pub(crate) mod plan;
+pub(crate) mod recover;
 pub(crate) mod runs;
 pub(crate) mod see;

@@ -150,7 +150,7 @@ pub(crate) fn check(global: &Global, args: &Check) -> Result<u8, Problem> {
             &serde_json::json!({ "schema": 1, "plan": plan.digest, "proved": found.is_empty(), "violations": found, "notes": explain::notes(&plan) }),
         );
     } else if violations.is_empty() {
-        print::data(&format!("plan {} proves: S1 to S10 hold", plan.digest.short()));
+        print::data(&format!("plan {} proves: S1 to S12 hold", plan.digest.short()));
     } else {
         for violation in &violations {
             print::data(&violation.to_string());

@@ -31,6 +31,12 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile, pack
             let message = format!("{} has nothing that is called `{need}`", pack.title);
             check.error(&at, "unknown-need", message, Some(hint));
         }
+        if one.runs.as_ref().is_some_and(|runs| runs.hosts.is_empty()) {
+            let at = [at("runs").as_slice(), &[Step::Key("hosts")]].concat();
+            let message = format!("`{}` runs on no host: nobody would stop it", one.name);
+            let hint = "name its hosts: `[local]`, `[{ssh: app-1}, {ssh: app-2}]`";
+            check.error(&at, "dependant-hosts", message, Some(hint.into()));
+        }
         if !one.requires.is_empty() && one.version.is_none() {
             let message =
                 format!("`requires` asks for a version of `{}`, and none is said", one.name);

@@ -18,6 +18,8 @@ pub struct Recipes {
     pub cures: BTreeMap<String, Recipe>,
     /// Copies of the data; every one whose `releases` and `when` hold is taken.
     pub backups: Vec<BackupRecipe>,
+    /// Tells what a member holds, so that members can be compared key by key; the first whose `releases` and `when` hold is used.
+    pub contents: Vec<ContentsRecipe>,
     /// Explicit commands after the last member, when a product needs them.
     pub finalize: Vec<Recipe>,
     /// Ways back.
@@ -165,6 +167,26 @@ pub struct BackupRecipe {
     /// What it does not hold.
     #[serde(default)]
     pub lacks: Option<String>,
+    /// Sources.
+    pub sources: Vec<String>,
+}
+
+/// A way to tell everything that one member holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContentsRecipe {
+    /// The kind of backup that puts such data back: `v3-snapshot`.
+    pub kind: String,
+    /// On these releases.
+    pub releases: Range,
+    /// CEL over `cluster` and `nodes`: only then.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// Asks one member, and nobody beside it, and writes a line a key into `{{ file }}`, in the order of the keys: the key in
+    /// hexadecimal digits, a tab, the revision of its last change, a tab, a digest of its value.
+    pub list: CallTemplate,
+    /// Given up after this many seconds.
+    pub limit_secs: f64,
     /// Sources.
     pub sources: Vec<String>,
 }

@@ -33,6 +33,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     safety(lint);
     recipes(lint);
     backups(lint);
+    contents(lint);
     by_hand(lint);
     client(lint);
 }
@@ -329,6 +330,21 @@ fn backups(lint: &mut Lint<'_>) {
             let path = [path[0], path[1], path[2], "restores".into(), nth.into()];
             lint.sources(&path, &hop.sources, "the way to put a copy back on another release");
         }
+    }
+}
+
+fn contents(lint: &mut Lint<'_>) {
+    let pack = lint.pack;
+    for (i, recipe) in pack.recipes.contents.iter().enumerate() {
+        let path = ["recipes".into(), "contents".into(), i.into()];
+        let kinds: Vec<&str> = pack.recipes.backups.iter().map(|one| one.kind.as_str()).collect();
+        if !kinds.contains(&recipe.kind.as_str()) {
+            let message = format!("no backup of the pack is a `{}`", recipe.kind);
+            let at = [path[0], path[1], path[2], "kind".into()];
+            lint.error_hint(&at, "pack-backup", message, suggestion(&recipe.kind, &kinds));
+        }
+        lint.sources(&path, &recipe.sources, &format!("the contents of `{}`", recipe.kind));
+        limit(lint, &path, recipe.limit_secs);
     }
 }
 

@@ -11,7 +11,8 @@ use crate::{
 };
 use quorate_model::{
     ARTIFACT_WHOLE, Action, ArtifactRef, ArtifactSource, Backup, Call, CallKind, Condition,
-    HOLD_BACK, Hop, HopKind, LET_GO, Node, NodeName, ProcessSpec, Release, ServiceSpec, Step,
+    HOLD_BACK, Hop, HopKind, Host, HostAct, LET_GO, Node, NodeName, ProcessSpec, Release,
+    ServiceSpec, Step,
 };
 use std::path::{Path, PathBuf};
 
@@ -148,6 +149,7 @@ impl<'a> Hands<'a> {
             Action::TempSet { call, put_back, .. } => {
                 vec![format!("# later, to put it back: {}", put_back.by_hand), call.by_hand.clone()]
             }
+            Action::TempPutBack { key } if let Some(start) = self.starts(key) => vec![start],
             Action::TempPutBack { key } => match self.put_back(key) {
                 Some(call) => self.there(&call.node, std::slice::from_ref(&call.by_hand)),
                 None => vec![format!("# put back `{key}` as noted when it was set")],
@@ -176,6 +178,7 @@ impl<'a> Hands<'a> {
             Action::SetAside { node } => {
                 vec![format!("# move the data folder of {node} aside; do not delete it")]
             }
+            Action::StandStill { host, stop, .. } => vec![on_application(host, stop)],
             Action::List { node, out: Some(_) } => {
                 vec![format!(
                     "# take {node} out of balancers and of the endpoints that clients get"
@@ -353,6 +356,17 @@ impl<'a> Hands<'a> {
         vec![packages::by_hand::install(&quoted_path(&files.folder), &names)]
     }
 
+    /// How an application that stands still is started.
+    fn starts(&self, key: &str) -> Option<String> {
+        let steps = self.hop.waves.iter().flat_map(|wave| &wave.steps);
+        steps.into_iter().find_map(|step| match &step.action {
+            Action::StandStill { key: own, host, start, .. } if own == key => {
+                Some(on_application(host, start))
+            }
+            _ => None,
+        })
+    }
+
     /// How what a run would hold back on a host is let go.
     fn put_back(&self, key: &str) -> Option<&'a Call> {
         let steps = self.hop.waves.iter().flat_map(|wave| &wave.steps);
@@ -452,4 +466,13 @@ fn is_native(call: &CallKind, name: &str) -> bool {
 
 fn quoted_path(path: &Path) -> String {
     shell::word(&path.display().to_string())
+}
+
+/// Does something to an application on its host, and waits until it is seen.
+fn on_application(host: &Host, HostAct { run, seen, limit }: &HostAct) -> String {
+    let line = format!(
+        "{run}\nn=0; until {{ {seen}\n}}; do n=$((n + 1)); [ $n -lt {} ] || exit 1; sleep 1; done",
+        limit.as_secs().max(1)
+    );
+    remote::on_host(host, &format!("sh -ec {}", shell::word(&line)))
 }

@@ -174,6 +174,7 @@ fn kind_name(kind: PlanKind) -> &'static str {
         PlanKind::Eject => "eject, a member is taken out",
         PlanKind::Rejoin => "rejoin, a member is brought back",
         PlanKind::Restart => "restart on the release that runs",
+        PlanKind::Recover => "recovery, everybody gets one member's data",
     }
 }
 

@@ -1,24 +1,35 @@
 //! What a person should know of a plan before it is carried out, and that is no reason against it.
 
 use super::names;
-use quorate_model::{Action, Dependant, NodeName, Plan};
+use quorate_model::{Action, Dependant, NodeName, Plan, Step};
 
 /// Notes, each a sentence: members whose binary dpkg has, and that are not upgraded as packages; applications that live by the
 /// cluster.
 pub fn notes(plan: &Plan) -> Vec<String> {
     let mut notes = not_as_packages(plan);
-    notes.extend(plan.dependants.iter().map(lives_by_it));
+    notes.extend(plan.dependants.iter().map(|one| lives_by_it(plan, one)));
     notes
 }
 
-fn lives_by_it(one: &Dependant) -> String {
-    let Dependant { name, version, needs, works_with, requires: _ } = one;
+fn steps(plan: &Plan) -> impl Iterator<Item = &Step> {
+    plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps)
+}
+
+fn lives_by_it(plan: &Plan, one: &Dependant) -> String {
+    let Dependant { name, version, needs, works_with, requires: _, runs } = one;
     let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let needs = (!needs.is_empty()).then(|| format!("needs {}", needs.join(", ")));
     let works = works_with.as_ref().map(|range| format!("works with {range}"));
     let said: Vec<String> = needs.into_iter().chain(works).collect();
     let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
-    format!("{name}{version} lives by this cluster{said}: see that it is well before and after")
+    let stops = |step: &Step| matches!(&step.action, Action::StandStill { dependant, .. } if dependant == name);
+    let handled = runs.is_some() && steps(plan).any(stops);
+    let how = if handled {
+        "it is stopped and started by this plan"
+    } else {
+        "see that it is well before and after"
+    };
+    format!("{name}{version} lives by this cluster{said}: {how}")
 }
 
 fn not_as_packages(plan: &Plan) -> Vec<String> {
@@ -42,8 +53,7 @@ fn not_as_packages(plan: &Plan) -> Vec<String> {
 }
 
 fn exchanges_bare_file(plan: &Plan, own: &NodeName) -> bool {
-    let mut steps = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
-    steps.any(|step| match &step.action {
+    steps(plan).any(|step| match &step.action {
         Action::Swap { node, packages, .. } => node == own && packages.is_empty(),
         _ => false,
     })

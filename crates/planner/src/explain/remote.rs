@@ -57,7 +57,11 @@ fn is_loopback(authority: &str) -> bool {
 }
 
 fn host_of(node: &Node) -> Option<&SshHost> {
-    match &node.host {
+    ssh_of(&node.host)
+}
+
+fn ssh_of(host: &Host) -> Option<&SshHost> {
+    match host {
         Host::Ssh(host) => Some(host),
         Host::Local => None,
     }
@@ -89,7 +93,10 @@ pub(super) struct Remote<'a> {
 impl<'a> Remote<'a> {
     /// None when every member lives on this machine.
     pub(super) fn of(cluster: &'a Cluster, ssh: &'a SshSpec) -> Option<Self> {
-        let mut hosts: Vec<&SshHost> = cluster.nodes.iter().filter_map(host_of).collect();
+        let runs = cluster.dependants.iter().filter_map(|one| one.runs.as_ref());
+        let applications = runs.flat_map(|runs| &runs.hosts).filter_map(ssh_of);
+        let nodes = cluster.nodes.iter().filter_map(host_of);
+        let mut hosts: Vec<&SshHost> = nodes.chain(applications).collect();
         hosts.sort();
         hosts.dedup();
         (!hosts.is_empty()).then(|| Self { ssh, hosts, forwards: forwards(cluster) })
@@ -176,7 +183,12 @@ fn control(host: &SshHost) -> String {
 
 /// Commands for a node, on its host.
 pub(super) fn on(node: &Node, text: &str) -> String {
-    match host_of(node) {
+    on_host(&node.host, text)
+}
+
+/// Commands on a host.
+pub(super) fn on_host(host: &Host, text: &str) -> String {
+    match ssh_of(host) {
         Some(host) => format!("on {} {}", shell::word(&target(host)), shell::word(text)),
         None => text.to_owned(),
     }

@@ -5,7 +5,10 @@
 //! One hop goes back at a time: the way back over several is several plans, each of which looks at the cluster afresh.
 
 mod binaries;
+mod recover;
 mod restore;
+
+pub use recover::{RecoverRequest, recover};
 
 use crate::{
     estimate::Measured,
@@ -77,7 +80,7 @@ pub fn rollback(request: &RollbackRequest<'_>) -> Planned {
 }
 
 fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
-    if request.plan.kind == PlanKind::RollbackRestore {
+    if request.plan.kind.puts_data_back() {
         return Err(half_restored(request));
     }
     if request.plan.kind == PlanKind::Restart {

@@ -5,7 +5,8 @@
 
 use super::{BackupAtHand, RollbackRequest, WayBack, applied, edge, no_way, old};
 use crate::{
-    clients,
+    backup::PlannedBackup,
+    clients, dependants,
     hop::{HopPlan, named, seen_on_host},
     members::Member,
     order::order,
@@ -16,17 +17,27 @@ use crate::{
     waves,
 };
 use quorate_model::{
-    Action, BACKUP_WHOLE, Blocked, Door, HopKind, NotNow, Plan, PlanKind, Refusal, Release, Risk,
-    Step, StepRole, Undo, Wave,
+    Action, BACKUP_WHOLE, Backup, Blocked, Door, HopKind, NotNow, Plan, PlanKind, Refusal, Release,
+    Risk, Step, StepRole, Undo, Wave,
 };
 use quorate_packs::{BackupRecipe, CallTemplate, CompleteRollback, eval::Scope};
 use std::time::Duration;
 
 /// The copy that goes back, and how.
-struct Chosen<'a> {
-    recipe: &'a BackupRecipe,
-    copy: &'a BackupAtHand,
-    restore: &'a CallTemplate,
+#[derive(Clone, Copy)]
+pub(super) struct Chosen<'a> {
+    pub(super) recipe: &'a BackupRecipe,
+    pub(super) backup: &'a Backup,
+    pub(super) restore: &'a CallTemplate,
+    /// Waves that take and prove it, for one that is not at hand yet.
+    pub(super) taken: bool,
+}
+
+/// What makes one plan that puts data back another than the next.
+pub(super) struct Purpose<'a> {
+    pub(super) kind: PlanKind,
+    pub(super) losses: Vec<String>,
+    pub(super) chosen: Chosen<'a>,
 }
 
 /// Plans it.
@@ -35,16 +46,36 @@ pub(super) fn plan(
     members: &[Member<'_>],
     way: &WayBack<'_>,
 ) -> Result<Plan, Refusal> {
-    let Some(safety) = &request.pack.safety else {
-        return Err(no_way(way.hop, format!("pack {} has no `safety`", request.pack.pack), None));
-    };
+    permitted(request, members, way)?;
+    let (chosen, copy) = choose(request, way)?;
+    let losses = losses(request, way, &chosen, copy);
+    let kind = PlanKind::RollbackRestore;
+    plan_for(request, members, way, &Purpose { kind, losses, chosen })
+}
+
+/// Whether data can be put back on these members at all.
+pub(super) fn permitted(
+    request: &RollbackRequest<'_>,
+    members: &[Member<'_>],
+    way: &WayBack<'_>,
+) -> Result<(), Refusal> {
     if way.rule.complete == CompleteRollback::None {
         return Err(no_way(way.hop, way.rule.text.clone(), None));
     }
     let servers: Vec<&Member<'_>> = members.iter().filter(|member| !member.is_client()).collect();
-    refuse_if_any(folders_unseen(request, &servers))?;
-    let chosen = choose(request, way)?;
-    let losses = losses(request, way, &chosen);
+    refuse_if_any(folders_unseen(request, &servers))
+}
+
+/// Plans putting one copy back on every member.
+pub(super) fn plan_for(
+    request: &RollbackRequest<'_>,
+    members: &[Member<'_>],
+    way: &WayBack<'_>,
+    purpose: &Purpose<'_>,
+) -> Result<Plan, Refusal> {
+    let Some(safety) = &request.pack.safety else {
+        return Err(no_way(way.hop, format!("pack {} has no `safety`", request.pack.pack), None));
+    };
     let back = PathHop {
         from: way.hop.to.clone(),
         to: old(way.hop).clone(),
@@ -86,8 +117,7 @@ pub(super) fn plan(
         now: request.now,
         kind: HopKind::FullStop,
     };
-    let waves =
-        build_waves(&hop_plan, &chosen, &losses).map_err(|fault| cannot_build(&fault.into()))?;
+    let waves = build_waves(&hop_plan, purpose).map_err(|fault| cannot_build(&fault.into()))?;
     let hop = quorate_model::Hop {
         from: back.from.clone(),
         to: back.to.clone(),
@@ -99,14 +129,10 @@ pub(super) fn plan(
         artifact: way.artifact.clone(),
         waves,
     };
-    let draft = Draft {
-        kind: PlanKind::RollbackRestore,
-        from: back.from.clone(),
-        to: back.to.clone(),
-        hops: vec![hop],
-    };
+    let draft =
+        Draft { kind: purpose.kind, from: back.from.clone(), to: back.to.clone(), hops: vec![hop] };
     let mut plan = assemble(request.cluster, request.pack, request.observation, draft);
-    plan.losses = losses;
+    plan.losses.clone_from(&purpose.losses);
     Ok(plan)
 }
 
@@ -130,7 +156,10 @@ fn folders_unseen(request: &RollbackRequest<'_>, members: &[&Member<'_>]) -> Vec
 
 /// The newest verified copy that the release to go back to can take, in the pack's order of kinds. A damaged one is never
 /// passed over in silence: what is older would lose more than the person was told before.
-fn choose<'a>(request: &RollbackRequest<'a>, way: &WayBack<'_>) -> Result<Chosen<'a>, Refusal> {
+fn choose<'a>(
+    request: &RollbackRequest<'a>,
+    way: &WayBack<'_>,
+) -> Result<(Chosen<'a>, &'a BackupAtHand), Refusal> {
     let onto = old(way.hop);
     let newest = |recipe: &'a BackupRecipe| {
         let restore = recipe.restore.as_ref()?;
@@ -138,19 +167,21 @@ fn choose<'a>(request: &RollbackRequest<'a>, way: &WayBack<'_>) -> Result<Chosen
         let fits = of_kind.filter(|copy| {
             copy.verified && restorable(request, recipe, &copy.backup.release, onto)
         });
-        fits.max_by_key(|copy| copy.taken_at).map(|copy| Chosen { recipe, copy, restore })
+        let newest = fits.max_by_key(|copy| copy.taken_at)?;
+        Some((Chosen { recipe, backup: &newest.backup, restore, taken: false }, newest))
     };
     let Some(chosen) = request.pack.recipes.backups.iter().find_map(newest) else {
         return Err(none_fits(request, way));
     };
-    if let Some(fault) = &chosen.copy.fault {
+    let (_, copy) = &chosen;
+    if let Some(fault) = &copy.fault {
         return Err(refusal([NotNow::Blocked(Blocked::Condition {
             rule: BACKUP_WHOLE.into(),
             text: "the backup must be what was written down when it was taken".into(),
             because: fault.clone(),
             way_out: Some(format!(
                 "bring {} back from where it was copied to, or choose another backup with `quorate restore {} FILE`",
-                chosen.copy.backup.file, request.cluster.name
+                copy.backup.file, request.cluster.name
             )),
         })]));
     }
@@ -224,8 +255,13 @@ fn none_fits(request: &RollbackRequest<'_>, way: &WayBack<'_>) -> Refusal {
     )
 }
 
-fn losses(request: &RollbackRequest<'_>, way: &WayBack<'_>, chosen: &Chosen<'_>) -> Vec<String> {
-    let BackupAtHand { backup, taken_at, taken_from, other_cluster, unknown, .. } = chosen.copy;
+fn losses(
+    request: &RollbackRequest<'_>,
+    way: &WayBack<'_>,
+    chosen: &Chosen<'_>,
+    copy: &BackupAtHand,
+) -> Vec<String> {
+    let BackupAtHand { backup, taken_at, taken_from, other_cluster, unknown, .. } = copy;
     let age = request.now.duration_since(*taken_at).as_secs().max(0);
     let mut losses = Vec::new();
     if let Some(other) = other_cluster {
@@ -249,11 +285,8 @@ fn losses(request: &RollbackRequest<'_>, way: &WayBack<'_>, chosen: &Chosen<'_>)
     losses
 }
 
-fn build_waves(
-    plan: &HopPlan<'_, '_>,
-    chosen: &Chosen<'_>,
-    losses: &[String],
-) -> Result<Vec<Wave>, Unrendered> {
+fn build_waves(plan: &HopPlan<'_, '_>, purpose: &Purpose<'_>) -> Result<Vec<Wave>, Unrendered> {
+    let Purpose { losses, chosen, .. } = purpose;
     let members: Vec<&Member<'_>> = plan.servers().collect();
     let wave =
         |name: &str, title: &str, steps: Vec<Step>| plan.wave(name, title.to_owned(), None, steps);
@@ -274,13 +307,19 @@ fn build_waves(
     let client_stops = client_stops.filter(|step| step.role == StepRole::Stop);
     for stop in stops.iter_mut().chain(client_stops) {
         // A first stop may have happened already: each one asks, and what was just read whole is not read again.
-        let text =
-            format!("{} is what was written down when it was taken", chosen.copy.backup.file);
+        let text = format!("{} is what was written down when it was taken", chosen.backup.file);
         stop.precheck.push(seen_on_host(BACKUP_WHOLE, text));
+        stop.precheck.extend(dependants::stand_still(plan));
     }
     let mut waves = vec![wave("begin", "the old files beside the live ones", plan.stages())];
     waves.extend(clients::staging(plan).into_iter().filter(|_| moves));
     waves.push(go);
+    waves.extend(dependants::stop(plan));
+    if chosen.taken {
+        let copy = PlannedBackup { recipe: chosen.recipe, backup: chosen.backup.clone() };
+        let title = format!("copy the data of {}, and prove the copy", chosen.backup.node);
+        waves.push(plan.backup_wave(title, &[copy]));
+    }
     waves.extend(clients);
     waves.extend(packages::hold_back_wave(plan, &members));
     waves.push(wave("stop", "everything stops", stops));
@@ -300,6 +339,7 @@ fn build_waves(
     waves.extend(packages::let_go_wave(plan, &members));
     let proofs = proofs(plan, &members, chosen)?;
     waves.push(wave("proof", "the data that run are those of the backup", proofs));
+    waves.extend(dependants::start(plan));
     if let Some(soak) = members.last().and_then(|member| waves::soak(plan, member)) {
         waves.push(wave("soak", "healthy time", vec![soak]));
     }
@@ -335,7 +375,7 @@ fn joined(
         let by_hand = chosen.recipe.join_by_hand.as_deref().unwrap_or_default();
         let what = format!("{}-join", chosen.recipe.kind);
         let call = plan.words.call(&what, member, join, by_hand, extra)?;
-        let backup = Box::new(chosen.copy.backup.clone());
+        let backup = Box::new(chosen.backup.clone());
         let (node, joins) = (name.clone(), Some(seed_name.clone()));
         step.action = Action::Restore { node, backup, call, joins };
         step.done = Some(seen_on_host(
@@ -367,7 +407,7 @@ fn proofs(
     chosen: &Chosen<'_>,
 ) -> Result<Vec<Step>, Unrendered> {
     let Some(first) = members.first() else { return Ok(Vec::new()) };
-    let (recipe, backup) = (chosen.recipe, &chosen.copy.backup);
+    let (recipe, backup) = (chosen.recipe, chosen.backup);
     let mut steps = Vec::new();
     let conditions = recipe.restored.iter().filter(|condition| {
         condition.releases.as_ref().is_none_or(|range| range.contains(&plan.hop.to))
@@ -407,7 +447,7 @@ fn restore(
     member: &Member<'_>,
     chosen: &Chosen<'_>,
 ) -> Result<Step, Unrendered> {
-    let (name, backup) = (member.name(), &chosen.copy.backup);
+    let (name, backup) = (member.name(), chosen.backup);
     let path = format!("{{state}}/{}", backup.file);
     let extra = Extra { file: Some(&path), ..Extra::default() };
     let what = format!("{}-restore", chosen.recipe.kind);

@@ -148,6 +148,7 @@ fn block(axis: &Axis, step: &StepReport, end: Timestamp) -> Option<Span> {
         (_, StepRole::Handover | StepRole::Cure | StepRole::Finalize) => "act",
         (_, StepRole::TempSet | StepRole::TempPutBack) => "act",
         (_, StepRole::Membership | StepRole::SetAside | StepRole::List) => "act",
+        (_, StepRole::DependantStop | StepRole::DependantStart) => "act",
         (_, StepRole::Stage | StepRole::Backup | StepRole::Verify | StepRole::Go) => "ready",
         (_, StepRole::Precheck | StepRole::Rejoin | StepRole::Soak | StepRole::HopComplete) => {
             "look"

@@ -59,6 +59,9 @@ impl LiveHands {
             }
             Action::SetAside { node } => plain(self.set_aside(node, step.limit).await),
             Action::List { node, out } => plain(self.list(node, out.as_ref())),
+            Action::StandStill { dependant, host, stop, .. } => {
+                plain(self.handle_dependant(dependant, host, stop).await)
+            }
         }
     }
 

@@ -128,11 +128,17 @@ fn takers(plan: &Plan) -> impl Iterator<Item = (&NodeName, &Backup)> {
     })
 }
 
-/// Whether every copy that a plan puts back is there and whole.
+/// Whether a plan takes a copy itself, which is not there before.
+fn takes(plan: &Plan, copy: &Backup) -> bool {
+    let mut steps = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+    steps.any(|step| matches!(&step.action, Action::Backup { backup } if backup.file == copy.file))
+}
+
+/// Whether every copy that a plan puts back is there and whole, those that it takes itself left out.
 pub(crate) fn copies_whole(state_dir: &Path, plan: &Plan) -> Result<(), String> {
     let mut seen: Vec<&str> = Vec::new();
     for backup in put_back(plan) {
-        if !seen.contains(&backup.file.as_str()) {
+        if !seen.contains(&backup.file.as_str()) && !takes(plan, backup) {
             seen.push(&backup.file);
             copy_whole(state_dir, backup)?;
         }

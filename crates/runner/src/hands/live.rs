@@ -21,7 +21,7 @@ use quorate_model::{
     Action, Attempt, Call, Cluster, ConfigChange, Hop, Node, NodeName, NodeObservation,
     Observation, Outcome, Plan, Reach, Release, RunEvent, ServiceSpec, Step, StepId,
 };
-use quorate_observe::{Clients, Depth, Observer};
+use quorate_observe::{Clients, Depth, Observer, Transports};
 use quorate_packs::Pack;
 use quorate_store::Store;
 use quorate_transport::{Command, Transport, http::HttpClient, secret};
@@ -54,6 +54,8 @@ pub struct LiveParts {
     pub clients: Clients,
     /// Ways to hosts, by node.
     pub transports: BTreeMap<NodeName, Arc<dyn Transport>>,
+    /// Ways to any host: applications have hosts of their own.
+    pub hosts: Transports,
     /// Artifacts by digest.
     pub cache: Cache,
     /// Staged files that were found whole by this program.
@@ -362,6 +364,9 @@ impl Hands for LiveHands {
     }
 
     async fn put_back(&self, key: &str) -> Outcome {
+        if let Some((dependant, host, start)) = self.stands_still(key) {
+            return self.handle_dependant(dependant, host, start).await;
+        }
         let owed: Option<(&Step, Call)> = self
             .plan()
             .hops

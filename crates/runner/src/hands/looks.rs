@@ -81,6 +81,9 @@ impl LiveHands {
                 done => self.conditions(step, hop, done.as_slice(), now).await,
             },
             Look::Precheck => {
+                if let Some(refused) = self.dependants_refused(step).await {
+                    return Seen { verdict: refused, news: Vec::new() };
+                }
                 if let Some(refused) = self.backup_refused(step).await {
                     return Seen { verdict: refused, news: Vec::new() };
                 }

@@ -3,6 +3,7 @@
 mod act;
 mod call;
 mod copies;
+mod dependants;
 mod done;
 mod files;
 mod lanes;

@@ -331,14 +331,18 @@ pub(super) fn at_hand(setup: &Setup, backup: Backup, taken_at: Timestamp) -> Bac
     }
 }
 
-fn running(cluster: &Cluster, observation: &Observation) -> Result<Release, Problem> {
+pub(super) fn running(cluster: &Cluster, observation: &Observation) -> Result<Release, Problem> {
     observation.nodes.iter().filter_map(|node| node.release.clone()).min().ok_or_else(|| {
         Problem::new(UNSEEN, format!("no member of {} says which release it runs", cluster.name))
     })
 }
 
 /// A plan that moves nothing: the ground for acts on the release that runs.
-fn standing(cluster: &Cluster, observation: &Observation, artifact: &ArtifactRef) -> Plan {
+pub(super) fn standing(
+    cluster: &Cluster,
+    observation: &Observation,
+    artifact: &ArtifactRef,
+) -> Plan {
     let release = artifact.release.clone();
     Plan {
         schema: PLAN_SCHEMA,

@@ -178,7 +178,8 @@ fn every_action_is_there(plan: &Plan) -> Result<(), Problem> {
         | Action::Swap { .. }
         | Action::Start { .. }
         | Action::SetAside { .. }
-        | Action::List { .. } => Vec::new(),
+        | Action::List { .. }
+        | Action::StandStill { .. } => Vec::new(),
     });
     let missing = calls.filter_map(|call| match &call.call {
         CallKind::Native { action, .. } if !is_native(action) => Some((call, action)),

@@ -18,8 +18,7 @@ use jiff::Timestamp;
 use quorate_engine::{Engine, Input};
 use quorate_model::{
     Action, Cluster, Generation, Hold, LEFT_BEHIND, Lease, NodeObservation, Observation, Outcome,
-    Plan, PlanKind, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step,
-    StepRole,
+    Plan, Reach, Recorded, Release, RunEnd, RunEvent, RunHeader, RunId, Seq, Step, StepRole,
 };
 use quorate_observe::Depth;
 use quorate_store::{Store, StoreError, is_operator_event};
@@ -360,6 +359,7 @@ pub fn hands(setup: &Setup, cluster: &Cluster, plan: Arc<Plan>) -> Result<LiveHa
         guard,
         clients,
         transports: setup.ways(cluster),
+        hosts: setup.transports(),
         cache: setup.cache.clone(),
         prepared: setup.prepared.clone(),
         state_dir: setup.state_dir.clone(),
@@ -449,7 +449,7 @@ async fn watch(
     options: &CarryOptions,
 ) -> Result<Option<ClientWatch>, Problem> {
     // Where data go back in time, a client's ledger can only say what the plan has said: the losses were listed before.
-    if options.no_probe || plan.kind == PlanKind::RollbackRestore {
+    if options.no_probe || plan.kind.puts_data_back() {
         return Ok(None);
     }
     let before = setup.store.journal(run, Seq(0))?;

@@ -96,6 +96,7 @@ impl World {
             Action::Membership { .. } | Action::SetAside { .. } | Action::List { .. } => {
                 failed("nobody is taken out here", 1)
             }
+            Action::StandStill { .. } => failed("no application lives here", 1),
         }
     }
 
@@ -218,7 +219,10 @@ pub(crate) fn node_of(action: &Action) -> Option<&NodeName> {
         | Action::List { node, .. } => Some(node),
         Action::Backup { backup } | Action::Verify { backup } => Some(&backup.node),
         Action::Call { call } | Action::TempSet { call, .. } => Some(&call.node),
-        Action::Look | Action::Confirm { .. } | Action::TempPutBack { .. } => None,
+        Action::Look
+        | Action::Confirm { .. }
+        | Action::TempPutBack { .. }
+        | Action::StandStill { .. } => None,
     }
 }
 

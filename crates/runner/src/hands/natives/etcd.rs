@@ -113,7 +113,7 @@ async fn compare_v3(asked: &Asked<'_>, scratch: &Scratch, revision: u64) -> Resu
 
 /// A member that is asked for what it holds.
 #[derive(Clone)]
-struct Side<'a> {
+pub(super) struct Side<'a> {
     http: &'a HttpClient,
     url: String,
     via: Option<PathBuf>,
@@ -124,7 +124,7 @@ const GATEWAYS: [&str; 3] = ["v3", "v3beta", "v3alpha"];
 
 impl<'a> Side<'a> {
     /// The member that the copy is of.
-    async fn live(asked: &Asked<'a>) -> Result<Self, String> {
+    pub(super) async fn live(asked: &Asked<'a>) -> Result<Self, String> {
         let Asked { hands, node, releases, .. } = *asked;
         let url = live_endpoint(hands, node)?;
         let release = hands.running(node);
@@ -137,6 +137,12 @@ impl<'a> Side<'a> {
     async fn count(&self, revision: u64) -> Result<u64, String> {
         // From the first key on, without an end; only their number.
         let body = json!({"key": "AA==", "range_end": "AA==", "count_only": true, "revision": revision.to_string()});
+        let said = self.range(&body).await?;
+        number(&said, "count").ok_or_else(|| format!("{} counts no keys: {said}", self.url))
+    }
+
+    /// Asks for a range of keys.
+    pub(super) async fn range(&self, body: &Value) -> Result<Value, String> {
         for gateway in GATEWAYS {
             let url = format!("{}/{gateway}/kv/range", self.url);
             let request = HttpRequest::new("POST", url).json(body.to_string()).reads_only();
@@ -146,11 +152,7 @@ impl<'a> Side<'a> {
                 continue;
             }
             let said = answer.json().filter(|_| answer.ok());
-            let said =
-                said.ok_or_else(|| format!("{}: {}", self.url, first_line(&answer.text())))?;
-            // The gateway writes numbers as text, and leaves out what is zero.
-            let count = said.get("count").map_or(Some(0), |count| count.as_str()?.parse().ok());
-            return count.ok_or_else(|| format!("{} counts no keys: {said}", self.url));
+            return said.ok_or_else(|| format!("{}: {}", self.url, first_line(&answer.text())));
         }
         Err(format!("{} has no JSON gateway: {} are not there", self.url, GATEWAYS.join(", ")))
     }
@@ -168,6 +170,11 @@ impl<'a> Side<'a> {
         let said = self.http.grpc(&call, HASH_LIMIT).await.into_result()?;
         said.get("hash").copied().ok_or_else(|| format!("{} gave no hash", self.url))
     }
+}
+
+/// A number of an answer: the gateway writes them as text, and leaves out what is zero.
+pub(super) fn number(of: &Value, name: &str) -> Option<u64> {
+    of.get(name).map_or(Some(0), |number| number.as_str()?.parse().ok())
 }
 
 fn live_endpoint(hands: &LiveHands, node: &NodeName) -> Result<String, String> {

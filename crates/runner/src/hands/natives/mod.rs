@@ -4,6 +4,7 @@
 mod consul;
 mod debian;
 mod etcd;
+mod etcd_contents;
 mod etcd_v2;
 mod scratch;
 mod v2_keys;
@@ -52,6 +53,7 @@ pub(crate) async fn run(
         "etcd.verify-v2-backup" => proof(limit, etcd::v2_backup(asked, compare)).await,
         "etcd.verify-restored-v2" => proof(limit, etcd::v2_backup(asked, compare_restored)).await,
         "etcd.restore-v2-backup" => act(limit, etcd_v2::restore(asked)).await,
+        "etcd.list-contents" => proof(limit, etcd_contents::list(asked)).await,
         "consul.save-snapshot" => act(limit, consul::save(asked, limit)).await,
         "consul.verify-snapshot" => proof(limit, consul::verify(asked)).await,
         "debian.hold-back" => debian::hold_back(asked).await,

@@ -1,0 +1,73 @@
+//! Applications that live by a cluster stand still while its data are exchanged.
+
+use crate::hop::{HopPlan, seen_on_host};
+use quorate_model::{
+    Action, Condition, DEPENDANTS_STOPPED, Dependant, Host, Runs, StepRole, Undo, Wave,
+};
+
+/// Stops every application whose handling is declared, on each of its hosts.
+pub(crate) fn stop(plan: &HopPlan<'_, '_>) -> Option<Wave> {
+    wave(plan, StepRole::DependantStop)
+}
+
+/// Starts them again.
+pub(crate) fn start(plan: &HopPlan<'_, '_>) -> Option<Wave> {
+    wave(plan, StepRole::DependantStart)
+}
+
+/// Asked before anybody stops; none where no application is handled.
+pub(crate) fn stand_still(plan: &HopPlan<'_, '_>) -> Option<Condition> {
+    handled(plan).next()?;
+    Some(seen_on_host(DEPENDANTS_STOPPED, "no application has come back by itself".into()))
+}
+
+fn handled<'p>(plan: &HopPlan<'p, '_>) -> impl Iterator<Item = (&'p Dependant, &'p Runs)> {
+    plan.words.cluster.dependants.iter().filter_map(|one| Some((one, one.runs.as_ref()?)))
+}
+
+fn wave(plan: &HopPlan<'_, '_>, role: StepRole) -> Option<Wave> {
+    let starts = role == StepRole::DependantStart;
+    let name = if starts { "applications-start" } else { "applications-stop" };
+    let mut steps = Vec::new();
+    for (one, runs) in handled(plan) {
+        // Whoever was started last is stopped first.
+        let mut hosts: Vec<(usize, &Host)> = runs.hosts.iter().enumerate().collect();
+        if !starts {
+            hosts.reverse();
+        }
+        for (nth, host) in hosts {
+            let key = format!("{} on {host} stands still", one.name);
+            let (verb, act) = if starts { ("start", &runs.start) } else { ("stop", &runs.stop) };
+            let title = format!("{verb} {} on {host}", one.name);
+            let id = plan.id(name, &format!("{}-{}", one.name, nth + 1));
+            let mut step = plan.look(id, title.clone(), role);
+            // Its line, and the last look after it.
+            step.limit = act.limit + LAST_LOOK;
+            if starts {
+                step.action = Action::TempPutBack { key };
+            } else {
+                step.action = Action::StandStill {
+                    key,
+                    dependant: one.name.clone(),
+                    host: host.clone(),
+                    stop: runs.stop.clone(),
+                    start: runs.start.clone(),
+                };
+                step.done = Some(seen_on_host("stands-still", title));
+                step.undo = Undo::Ledger;
+            }
+            steps.push(step);
+        }
+    }
+    if !starts {
+        steps.reverse();
+    }
+    let title = match starts {
+        true => "applications start again",
+        false => "applications stand still",
+    };
+    (!steps.is_empty()).then(|| plan.wave(name, title.to_owned(), None, steps))
+}
+
+/// A look at an application may take ten seconds.
+const LAST_LOOK: std::time::Duration = std::time::Duration::from_secs(15);
