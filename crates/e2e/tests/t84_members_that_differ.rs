@@ -167,13 +167,15 @@ fn an_application_that_comes_back_by_itself_halts_the_run_before_anybody_stops()
     let (pids, before) = (bed.live_pids(), counts(&bed));
     bed.quorate(&["recover", &name, "--yes"])
         .expect(4)
-        .says(&["shop on this machine does not stand still", "its supervisor started it"]);
+        .says(&["shop on this machine did not stand still", "its supervisor started it"]);
     assert_eq!((bed.live_pids(), counts(&bed)), (pids, before));
-    // Mended, the same run goes on to its end.
+    // Mended, the same run goes on to its end, with what was written meanwhile.
+    bed.put("/app/between", "kept, too");
     fs::write(&mended, "").unwrap();
     let id = bed.runs()[0].run.to_string();
     bed.quorate(&["run", "resume", &id, "--yes"]).expect(0);
-    assert_eq!(counts(&bed), [KEPT + PASSING + 1; 3]);
+    assert_eq!(counts(&bed), [KEPT + PASSING + 2; 3]);
+    assert_eq!(bed.get(&bed.node(2), "/app/between"), "kept, too");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
     machine::{Engine, Phase},
     steps::StepStatus,
 };
-use quorate_model::{Action, Hold, Outcome, RunEnd, RunEvent, Step, StepId, Unsafe};
+use quorate_model::{Action, Hold, Outcome, RunEnd, RunEvent, Step, StepId, StepRole, Unsafe};
 
 /// What next after a halt for what clients saw.
 const SEE_THE_CLIENT: &str = "see what clients saw, and in which step, in `quorate run report`";
@@ -121,41 +121,97 @@ impl Engine {
     pub(crate) fn settle(&mut self, then: RunEvent) {
         self.lanes.clear();
         if matches!(then, RunEvent::Paused { .. }) {
+            self.tell_of_owed();
             self.say(then);
             self.phase = Phase::Resting;
             return;
         }
         self.stuck.clear();
-        self.let_stand_still();
+        self.let_stand_still(matches!(then, RunEvent::Aborted { .. }));
         self.phase = Phase::PuttingBack { asked: false, then: Box::new(then) };
     }
 
-    /// An application is not started on data that are just being exchanged: once a member was stopped it stands still until its
-    /// own step starts it, which comes after the proof.
-    fn let_stand_still(&mut self) {
-        let stands = |at: &usize| {
-            let step = self.steps.get(&self.plan, *at);
-            step.is_some_and(|step| matches!(step.action, Action::StandStill { .. }))
-        };
-        let stopped_after = |set: usize| {
-            (set..self.steps.len()).any(|at| {
-                let step = self.steps.get(&self.plan, at);
-                step.is_some_and(|step| matches!(step.action, Action::Stop { .. }))
-                    && self.steps.hop(at) == self.steps.hop(set)
-                    && *self.steps.status(at) != StepStatus::Pending
+    /// A pause keeps applications standing still, which their users notice.
+    fn tell_of_owed(&mut self) {
+        let stand = self.plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
+        let stand = stand.filter_map(|step| match &step.action {
+            Action::StandStill { key, .. } if self.owed.contains(key) => Some(key.clone()),
+            _ => None,
+        });
+        for key in stand.collect::<Vec<_>>() {
+            let text = format!("`{key}` while the run is paused");
+            self.say(RunEvent::Note { by: "quorate".into(), text });
+        }
+    }
+
+    /// An application is not started on data that are just being exchanged: from a member's stop until the data were compared it
+    /// stands still, and people are told.
+    fn let_stand_still(&mut self, ends: bool) {
+        let kept: Vec<(String, String)> = (0..self.steps.len())
+            .filter_map(|at| match &self.steps.get(&self.plan, at)?.action {
+                Action::StandStill { key, host, start, .. } if self.owed.contains(key) => {
+                    let unproved = self.stopped_after(at) && !self.proved_after(at);
+                    unproved.then(|| (key.clone(), format!("`{}` on {host}", start.run)))
+                }
+                _ => None,
             })
-        };
-        let kept = (0..self.steps.len()).filter(stands).filter(|at| stopped_after(*at));
-        let kept = kept.filter_map(|at| self.steps.get(&self.plan, at)?.action.owes());
-        let kept: Vec<String> =
-            kept.filter(|key| self.owed.contains(*key)).map(str::to_owned).collect();
-        for key in kept {
+            .collect();
+        for (key, line) in kept {
+            let how = match ends {
+                true => {
+                    format!("this run ends, so start it yourself once you trust the data: {line}")
+                }
+                false => "the run starts it after the proof".to_owned(),
+            };
             let text = format!(
-                "`{key}` is not put back: members were stopped, and nobody has proved yet what they hold; the run's own step does it"
+                "`{key}`: members were stopped, and nobody has compared yet what they hold; {how}"
             );
             self.say(RunEvent::Note { by: "quorate".into(), text });
             self.stuck.insert(key);
         }
+    }
+
+    /// Whether a member was stopped after a step, in its hop.
+    fn stopped_after(&self, set: usize) -> bool {
+        self.after(set).any(|(at, step)| {
+            matches!(step.action, Action::Stop { .. })
+                && *self.steps.status(at) != StepStatus::Pending
+        })
+    }
+
+    /// Whether all that compares data after the last restore of a step's hop is over.
+    fn proved_after(&self, set: usize) -> bool {
+        let restored = self.after(set).filter(|(_, step)| step.role == StepRole::Restore).last();
+        let Some((restored, _)) = restored else { return false };
+        let mut proofs = self.after(restored).filter(|(_, step)| step.role == StepRole::Verify);
+        proofs.all(|(at, _)| self.steps.is_over(at))
+    }
+
+    /// The steps of a hop from one of its own on.
+    fn after(&self, first: usize) -> impl Iterator<Item = (usize, &Step)> {
+        let own = (first..self.steps.len())
+            .take_while(move |at| self.steps.hop(*at) == self.steps.hop(first));
+        own.filter_map(|at| Some((at, self.steps.get(&self.plan, at)?)))
+    }
+
+    /// A copy that the run has taken to put it back lacks what was written while the run stood still: as long as nobody was
+    /// stopped for it, whoever takes the run up takes another one.
+    pub(crate) fn renew_copies(&mut self) {
+        let put_back = |at: usize, file: &str| {
+            self.after(at).any(|(_, step)| {
+                matches!(&step.action, Action::Restore { backup, .. } if backup.file == file)
+            })
+        };
+        let due: Vec<usize> = (0..self.steps.len())
+            .filter(|at| {
+                let file = match self.steps.get(&self.plan, *at).map(|step| &step.action) {
+                    Some(Action::Backup { backup } | Action::Verify { backup }) => &backup.file,
+                    _ => return false,
+                };
+                put_back(*at, file) && !self.stopped_after(*at)
+            })
+            .collect();
+        due.into_iter().for_each(|at| self.steps.set(at, StepStatus::Pending));
     }
 
     pub(crate) fn put_back(&mut self, key: &str, outcome: Outcome) {
@@ -211,7 +267,11 @@ impl Engine {
             (0..self.steps.len()).find(|index| self.steps.get(&self.plan, *index).is_some_and(what))
         };
         let (Some(set), Some(put)) = (find(&sets), find(&puts)) else { return };
-        if *self.steps.status(put) == StepStatus::Pending {
+        // An application that was started after the proof is not stopped again.
+        let stands = |step: &Step| matches!(step.action, Action::StandStill { .. });
+        let is_past =
+            self.steps.get(&self.plan, set).is_some_and(stands) && self.stopped_after(set);
+        if *self.steps.status(put) == StepStatus::Pending && !is_past {
             self.steps.set(set, StepStatus::Pending);
         }
     }

@@ -112,6 +112,18 @@ impl Lane {
     }
 }
 
+/// Whether nobody needs to know what became of the last try: copying and comparing write the same files again, and what stops
+/// or starts an application may be said twice.
+fn harmless_to_repeat(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Backup { .. }
+            | Action::Verify { .. }
+            | Action::StandStill { .. }
+            | Action::TempPutBack { .. }
+    )
+}
+
 fn acts(action: &Action) -> bool {
     !matches!(action, Action::Look | Action::Confirm { .. })
 }
@@ -212,9 +224,12 @@ impl Engine {
         if !is_act {
             return self.open_gate(lane, now);
         }
+        let again = self.step_of(lane).is_some_and(|step| harmless_to_repeat(&step.action));
         if has_done {
             let doubt = Some((attempt, because));
             self.turn_to(lane, Stage::ProbingDone { asked: false, doubt });
+        } else if again && self.lanes[lane].tries < ATTEMPTS_MAX {
+            self.precheck(lane, attempt.next(), now);
         } else {
             self.fail(
                 lane,

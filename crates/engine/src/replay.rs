@@ -46,6 +46,7 @@ impl Engine {
         if !engine.is_over() {
             engine.phase = Phase::SeeingWorld { asked: false };
             engine.hold_to_budgets();
+            engine.renew_copies();
         }
         // A halt or a pause is lifted by resuming; requests that led to them are settled.
         engine.pause_asked = None;
@@ -105,9 +106,10 @@ impl Engine {
                 self.phase =
                     Phase::Over(RunEnd::Aborted { by: by.clone(), reason: reason.clone() });
             }
+            // Whoever took it up then has done the same.
+            RunEvent::Resumed { .. } => self.renew_copies(),
             RunEvent::Succeeded => self.phase = Phase::Over(RunEnd::Succeeded),
             RunEvent::Began { .. }
-            | RunEvent::Resumed { .. }
             | RunEvent::WorldSeen { .. }
             | RunEvent::DoneProbed { .. }
             | RunEvent::Waiting { .. }

@@ -293,21 +293,52 @@ fn while_an_application_stands_still() -> Arc<Plan> {
         stop: act("stop"),
         start: act("start"),
     };
-    let mut copy = step("copy", StepRole::Cure, Action::Call { call: call() });
-    copy.done = None;
+    let backup = Backup {
+        kind: "copy".into(),
+        node: "n1".into(),
+        release: "1.0.0".parse().unwrap(),
+        file: "copy".into(),
+        save: call(),
+        verify: call(),
+        sha256: None,
+    };
+    let without_probe = |id: &str, role, action| {
+        let mut step = step(id, role, action);
+        step.done = None;
+        step
+    };
+    let put = Action::Restore {
+        node: "n1".into(),
+        backup: Box::new(backup.clone()),
+        call: call(),
+        joins: None,
+    };
+    let copy = Action::Backup { backup: backup.clone() };
+    let proof = Action::Verify { backup };
     let back = Action::TempPutBack { key: "shop".into() };
     plan(vec![
-        step("stand", StepRole::DependantStop, stand),
-        copy,
+        without_probe("stand", StepRole::DependantStop, stand),
+        without_probe("copy", StepRole::Backup, copy),
+        without_probe("prove", StepRole::Verify, proof.clone()),
         stop(),
-        step("back", StepRole::DependantStart, back),
+        step("restore", StepRole::Restore, put),
+        without_probe("compare", StepRole::Verify, proof),
+        without_probe("back", StepRole::DependantStart, back),
     ])
+}
+
+/// The steps that were begun, in order.
+fn steps_begun(journal: &[Recorded]) -> Vec<&str> {
+    let begun = journal.iter().filter_map(|recorded| match &recorded.event {
+        RunEvent::Started { step, .. } => Some(step.as_str()),
+        _ => None,
+    });
+    begun.collect()
 }
 
 #[test]
 fn an_application_is_started_when_a_run_halts_before_a_member_was_stopped() {
     let mut run = Driver::new(while_an_application_stands_still());
-    run.looked(Driver::not_yet());
     run.acted(Driver::done());
     run.tell(Input::Operator(RunEvent::AbortRequested { by: "anna".into(), reason: "no".into() }));
     while run.last != Some(Effect::PutBack { key: "shop".into() }) {
@@ -319,15 +350,60 @@ fn an_application_is_started_when_a_run_halts_before_a_member_was_stopped() {
 #[test]
 fn an_application_is_not_started_on_data_that_are_being_exchanged() {
     let mut run = Driver::new(while_an_application_stands_still());
-    run.looked(Driver::not_yet());
-    run.acted(Driver::done());
-    run.acted(Driver::done());
+    (0..3).for_each(|_| run.acted(Driver::done()));
     run.looked(Driver::not_yet());
     run.acted(Outcome::Failed { because: "no".into() });
     assert_eq!(run.hold().code, "act-failed");
-    let told = |event: &RunEvent| matches!(event, RunEvent::Note { text, .. } if text.contains("nobody has proved yet"));
+    let told = |event: &RunEvent| matches!(event, RunEvent::Note { text, .. } if text.contains("nobody has compared yet"));
     assert_eq!(run.count(told), 1);
     assert_eq!(run.count(|event| matches!(event, RunEvent::PutBack { .. })), 0, "still owed");
+}
+
+/// What was written between a halt and the resume is in no copy of before.
+#[test]
+fn whoever_takes_a_run_up_before_anybody_stopped_takes_another_copy() {
+    let mut run = Driver::new(while_an_application_stands_still());
+    (0..3).for_each(|_| run.acted(Driver::done()));
+    let mut again = resumed(&run.journal);
+    drive(&mut again);
+    let begun = steps_begun(&again.journal[run.journal.len()..]);
+    assert_eq!(begun, ["copy", "prove", "stop", "restore", "compare", "back"]);
+    // Once a member was stopped its data are those of the copy.
+    let restores = |one: &Recorded| matches!(&one.event, RunEvent::Started { step, .. } if step.as_str() == "restore");
+    let cut = again.journal.iter().position(restores).unwrap();
+    let mut late = resumed(&again.journal[..cut]);
+    drive(&mut late);
+    assert_eq!(steps_begun(&late.journal[cut..]), ["restore", "compare", "back"]);
+}
+
+/// The start of an application may be said twice, so its outcome need not be known.
+#[test]
+fn an_application_is_started_whatever_became_of_the_first_try() {
+    let whole = {
+        let mut run = Driver::new(while_an_application_stands_still());
+        drive(&mut run);
+        run.journal
+    };
+    for cut in 1..=whole.len() {
+        let mut run = resumed(&whole[..cut]);
+        drive(&mut run);
+        assert!(
+            matches!(run.engine.phase(), Phase::Over(RunEnd::Succeeded)),
+            "cut after {cut}: {:?}",
+            run.engine.phase()
+        );
+        let put = run.count(|event| matches!(event, RunEvent::PutBack { .. }));
+        assert!(put >= 1, "cut after {cut}: the application was never started");
+    }
+}
+
+fn resumed(journal: &[Recorded]) -> Driver {
+    let plan = while_an_application_stands_still();
+    let engine = Engine::replay(plan, journal, Timestamp::UNIX_EPOCH).unwrap();
+    let journal = journal.to_vec();
+    let mut run = Driver { engine, journal, now: Timestamp::UNIX_EPOCH, last: None };
+    run.poll();
+    run
 }
 
 #[test]

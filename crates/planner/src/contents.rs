@@ -1,11 +1,13 @@
 //! Asks every member what it holds: which call, and into which file.
 
 use crate::{
-    members::{Member, Standing, members},
+    members::{Member, members},
     plan::{cannot_build, refusal},
-    template::{Extra, Known, Words},
+    template::{Extra, Words},
 };
-use quorate_model::{Blocked, Call, Cluster, NodeName, NotNow, Observation, Refusal, Release};
+use quorate_model::{
+    Blocked, Call, Cluster, NodeName, NotNow, Observation, Reach, Refusal, Release,
+};
 use quorate_packs::{Pack, eval::Scope};
 use std::time::Duration;
 
@@ -45,20 +47,13 @@ pub fn listing(
             ),
         })]));
     };
-    let words = Words {
-        pack,
-        cluster,
-        observation,
-        from: release,
-        to: release,
-        speaking: release,
-        before: None,
-        known: Known::default(),
-    };
+    let words = Words::standing(pack, cluster, observation, release);
     let members = members(pack, cluster, observation);
     let servers = members.iter().filter(|member| member.is_voter());
-    let (up, down): (Vec<&Member<'_>>, Vec<_>) =
-        servers.partition(|member| member.standing() == Standing::Up);
+    // Also one that calls itself unwell, as every member of etcd does while an alarm is raised on any.
+    let answers =
+        |member: &&Member<'_>| member.seen.is_some_and(|seen| seen.reach == Reach::Reachable);
+    let (up, down): (Vec<&Member<'_>>, Vec<_>) = servers.partition(answers);
     let call = |member: &Member<'_>| {
         let file = format!("{folder}/{}.tsv", member.name());
         let path = format!("{{state}}/{file}");

@@ -5,7 +5,7 @@ use crate::{
     members::{Member, members},
     order::order,
     plan::{PlanRequest, cannot_build, refusal},
-    template::{Known, Words},
+    template::Words,
 };
 use quorate_model::{Backup, Blocked, NotNow, Refusal};
 use quorate_packs::eval::Scope;
@@ -24,16 +24,7 @@ pub fn copies(request: &PlanRequest<'_>) -> Result<Vec<Backup>, Refusal> {
         return Err(refusal([NotNow::Blocked(unseen)]));
     };
     let scope = Scope::cluster(request.pack, request.observation, Some(release), Some(release));
-    let words = Words {
-        pack: request.pack,
-        cluster: request.cluster,
-        observation: request.observation,
-        from: release,
-        to: release,
-        speaking: release,
-        before: None,
-        known: Known::default(),
-    };
+    let words = Words::standing(request.pack, request.cluster, request.observation, release);
     let leader = members.iter().position(Member::is_leader);
     let planned = backups(&BackupRequest {
         pack: request.pack,

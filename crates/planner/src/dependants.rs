@@ -1,9 +1,7 @@
 //! Applications that live by a cluster stand still while its data are exchanged.
 
 use crate::hop::{HopPlan, seen_on_host};
-use quorate_model::{
-    Action, Condition, DEPENDANTS_STOPPED, Dependant, Host, Runs, StepRole, Undo, Wave,
-};
+use quorate_model::{Action, Condition, DEPENDANTS_STOPPED, Dependant, Runs, StepRole, Undo, Wave};
 
 /// Stops every application whose handling is declared, on each of its hosts.
 pub(crate) fn stop(plan: &HopPlan<'_, '_>) -> Option<Wave> {
@@ -30,17 +28,12 @@ fn wave(plan: &HopPlan<'_, '_>, role: StepRole) -> Option<Wave> {
     let name = if starts { "applications-start" } else { "applications-stop" };
     let mut steps = Vec::new();
     for (one, runs) in handled(plan) {
-        // Whoever was started last is stopped first.
-        let mut hosts: Vec<(usize, &Host)> = runs.hosts.iter().enumerate().collect();
-        if !starts {
-            hosts.reverse();
-        }
-        for (nth, host) in hosts {
+        for (nth, host) in runs.hosts.iter().enumerate() {
             let key = format!("{} on {host} stands still", one.name);
             let (verb, act) = if starts { ("start", &runs.start) } else { ("stop", &runs.stop) };
             let title = format!("{verb} {} on {host}", one.name);
             let id = plan.id(name, &format!("{}-{}", one.name, nth + 1));
-            let mut step = plan.look(id, title.clone(), role);
+            let mut step = plan.look(id, title, role);
             // Its line, and the last look after it.
             step.limit = act.limit + LAST_LOOK;
             if starts {
@@ -53,13 +46,14 @@ fn wave(plan: &HopPlan<'_, '_>, role: StepRole) -> Option<Wave> {
                     stop: runs.stop.clone(),
                     start: runs.start.clone(),
                 };
-                step.done = Some(seen_on_host("stands-still", title));
+                // No probe: one that happens to be down may be about to come back, and only its own line keeps it from that.
                 step.undo = Undo::Ledger;
             }
             steps.push(step);
         }
     }
     if !starts {
+        // Whoever was started last is stopped first.
         steps.reverse();
     }
     let title = match starts {

@@ -42,6 +42,27 @@ pub(crate) struct Words<'a> {
     pub(crate) known: Known,
 }
 
+impl<'a> Words<'a> {
+    /// For what is done on the release that runs, where nobody moves.
+    pub(crate) fn standing(
+        pack: &'a Pack,
+        cluster: &'a Cluster,
+        observation: &'a Observation,
+        release: &'a Release,
+    ) -> Self {
+        Self {
+            pack,
+            cluster,
+            observation,
+            from: release,
+            to: release,
+            speaking: release,
+            before: None,
+            known: Known::default(),
+        }
+    }
+}
+
 /// Words that depend on the looks alone. Clones share them: a plan of several hops puts each together once.
 #[derive(Default, Clone)]
 pub(crate) struct Known(Rc<KnownWords>);

@@ -122,7 +122,7 @@ fn applications_stand_still_from_before_the_copy_until_after_the_proof() {
     };
     assert_eq!(
         acts(StepRole::DependantStop),
-        ["stop till on this machine", "stop shop on s1", "stop shop on s2"]
+        ["stop till on this machine", "stop shop on s2", "stop shop on s1"]
     );
     assert_eq!(
         acts(StepRole::DependantStart),
@@ -197,6 +197,12 @@ fn what_cannot_be_recovered_is_refused() {
     one_down.down("a");
     assert_eq!(refusal(planned(&one_down, "a", &kind())), "a does not");
     assert!(refusal(planned(&world(3, "1.0.5"), "a", "no-such-copy")).contains("no-such-copy"));
+    let mut alarmed = world(3, "1.0.5");
+    alarmed.node("c").alarms = vec!["CORRUPT".into()];
+    assert!(refusal(planned(&alarmed, "a", &kind())).contains("CORRUPT is raised on c"));
+    let mut learning = world(3, "1.0.5");
+    learning.node("b").role = quorate_model::Role::Learner;
+    assert!(refusal(planned(&learning, "a", &kind())).contains("b is a learner"));
     let mut mixed = world(3, "1.0.5");
     mixed.node("b").release = Some(release("1.1.9"));
     assert!(refusal(planned(&mixed, "a", &kind())).contains("MixedReleases"));

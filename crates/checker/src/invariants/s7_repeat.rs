@@ -46,7 +46,6 @@ fn can_tell(done: &Condition, action: &Action) -> bool {
         Action::Restore { .. } => "restored",
         Action::SetAside { .. } => "set-aside",
         Action::List { .. } => "listed",
-        Action::StandStill { .. } => "stands-still",
         _ => return !done.cel.trim().is_empty(),
     };
     !done.cel.trim().is_empty() || done.name == on_host
@@ -55,12 +54,14 @@ fn can_tell(done: &Condition, action: &Action) -> bool {
 /// Whether doing it twice gives the same as doing it once, whatever happened in between.
 fn harmless_to_repeat(action: &Action) -> bool {
     match action {
-        // Looking and asking change nothing; staging, copying and comparing write the same files again; the ledger pays once.
+        // Looking and asking change nothing; staging, copying and comparing write the same files again; the ledger pays once;
+        // what stops or starts an application may be said twice, as the fleet file asks of it.
         Action::Look
         | Action::Confirm { .. }
         | Action::Stage { .. }
         | Action::Backup { .. }
         | Action::Verify { .. }
+        | Action::StandStill { .. }
         | Action::TempPutBack { .. } => true,
         Action::Call { .. }
         | Action::TempSet { .. }
@@ -70,7 +71,6 @@ fn harmless_to_repeat(action: &Action) -> bool {
         | Action::Restore { .. }
         | Action::Membership { .. }
         | Action::SetAside { .. }
-        | Action::List { .. }
-        | Action::StandStill { .. } => false,
+        | Action::List { .. } => false,
     }
 }

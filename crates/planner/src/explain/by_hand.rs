@@ -471,8 +471,9 @@ fn quoted_path(path: &Path) -> String {
 /// Does something to an application on its host, and waits until it is seen.
 fn on_application(host: &Host, HostAct { run, seen, limit }: &HostAct) -> String {
     let line = format!(
-        "{run}\nn=0; until {{ {seen}\n}}; do n=$((n + 1)); [ $n -lt {} ] || exit 1; sleep 1; done",
+        "({run}\n) || exit\nn=0; until timeout 10 sh -c {}; do n=$((n + 1)); [ $n -lt {} ] || exit 1; sleep 1; done",
+        shell::word(seen),
         limit.as_secs().max(1)
     );
-    remote::on_host(host, &format!("sh -ec {}", shell::word(&line)))
+    remote::on_host(host, &format!("sh -c {}", shell::word(&line)))
 }

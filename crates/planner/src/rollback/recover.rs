@@ -15,9 +15,9 @@ use crate::{
     order::order,
     plan::{Planned, cannot_build, refusal, refuse_if_any},
     start::{self, stands_in_the_way},
-    template::{Known, Words},
+    template::Words,
 };
-use quorate_model::{Blocked, NodeName, NotNow, Plan, PlanKind, Refusal, Release};
+use quorate_model::{Blocked, NodeName, NotNow, Plan, PlanKind, Refusal, Release, Role};
 use quorate_packs::{BackupRecipe, eval::Scope};
 
 /// What a recovery is made from.
@@ -53,20 +53,15 @@ fn try_recover(request: &RecoverRequest<'_>) -> Result<Plan, Refusal> {
     let Some(hop) = base.plan.hops.first() else { return Err(refusal([])) };
     let way = way_back(base, hop)?;
     one_release(&members)?;
+    refuse_if_any(not_put_back(&members))?;
     restore::permitted(base, &members, &way)?;
     let source = source(request, &members)?;
     let recipe = recipe(request)?;
     let Some(restore) = &recipe.restore else { return Err(no_recipe(request)) };
     let release = &hop.to;
     let words = Words {
-        pack,
-        cluster,
-        observation,
-        from: release,
-        to: release,
-        speaking: release,
         before: Some(&base.plan.observed),
-        known: Known::default(),
+        ..Words::standing(pack, cluster, observation, release)
     };
     let leader = members.iter().position(Member::is_leader);
     let asked = BackupRequest {
@@ -98,6 +93,36 @@ fn one_release(members: &[Member<'_>]) -> Result<(), Refusal> {
         0 | 1 => Ok(()),
         _ => Err(refusal([NotNow::Blocked(Blocked::MixedReleases { releases })])),
     }
+}
+
+/// What a copy would carry to everybody, or could not carry at all.
+fn not_put_back(members: &[Member<'_>]) -> Vec<NotNow> {
+    let refused = |member: &Member<'_>| {
+        let seen = member.seen?;
+        let (because, way_out) = if let Some(alarm) = seen.alarms.first() {
+            (
+                format!(
+                    "{alarm} is raised on {}, and a copy of the data holds the alarm as well",
+                    seen.name
+                ),
+                "look why it was raised, and disarm it",
+            )
+        } else if seen.role == Role::Learner {
+            (
+                format!("{} is a learner, and whoever is restored has a vote", seen.name),
+                "promote it or take it out",
+            )
+        } else {
+            return None;
+        };
+        Some(NotNow::Blocked(Blocked::Condition {
+            rule: "recover".into(),
+            text: "every member must be an ordinary one, without alarms".into(),
+            because,
+            way_out: Some(format!("{way_out}, then `quorate recover` again")),
+        }))
+    };
+    members.iter().filter_map(refused).collect()
 }
 
 /// The member whose data are taken must serve: a copy of one that does not cannot be proved against it.

@@ -318,7 +318,10 @@ fn build_waves(plan: &HopPlan<'_, '_>, purpose: &Purpose<'_>) -> Result<Vec<Wave
     if chosen.taken {
         let copy = PlannedBackup { recipe: chosen.recipe, backup: chosen.backup.clone() };
         let title = format!("copy the data of {}, and prove the copy", chosen.backup.node);
-        waves.push(plan.backup_wave(title, &[copy]));
+        let mut taken = plan.backup_wave(title, &[copy]);
+        // No probe: a copy of before a halt lacks what was written since, and another one is taken.
+        taken.steps.iter_mut().for_each(|step| step.done = None);
+        waves.push(taken);
     }
     waves.extend(clients);
     waves.extend(packages::hold_back_wave(plan, &members));

@@ -7,7 +7,7 @@ use super::{
 use futures::future::join_all;
 use quorate_engine::Verdict;
 use quorate_model::{
-    Action, DEPENDANTS_STOPPED, DependantName, Host, HostAct, NodeName, Outcome, Step, Unsafe,
+    Action, DEPENDANTS_STOPPED, DependantName, Host, HostAct, Outcome, Step, Unsafe,
 };
 use quorate_transport::{Answer, Command};
 use std::time::{Duration, Instant};
@@ -99,29 +99,26 @@ impl LiveHands {
             })
         });
         let looks = all.map(|(name, host, act)| async move {
-            (name, host, self.dependant_seen(host, act).await)
+            (format!("{name} on {host}"), self.dependant_seen(host, act).await)
         });
-        join_all(looks).await.into_iter().find_map(|(name, host, seen)| {
-            let (refused, because) = match seen {
-                Answer::Done(None) => return None,
-                Answer::Done(Some(said)) => (true, said),
-                Answer::Failed(because) | Answer::Unknown(because) => (false, because),
-            };
-            Some(Verdict::Unsafe(came_back(node, refused, &format!("{name} on {host}"), &because)))
-        })
-    }
-}
-
-fn came_back(node: &NodeName, refused: bool, who: &str, because: &str) -> Unsafe {
-    match refused {
-        true => Unsafe::Pack {
-            node: node.clone(),
-            rule: DEPENDANTS_STOPPED.to_owned(),
-            text: format!("{who} does not stand still: {because}"),
-        },
-        false => Unsafe::CannotSee {
-            node: node.clone(),
-            what: format!("whether {who} stands still: {because}"),
-        },
+        for (who, seen) in join_all(looks).await {
+            match seen {
+                Answer::Done(None) => {}
+                Answer::Done(Some(said)) => {
+                    // It stays so, also when the next look finds it gone again.
+                    let text = format!(
+                        "{who} did not stand still ({said}), and the copy lacks what it has written since; keep it from starting"
+                    );
+                    let _ = self.came_back.set(text);
+                }
+                Answer::Failed(because) | Answer::Unknown(because) => {
+                    let what = format!("whether {who} stands still: {because}");
+                    return Some(Verdict::Unsafe(Unsafe::CannotSee { node: node.clone(), what }));
+                }
+            }
+        }
+        let text = self.came_back.get()?.clone();
+        let (node, rule) = (node.clone(), DEPENDANTS_STOPPED.to_owned());
+        Some(Verdict::Unsafe(Unsafe::Pack { node, rule, text }))
     }
 }

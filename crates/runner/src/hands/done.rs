@@ -59,15 +59,13 @@ impl LiveHands {
             Action::Restore { node, .. } => self.restored(node).await,
             Action::SetAside { node } => self.is_aside(node).await,
             Action::List { node, out } => self.is_listed(node, out.as_ref()),
-            Action::StandStill { host, stop, .. } => {
-                self.dependant_seen(host, stop).await.map(|not_yet| not_yet.is_none())
-            }
             Action::Look
             | Action::Confirm { .. }
             | Action::Call { .. }
             | Action::Membership { .. }
             | Action::TempSet { .. }
-            | Action::TempPutBack { .. } => {
+            | Action::TempPutBack { .. }
+            | Action::StandStill { .. } => {
                 return Verdict::Unseen(format!(
                     "there is no probe `{name}` for this kind of step"
                 ));

@@ -75,6 +75,8 @@ pub struct LiveHands {
     pub(super) found_whole: FoundWhole,
     /// Whether every member that gets data back was seen to have room for them.
     pub(super) room_seen: tokio::sync::Mutex<bool>,
+    /// What came back of the applications that stand still: from then on the copy may lack what it wrote, and nobody is stopped.
+    pub(super) came_back: std::sync::OnceLock<String>,
     /// Held while the servers are looked at for a lane: all lanes share the answer.
     pub(super) servers_seen: tokio::sync::Mutex<Option<ServersSeen>>,
     /// Steps of nodes that move beside each other.
@@ -117,6 +119,7 @@ impl LiveHands {
             staging,
             found_whole: FoundWhole::default(),
             room_seen: tokio::sync::Mutex::default(),
+            came_back: std::sync::OnceLock::new(),
             servers_seen: tokio::sync::Mutex::default(),
             beside,
             on_hosts: None,

@@ -186,7 +186,25 @@ pub(super) fn against(
     Ok(all)
 }
 
-/// The member with the newest data: the newest change, then the most keys, then whoever leads. Says why, too.
+/// How much of what differs each member holds. What all hold alike tells nobody apart, and while clients write the newest change of
+/// all is whatever came just before a member was asked.
+pub(super) fn held_of(differences: &Path, members: usize) -> Result<Vec<Held>, String> {
+    let mut all = vec![Held::default(); members];
+    each_key(&[differences], |_, lines| {
+        let states = lines.iter().flatten().flat_map(|line| line.split('\t').skip(1));
+        for (state, held) in states.zip(&mut all) {
+            let revision = state.split_once(':').and_then(|(revision, _)| revision.parse().ok());
+            if let Some(revision) = revision {
+                held.keys += 1;
+                held.newest = held.newest.max(revision);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// The member with the newest data, of what differs: the newest change, then the most keys, then whoever leads. Says why, too.
 pub(super) fn newest<'a>(
     members: &'a [(NodeName, Held)],
     leader: Option<&NodeName>,
@@ -202,16 +220,16 @@ pub(super) fn newest<'a>(
         members.iter().filter(|(other, theirs)| other != node && same(theirs, held)).count()
     };
     let because = if alike(|a, b| a.newest == b.newest) == 0 {
-        format!("it holds the newest change, of revision {}", held.newest)
+        format!("it holds the newest change of what differs, of revision {}", held.newest)
     } else if alike(|a, b| a.newest == b.newest && a.keys == b.keys) == 0 {
         format!(
-            "of those with the newest change, of revision {}, it holds the most keys",
+            "of those with the newest change of what differs, of revision {}, it holds the most keys",
             held.newest
         )
     } else if Some(node) == leader {
-        "it leads, and nobody holds newer data or more of them".to_owned()
+        "it leads, and nobody holds newer data of what differs, or more of them".to_owned()
     } else {
-        "nobody holds newer data or more of them".to_owned()
+        "nobody holds newer data of what differs, or more of them".to_owned()
     };
     Some((node, because))
 }
@@ -274,6 +292,8 @@ mod tests {
         };
         assert_eq!(differs[1], wanted);
         assert_eq!(wanted.lost(), 2);
+        let held = held_of(&file, 2).unwrap();
+        assert_eq!(held, [Held { keys: 3, newest: 6 }, Held { keys: 3, newest: 7 }]);
     }
 
     #[test]

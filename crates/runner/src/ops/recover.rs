@@ -3,7 +3,7 @@
 use super::{
     artifacts::bring,
     backup::{running, standing},
-    contents::{Differs, Held, against, differences, in_both, newest},
+    contents::{Differs, Held, against, differences, held_of, in_both, newest},
     plan::{Doing, Made, measured, not_now, settle, state_files},
     run::hands,
     see::observe,
@@ -123,17 +123,21 @@ pub async fn compare(
     let nodes = second.calls.iter().map(|(node, ..)| node.clone());
     let held: Vec<(NodeName, Held)> = nodes.zip(held).collect();
     // Where keys are alike and hashes are not, members keep another past of them.
-    let hashes_differ = observation.findings.iter().any(|one| one.code.starts_with("data-differ"));
+    let hashes = |code: &str| matches!(code, "data-differ" | "data-differ-now");
+    let hashes_differ = observation.findings.iter().any(|one| hashes(&one.code));
     if keys == 0 && !hashes_differ {
         let names: Vec<&str> = held.iter().map(|(node, _)| node.as_str()).collect();
         let most = held.iter().map(|(_, held)| held.keys).max().unwrap_or(0);
         return Ok(Compared::Alike(format!("{} hold the same {most} keys", names.join(", "))));
     }
+    let names = held.iter().map(|(node, _)| node.clone());
+    let of_these = held_of(&file, held.len()).map_err(unread)?;
+    let differing: Vec<(NodeName, Held)> = names.zip(of_these).collect();
     let leader = observation.nodes.iter().find(|node| node.role == Role::Leader);
     let leader = leader.map(|node| &node.name);
     let (source, because) = match source {
         Some(name) => (name.into(), "you chose it".to_owned()),
-        None => newest(&held, leader)
+        None => newest(&differing, leader)
             .map(|(node, because)| (node.clone(), because))
             .ok_or_else(|| Problem::new(UNSEEN, format!("no member of {} serves", cluster.name)))?,
     };

@@ -10,34 +10,60 @@ use super::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::path::Path;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-/// Keys of one answer. Values may be 1.5 MiB each, etcd's own limit for a request, so that an answer stays below what the
-/// controller can hold; and two thousand questions are enough for a million keys.
+/// Keys of the first question; half as many are asked for as often as an answer is too long. A gateway takes 4 MiB at a time on
+/// releases before the middle of 2021, and two thousand questions are enough for a million keys.
 const PAGE: u32 = 500;
+
+/// A part of what is said of an answer that is too long: by a gateway of etcd, and by this program's own limit.
+const TOO_LONG: [&str; 2] = ["larger than max", "is longer than"];
+
+/// A part of what is said once the history of before the first answer is gone. A cluster whose history is cut every few minutes may
+/// do so within one list; twice in a row it is cut faster than it can be read.
+const COMPACTED: &str = "compacted";
+const LISTS: u32 = 2;
 
 /// Writes the list, and says how much it is.
 pub(super) async fn list(asked: Asked<'_>) -> Result<String, String> {
     let side = Side::live(&asked).await?;
     let file = asked.hands.state_file(asked.arg("file")?);
-    let fault = |error: std::io::Error| format!("cannot write {}: {error}", file.display());
     if let Some(folder) = file.parent() {
-        tokio::fs::create_dir_all(folder).await.map_err(fault)?;
+        let made = tokio::fs::create_dir_all(folder).await;
+        made.map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     }
-    let mut out = BufWriter::new(tokio::fs::File::create(&file).await.map_err(fault)?);
-    let (mut from, mut revision, mut count) = ("AA==".to_owned(), 0, 0_u64);
+    let mut tries = 1;
+    loop {
+        match list_once(&side, &file).await {
+            Err(because) if because.contains(COMPACTED) && tries < LISTS => tries += 1,
+            said => return said,
+        }
+    }
+}
+
+async fn list_once(side: &Side<'_>, file: &Path) -> Result<String, String> {
+    let fault = |error: std::io::Error| format!("cannot write {}: {error}", file.display());
+    let mut out = BufWriter::new(tokio::fs::File::create(file).await.map_err(fault)?);
+    let (mut from, mut revision, mut count, mut page) = ("AA==".to_owned(), 0, 0_u64, PAGE);
     loop {
         let body = json!({
             "key": from,
             "range_end": "AA==",
-            "limit": PAGE.to_string(),
+            "limit": page.to_string(),
             "serializable": true,
             "revision": revision.to_string(),
         });
-        let said = side.range(&body).await?;
+        let said = match side.range(&body).await {
+            Err(because) if page > 1 && TOO_LONG.iter().any(|part| because.contains(part)) => {
+                page /= 2;
+                continue;
+            }
+            said => said?,
+        };
         if revision == 0 {
-            revision =
-                said.get("header").and_then(|header| number(header, "revision")).unwrap_or(0);
+            let header = said.get("header").and_then(|header| number(header, "revision"));
+            revision = header.ok_or_else(|| format!("no revision can be read from {said}"))?;
         }
         let mut last = None;
         for kv in said.get("kvs").and_then(Value::as_array).into_iter().flatten() {
