@@ -4,7 +4,7 @@
 
 use quorate_hosts::artifacts::silent;
 use quorate_model::Seq;
-use quorate_model::{Cluster, Policy, Release};
+use quorate_model::{Cluster, Plan, Policy, Recorded, Release};
 use quorate_packs::Packs;
 use quorate_report::{Report, json};
 use quorate_runner::{
@@ -22,7 +22,10 @@ use serde_json::Value;
 use std::{
     fmt::Display,
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 use tokio::runtime::Runtime;
 
@@ -111,12 +114,34 @@ impl Bed {
         probed: bool,
         change: impl FnOnce(&mut Policy),
     ) -> Result<Value, String> {
+        self.carry(to, None, probed, change)
+            .map(|(plan, journal)| json(&Report::fold(&plan, &journal), None))
+    }
+
+    /// Leads it through a change of the form of its data, on the release that runs, and gives the journal.
+    pub(crate) fn convert(
+        &self,
+        on: &str,
+        name: &str,
+        change: impl FnOnce(&mut Policy),
+    ) -> Result<Vec<Recorded>, String> {
+        self.carry(on, Some(name.to_owned()), false, change).map(|(_, journal)| journal)
+    }
+
+    fn carry(
+        &self,
+        to: &str,
+        convert: Option<String>,
+        probed: bool,
+        change: impl FnOnce(&mut Policy),
+    ) -> Result<(Arc<Plan>, Vec<Recorded>), String> {
         let cluster = self.cluster()?;
         let mut policy = cluster.policy.clone();
         change(&mut policy);
         let to = release(to).map_err(said)?;
         self.runtime.block_on(async {
-            let options = PlanOptions { policy: Some(policy), parent: None, progress: &silent };
+            let options =
+                PlanOptions { policy: Some(policy), parent: None, convert, progress: &silent };
             let Made::Plan(plan) = make(&self.setup, cluster, &to, options).await.map_err(said)?
             else {
                 return Err(format!("the cluster runs {to} already"));
@@ -133,7 +158,7 @@ impl Bed {
                     eprintln!("{}", serde_json::to_string(recorded).unwrap_or_default());
                 }
             }
-            Ok(json(&Report::fold(&carried.plan, &journal), None))
+            Ok((carried.plan.clone(), journal))
         })
     }
 }

@@ -123,6 +123,7 @@ fn prove(
         now: one.seen.taken_at,
         parent: None,
         state_files: &[],
+        convert: None,
     };
     let Planned::Ready(plan) = plan(&request) else {
         return Err(format!("{} could not be planned: {:?}", one.cluster.name, plan(&request)));

@@ -8,6 +8,7 @@ mod bare;
 mod bed;
 mod clients;
 mod cold;
+mod conversion;
 mod fanout;
 mod figure;
 mod fleet;
@@ -35,7 +36,7 @@ type Measured = Result<Vec<Figure>, String>;
 type Bench = fn() -> Measured;
 
 /// Every benchmark by its name, the quick ones first.
-const BENCHES: [(&str, Bench); 14] = [
+const BENCHES: [(&str, Bench); 16] = [
     ("path_1000", paths::measure),
     ("plan_fleet", fleet::measure),
     ("cold_start", cold::measure),
@@ -47,6 +48,8 @@ const BENCHES: [(&str, Bench); 14] = [
     ("rolling_ratio", rolling::measure),
     ("roll_vs_ansible", ansible::measure),
     ("write_gap", gap::measure),
+    ("migration_outage", conversion::ten_thousand),
+    ("migration_outage_200k", conversion::two_hundred_thousand),
     ("run_overhead", overhead::measure),
     ("roll_clients", clients::hundred),
     ("roll_clients_300", clients::three_hundred),

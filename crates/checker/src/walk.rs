@@ -3,7 +3,8 @@
 use crate::invariants::{
     Violation, membership::Membership, s1_quorum::Quorum, s2_lanes::Lanes,
     s2_one_at_a_time::OneAtATime, s3_leader_last::LeaderLast, s4_gates::Gates, s5_hops::Hops,
-    s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts, s12_dependants::Dependants,
+    s6_one_way::OneWay, s7_repeat::Repeat, s9_artifact::Artifacts, s10_cleared::Cleared,
+    s12_dependants::Dependants,
 };
 use crate::world::World;
 use quorate_model::{Action, Hop, HopKind, NodeName, Plan, Step, StepId};
@@ -28,11 +29,20 @@ impl<'p> Visit<'p> {
     pub(crate) fn is_outage(&self) -> bool {
         is_outage(self.plan, self.hop)
     }
+    /// Whether every member gets its data from a copy in this hop.
+    pub(crate) fn exchanges_data(&self) -> bool {
+        exchanges_data(self.plan, self.hop)
+    }
 }
 
 /// Whether the hop stops the whole cluster by intent.
 pub(crate) fn is_outage(plan: &Plan, hop: &Hop) -> bool {
     hop.kind != HopKind::Rolling || plan.kind.puts_data_back()
+}
+
+/// Whether every member gets its data from a copy in this hop.
+pub(crate) fn exchanges_data(plan: &Plan, hop: &Hop) -> bool {
+    hop.conversion.is_some() || plan.kind.puts_data_back()
 }
 
 /// The node that an action changes.
@@ -45,13 +55,16 @@ pub(crate) fn acted_on(action: &Action) -> Option<&NodeName> {
         | Action::Restore { node, .. }
         | Action::Membership { node, .. }
         | Action::SetAside { node }
+        | Action::BringBack { node }
+        | Action::Clear { node }
         | Action::List { node, .. } => Some(node),
         Action::Backup { backup } | Action::Verify { backup } => Some(&backup.node),
         Action::Call { call } | Action::TempSet { call, .. } => Some(&call.node),
         Action::Look
         | Action::Confirm { .. }
         | Action::TempPutBack { .. }
-        | Action::StandStill { .. } => None,
+        | Action::StandStill { .. }
+        | Action::Switch { .. } => None,
     }
 }
 
@@ -105,6 +118,7 @@ pub(crate) fn walk(plan: &Plan) -> Vec<Violation> {
         &mut Artifacts,
         &mut Membership::default(),
         &mut Dependants::default(),
+        &mut Cleared::default(),
     ];
     for (hop_index, hop) in plan.hops.iter().enumerate() {
         world.hop_begins();

@@ -205,6 +205,9 @@ impl<'p> World<'p> {
                 self.hand_over(&call.node, step)
             }
             Action::Call { .. } | Action::List { .. } => {}
+            Action::Switch { .. } | Action::Clear { .. } => {}
+            // What it held before is what it holds again.
+            Action::BringBack { node } => self.change(node, |m| m.restored = true),
             Action::StandStill { key, .. } => self.owed.push(key),
             Action::Restore { node, .. } => self.change(node, |m| m.restored = true),
             Action::SetAside { node } => self.change(node, |m| m.aside = true),

@@ -226,6 +226,9 @@ pub(crate) struct PathArgs {
     /// A fact of the cluster, `auth=true`; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) fact: Vec<String>,
+    /// Lead the path through a change of the form of the data, `v2-to-v3`
+    #[arg(long, value_name = "CONVERSION")]
+    pub(crate) convert: Option<String>,
     /// Draw it instead
     #[arg(long, value_enum)]
     pub(crate) format: Option<Drawing>,
@@ -276,6 +279,9 @@ pub(crate) struct Aim {
     /// Release that every member shall run
     #[arg(long, value_name = "RELEASE", required_unless_present_any = ["restart", "set", "unset"])]
     pub(crate) to: Option<String>,
+    /// Lead the plan through a change of the form of the data, `v2-to-v3`, in an outage
+    #[arg(long, value_name = "CONVERSION", requires = "to")]
+    pub(crate) convert: Option<String>,
     /// Install the running release anew on every member, and start it again
     #[arg(long, conflicts_with_all = ["to", "set", "unset"])]
     pub(crate) restart: bool,

@@ -3,17 +3,20 @@
 //! Invariant: whatever a test does, dropping its bed stops every process that the bed started, by its own id.
 //! Releases come through the machine's own apt, once, into a folder of the build; `QUORATE_ARTIFACTS` names another.
 
+pub mod application;
 pub mod ask;
 pub mod by_hand;
 pub mod hosts;
 pub mod lives;
 pub mod machines;
 
+mod hold;
 mod look;
 mod restart;
 mod squat;
 pub mod waves;
 
+pub use hold::{Held, refuses_moves};
 pub use look::{QUICK, files};
 pub use restart::holds;
 pub use squat::Squatter;

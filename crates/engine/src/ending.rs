@@ -171,6 +171,12 @@ impl Engine {
         }
     }
 
+    /// Whether a member was stopped in a step's hop, before the step or after it: a conversion copies what stands still.
+    fn stopped_in_hop_of(&self, at: usize) -> bool {
+        let first = (0..=at).find(|one| self.steps.hop(*one) == self.steps.hop(at));
+        self.stopped_after(first.unwrap_or(at))
+    }
+
     /// Whether a member was stopped after a step, in its hop.
     fn stopped_after(&self, set: usize) -> bool {
         self.after(set).any(|(at, step)| {
@@ -179,11 +185,13 @@ impl Engine {
         })
     }
 
-    /// Whether all that compares data after the last restore of a step's hop is over.
+    /// Whether all that compares data after the last restore of a step's hop is over, and all that tells applications where their
+    /// data are.
     fn proved_after(&self, set: usize) -> bool {
         let restored = self.after(set).filter(|(_, step)| step.role == StepRole::Restore).last();
         let Some((restored, _)) = restored else { return false };
-        let mut proofs = self.after(restored).filter(|(_, step)| step.role == StepRole::Verify);
+        let until = |step: &Step| matches!(step.role, StepRole::Verify | StepRole::DependantSwitch);
+        let mut proofs = self.after(restored).filter(|(_, step)| until(step));
         proofs.all(|(at, _)| self.steps.is_over(at))
     }
 
@@ -208,7 +216,7 @@ impl Engine {
                     Some(Action::Backup { backup } | Action::Verify { backup }) => &backup.file,
                     _ => return false,
                 };
-                put_back(*at, file) && !self.stopped_after(*at)
+                put_back(*at, file) && !self.stopped_in_hop_of(*at)
             })
             .collect();
         due.into_iter().for_each(|at| self.steps.set(at, StepStatus::Pending));

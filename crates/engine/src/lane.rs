@@ -112,16 +112,22 @@ impl Lane {
     }
 }
 
-/// Whether nobody needs to know what became of the last try: copying and comparing write the same files again, and what stops
-/// or starts an application may be said twice.
-fn harmless_to_repeat(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::Backup { .. }
-            | Action::Verify { .. }
-            | Action::StandStill { .. }
-            | Action::TempPutBack { .. }
-    )
+/// Whether nobody needs to know what became of the last try: copying and comparing write the same files again, what is deleted
+/// is gone, what was written since is written with the same values, and what stops, switches or starts an application may be said
+/// twice.
+fn harmless_to_repeat(step: &Step) -> bool {
+    let asks_or_writes_again = matches!(step.role, StepRole::Verify | StepRole::Restore)
+        && matches!(step.action, Action::Call { .. });
+    asks_or_writes_again
+        || matches!(
+            step.action,
+            Action::Backup { .. }
+                | Action::Verify { .. }
+                | Action::StandStill { .. }
+                | Action::Switch { .. }
+                | Action::Clear { .. }
+                | Action::TempPutBack { .. }
+        )
 }
 
 fn acts(action: &Action) -> bool {
@@ -224,7 +230,7 @@ impl Engine {
         if !is_act {
             return self.open_gate(lane, now);
         }
-        let again = self.step_of(lane).is_some_and(|step| harmless_to_repeat(&step.action));
+        let again = self.step_of(lane).is_some_and(harmless_to_repeat);
         if has_done {
             let doubt = Some((attempt, because));
             self.turn_to(lane, Stage::ProbingDone { asked: false, doubt });

@@ -180,6 +180,7 @@ pub(crate) fn may_retry(role: StepRole) -> bool {
         | StepRole::List
         // Their lines may be said again, and are seen before that.
         | StepRole::DependantStop
+        | StepRole::DependantSwitch
         | StepRole::DependantStart
         | StepRole::Finalize => true,
         StepRole::Precheck

@@ -284,6 +284,24 @@ fn temporary_changes_are_put_back_when_a_run_halts() {
 
 /// A copy, then a member's stop, while an application stands still.
 fn while_an_application_stands_still() -> Arc<Plan> {
+    exchanged(|copied, stop, restored| [copied, vec![stop], restored].concat())
+}
+
+/// The same as a conversion has it: the copy is of a member that is stopped, and the application is switched before it starts.
+fn while_data_change_form() -> Arc<Plan> {
+    exchanged(|mut copied, stop, mut restored| {
+        copied.insert(1, stop);
+        let act = HostAct { run: "x".into(), seen: "x".into(), limit: Duration::from_secs(5) };
+        let action = Action::Switch { dependant: "shop".into(), host: Host::Local, act };
+        let mut switch = step("switch", StepRole::DependantSwitch, action);
+        switch.done = None;
+        let last = restored.len() - 1;
+        restored.insert(last, switch);
+        [copied, restored].concat()
+    })
+}
+
+fn exchanged(order: impl Fn(Vec<Step>, Step, Vec<Step>) -> Vec<Step>) -> Arc<Plan> {
     let act =
         |run: &str| HostAct { run: run.into(), seen: "true".into(), limit: Duration::from_secs(5) };
     let stand = Action::StandStill {
@@ -300,6 +318,7 @@ fn while_an_application_stands_still() -> Arc<Plan> {
         file: "copy".into(),
         save: call(),
         verify: call(),
+        made_of: None,
         sha256: None,
     };
     let without_probe = |id: &str, role, action| {
@@ -316,15 +335,17 @@ fn while_an_application_stands_still() -> Arc<Plan> {
     let copy = Action::Backup { backup: backup.clone() };
     let proof = Action::Verify { backup };
     let back = Action::TempPutBack { key: "shop".into() };
-    plan(vec![
+    let copied = vec![
         without_probe("stand", StepRole::DependantStop, stand),
         without_probe("copy", StepRole::Backup, copy),
         without_probe("prove", StepRole::Verify, proof.clone()),
-        stop(),
+    ];
+    let restored = vec![
         step("restore", StepRole::Restore, put),
         without_probe("compare", StepRole::Verify, proof),
         without_probe("back", StepRole::DependantStart, back),
-    ])
+    ];
+    plan(order(copied, stop(), restored))
 }
 
 /// The steps that were begun, in order.
@@ -397,8 +418,46 @@ fn an_application_is_started_whatever_became_of_the_first_try() {
     }
 }
 
+/// What stands still is the same however often it is copied; once a member has other data, its copy would be another.
+#[test]
+fn a_copy_of_what_stands_still_is_not_taken_anew() {
+    let mut run = Driver::new(while_data_change_form());
+    drive(&mut run);
+    assert_eq!(
+        steps_begun(&run.journal),
+        ["stand", "stop", "copy", "prove", "restore", "compare", "switch", "back"]
+    );
+    let restores = |one: &Recorded| matches!(&one.event, RunEvent::Started { step, .. } if step.as_str() == "restore");
+    let cut = run.journal.iter().position(restores).unwrap();
+    let mut late = resumed_with(while_data_change_form(), &run.journal[..cut]);
+    drive(&mut late);
+    assert_eq!(steps_begun(&late.journal[cut..]), ["restore", "compare", "switch", "back"]);
+}
+
+/// An application that was not told where its data are is not started by whoever ends the run.
+#[test]
+fn an_application_is_not_started_before_it_was_switched() {
+    let mut run = Driver::new(while_data_change_form());
+    drive(&mut run);
+    let switches = |one: &Recorded| matches!(&one.event, RunEvent::Started { step, .. } if step.as_str() == "switch");
+    let cut = run.journal.iter().position(switches).unwrap();
+    let mut late = resumed_with(while_data_change_form(), &run.journal[..cut]);
+    while !matches!(late.engine.phase(), Phase::Over(_)) {
+        match late.last.clone() {
+            Some(Effect::Act { .. }) => late.acted(Outcome::Failed { because: "no".into() }),
+            Some(Effect::Look { .. }) => late.looked(Verdict::Holds),
+            _ => late.wait(),
+        }
+    }
+    assert_eq!(late.count(|event| matches!(event, RunEvent::PutBack { .. })), 0, "still owed");
+    assert_eq!(late.hold().code, "act-failed");
+}
+
 fn resumed(journal: &[Recorded]) -> Driver {
-    let plan = while_an_application_stands_still();
+    resumed_with(while_an_application_stands_still(), journal)
+}
+
+fn resumed_with(plan: Arc<Plan>, journal: &[Recorded]) -> Driver {
     let engine = Engine::replay(plan, journal, Timestamp::UNIX_EPOCH).unwrap();
     let journal = journal.to_vec();
     let mut run = Driver { engine, journal, now: Timestamp::UNIX_EPOCH, last: None };

@@ -127,6 +127,13 @@ pub struct RunsFile {
     pub stop: HostActFile,
     /// Starts it.
     pub start: HostActFile,
+    /// Lets it speak to the cluster in the way that is left once the data have changed their form (`--convert`), while it
+    /// stands still.
+    #[serde(default)]
+    pub switch: Option<HostActFile>,
+    /// Lets it speak to the cluster as before, for the way back.
+    #[serde(default)]
+    pub switch_back: Option<HostActFile>,
 }
 
 /// What is done on a host, and how it is seen that it was done: two lines of shell.

@@ -200,10 +200,12 @@ fn resolve_dependant(file: DependantFile, defaults: &NodeDefaults) -> Dependant 
         seen,
         limit: grace(limit_secs).unwrap_or(HOST_ACT_LIMIT),
     };
-    let runs = runs.map(|RunsFile { hosts, stop, start }| Runs {
+    let runs = runs.map(|RunsFile { hosts, stop, start, switch, switch_back }| Runs {
         hosts: hosts.into_iter().map(|host| resolve_host(Some(host), defaults)).collect(),
         stop: act(stop),
         start: act(start),
+        switch: switch.map(act),
+        switch_back: switch_back.map(act),
     });
     Dependant { name, version, needs, works_with, requires, runs }
 }

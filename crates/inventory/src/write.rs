@@ -220,7 +220,7 @@ fn write_dependants(out: &mut Out, dependants: &[Dependant]) {
     }
 }
 
-fn write_runs(out: &mut Out, Runs { hosts, stop, start }: &Runs) {
+fn write_runs(out: &mut Out, Runs { hosts, stop, start, switch, switch_back }: &Runs) {
     let hosts: Vec<String> = hosts
         .iter()
         .map(|host| match host {
@@ -230,7 +230,11 @@ fn write_runs(out: &mut Out, Runs { hosts, stop, start }: &Runs) {
         .collect();
     out.line(4, "runs:");
     out.line(5, &format!("hosts: [{}]", hosts.join(", ")));
-    for (name, HostAct { run, seen, limit }) in [("stop", stop), ("start", start)] {
+    let acts = [("stop", Some(stop)), ("start", Some(start))];
+    let acts = acts
+        .into_iter()
+        .chain([("switch", switch.as_ref()), ("switch_back", switch_back.as_ref())]);
+    for (name, HostAct { run, seen, limit }) in acts.filter_map(|(name, act)| Some((name, act?))) {
         out.line(5, &format!("{name}:"));
         out.key(6, "run", run);
         out.key(6, "seen", seen);

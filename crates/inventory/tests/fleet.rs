@@ -406,6 +406,16 @@ fn cluster(texts: &[String], number: u32) -> Cluster {
                 hosts: vec![Host::Local, Host::Ssh(SshHost::new("app-1"))],
                 stop: HostAct { run: text(2), seen: text(3), limit: Duration::from_secs(5) },
                 start: HostAct { run: text(5), seen: text(1), limit: Duration::from_millis(1500) },
+                switch: Some(HostAct {
+                    run: text(1),
+                    seen: text(4),
+                    limit: Duration::from_secs(9),
+                }),
+                switch_back: Some(HostAct {
+                    run: text(3),
+                    seen: text(2),
+                    limit: Duration::from_secs(60),
+                }),
             }),
         }],
         policy,

@@ -38,6 +38,12 @@ pub struct Runs {
     pub stop: HostAct,
     /// Starts it.
     pub start: HostAct,
+    /// Lets it speak to the cluster in the way that is left once the data have changed their form, while it stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<HostAct>,
+    /// Lets it speak to the cluster as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch_back: Option<HostAct>,
 }
 
 /// What is done on a host, and how it is seen that it was done: two lines of shell.

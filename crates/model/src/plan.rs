@@ -130,6 +130,10 @@ pub struct Hop {
     pub to: Release,
     /// How members move.
     pub kind: HopKind,
+    /// The change of the form of the data that the hop is for, as the pack names it.
+    // Left out when there is none, so that plans of programs that did not know it keep their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<String>,
     /// The gravest risk of its rules.
     pub risk: Risk,
     /// After which the old release cannot run.
@@ -142,6 +146,25 @@ pub struct Hop {
     pub artifact: ArtifactRef,
     /// In order, one after another.
     pub waves: Vec<Wave>,
+}
+
+/// A hop for people: `3.3.25 -> 3.4.23`, or `v2-to-v3 on 3.3.25` where data change form.
+pub fn hop_title(conversion: Option<&str>, from: &Release, to: &Release, arrow: &str) -> String {
+    match conversion {
+        Some(name) => format!("{name} on {from}"),
+        None => format!("{from} {arrow} {to}"),
+    }
+}
+
+impl Hop {
+    /// For people, as [`hop_title`] has it.
+    pub fn title(&self) -> String {
+        hop_title(self.conversion.as_deref(), &self.from, &self.to, "->")
+    }
+    /// What it leads to, for people: its release, or the change of the form of the data.
+    pub fn leads_to(&self) -> String {
+        self.conversion.clone().unwrap_or_else(|| self.to.to_string())
+    }
 }
 
 /// How the members of a cluster move along a hop.
@@ -423,6 +446,8 @@ pub enum StepRole {
     List,
     /// An application that lives by the cluster stops on one of its hosts.
     DependantStop,
+    /// It is told where its data are from now on.
+    DependantSwitch,
     /// It starts again.
     DependantStart,
 }
@@ -479,6 +504,12 @@ pub enum Action {
     List { node: NodeName, out: Option<Ejection> },
     /// Stops an application on one of its hosts, and owes its start from then on.
     StandStill { key: String, dependant: DependantName, host: Host, stop: HostAct, start: HostAct },
+    /// Moves the data folders of a stopped node back that the plan which this one reverses has moved aside.
+    BringBack { node: NodeName },
+    /// Deletes what this plan has moved aside on a node.
+    Clear { node: NodeName },
+    /// Lets an application that stands still speak to the cluster in another way from its next start on.
+    Switch { dependant: DependantName, host: Host, act: HostAct },
 }
 
 impl Action {
@@ -503,7 +534,10 @@ impl Action {
             | Self::Restore { .. }
             | Self::Membership { .. }
             | Self::SetAside { .. }
-            | Self::StandStill { .. } => true,
+            | Self::BringBack { .. }
+            | Self::Clear { .. }
+            | Self::StandStill { .. }
+            | Self::Switch { .. } => true,
         }
     }
 }
@@ -537,6 +571,10 @@ pub struct Backup {
     pub save: Call,
     /// How it is proved.
     pub verify: Call,
+    /// The file of the copy that it is made of, for one that is converted and not taken.
+    // Left out when there is none, as below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<String>,
     /// What it is, for a copy that was taken before the plan; none for one that the plan takes.
     // Left out when there is none, so that plans of programs that did not know it keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]

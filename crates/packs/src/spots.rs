@@ -2,7 +2,10 @@
 //!
 //! The loader parses what this lists and the linter checks it, so that nothing is parsed for the first time during a run.
 
-use crate::{CallTemplate, Detect, LockWay, LookupWay, NamedCondition, PackFile, Recipe};
+use crate::{
+    BackupRecipe, CallTemplate, Conversion, Detect, LockWay, LookupWay, NamedCondition, PackFile,
+    Recipe,
+};
 use quorate_syntax::Step;
 
 /// What a place holds.
@@ -211,6 +214,54 @@ impl<'a> List<'a> {
         self.conditions("gate", &recipe.gate);
     }
 
+    fn backup(&mut self, backup: &'a BackupRecipe) {
+        self.option(&["when".into()], backup.when.as_deref(), CONDITION);
+        self.call("save", &backup.save);
+        self.call("verify", &backup.verify);
+        if let Some(restore) = &backup.restore {
+            self.call("restore", restore);
+        }
+        if let Some(join) = &backup.join {
+            self.call("join", join);
+        }
+        if let Some(verify) = &backup.verify_restored {
+            self.call("verify_restored", verify);
+        }
+        for (nth, condition) in backup.restored.iter().enumerate() {
+            let at = ["restored".into(), nth.into(), "cel".into()];
+            self.add(&at, &condition.cel, Kind::Template);
+        }
+        let by_hand = [
+            ("by_hand", Some(&backup.by_hand)),
+            ("verify_by_hand", backup.verify_by_hand.as_ref()),
+            ("restore_by_hand", Some(&backup.restore_by_hand)),
+            ("join_by_hand", backup.join_by_hand.as_ref()),
+        ];
+        for (name, text) in by_hand {
+            self.option(&[name.into()], text.map(String::as_str), Kind::Template);
+        }
+    }
+
+    fn conversion(&mut self, conversion: &'a Conversion) {
+        self.add(&["when".into()], &conversion.when, CONDITION);
+        for (i, check) in conversion.checks.iter().enumerate() {
+            self.within("checks", |list| list.within(i, |list| list.recipe(check)));
+        }
+        self.within("settled", |list| list.recipe(&conversion.settled));
+        self.within("copy", |list| {
+            list.call("save", &conversion.copy.save);
+            list.add(&["by_hand".into()], &conversion.copy.by_hand, Kind::Template);
+        });
+        self.within("converted", |list| list.backup(&conversion.converted));
+        let Some(back) = &conversion.back else { return };
+        self.within("back", |list| {
+            list.call("save", &back.save);
+            list.call("put", &back.put);
+            list.add(&["by_hand".into()], &back.by_hand, Kind::Template);
+            list.add(&["put_by_hand".into()], &back.put_by_hand, Kind::Template);
+        });
+    }
+
     fn recipes(&mut self, pack: &'a PackFile) {
         let recipes = &pack.recipes;
         for (name, some) in [
@@ -239,35 +290,11 @@ impl<'a> List<'a> {
             self.within("cures", |list| list.within(name.as_str(), |list| list.recipe(cure)));
         }
         for (i, backup) in recipes.backups.iter().enumerate() {
-            self.within("backups", |list| {
-                list.within(i, |list| {
-                    list.option(&["when".into()], backup.when.as_deref(), CONDITION);
-                    list.call("save", &backup.save);
-                    list.call("verify", &backup.verify);
-                    if let Some(restore) = &backup.restore {
-                        list.call("restore", restore);
-                    }
-                    if let Some(join) = &backup.join {
-                        list.call("join", join);
-                    }
-                    if let Some(by_hand) = &backup.join_by_hand {
-                        list.add(&["join_by_hand".into()], by_hand, Kind::Template);
-                    }
-                    if let Some(verify) = &backup.verify_restored {
-                        list.call("verify_restored", verify);
-                    }
-                    for (nth, condition) in backup.restored.iter().enumerate() {
-                        let at = ["restored".into(), nth.into(), "cel".into()];
-                        list.add(&at, &condition.cel, Kind::Template);
-                    }
-                    list.add(&["by_hand".into()], &backup.by_hand, Kind::Template);
-                    list.option(
-                        &["verify_by_hand".into()],
-                        backup.verify_by_hand.as_deref(),
-                        Kind::Template,
-                    );
-                    list.add(&["restore_by_hand".into()], &backup.restore_by_hand, Kind::Template);
-                });
+            self.within("backups", |list| list.within(i, |list| list.backup(backup)));
+        }
+        for (name, conversion) in &recipes.conversions {
+            self.within("conversions", |list| {
+                list.within(name.as_str(), |list| list.conversion(conversion));
             });
         }
         for (i, contents) in recipes.contents.iter().enumerate() {

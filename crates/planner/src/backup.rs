@@ -64,7 +64,7 @@ pub(crate) fn from_member<'a>(
     recipe: &'a BackupRecipe,
     member: Member<'a>,
 ) -> Result<PlannedBackup<'a>, Unrendered> {
-    let file = file_name(request, recipe);
+    let file = file_name(request, &recipe.kind, recipe.extension.as_deref());
     let path = format!("{{state}}/{file}");
     let extra = Extra { file: Some(&path), ..Extra::default() };
     let say = |what: String, template, by_hand: &str| -> Result<Call, Unrendered> {
@@ -82,20 +82,21 @@ pub(crate) fn from_member<'a>(
         file,
         save,
         verify,
+        made_of: None,
         sha256: None,
     };
     Ok(PlannedBackup { recipe, backup })
 }
 
 /// A name that sorts by time and is not taken: `backups/demo/20261120T223231-3.3.25-v3-snapshot.db`.
-fn file_name(request: &BackupRequest<'_, '_>, recipe: &BackupRecipe) -> String {
+pub(crate) fn file_name(
+    request: &BackupRequest<'_, '_>,
+    kind: &str,
+    extension: Option<&str>,
+) -> String {
     let at = request.now.strftime("%Y%m%dT%H%M%S");
-    let (cluster, from, kind) = (&request.words.cluster.name, request.words.from, &recipe.kind);
-    let ending = recipe
-        .extension
-        .as_ref()
-        .map(|e| format!(".{}", e.trim_start_matches('.')))
-        .unwrap_or_default();
+    let (cluster, from) = (&request.words.cluster.name, request.words.from);
+    let ending = extension.map(|e| format!(".{}", e.trim_start_matches('.'))).unwrap_or_default();
     let name = |nth: String| format!("backups/{cluster}/{at}-{from}-{kind}{nth}{ending}");
     let taken = |name: &String| request.taken_names.contains(name);
     let others = (2..=request.taken_names.len() + 2).map(|nth| name(format!("-{nth}")));

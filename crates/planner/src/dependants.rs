@@ -1,7 +1,9 @@
 //! Applications that live by a cluster stand still while its data are exchanged.
 
 use crate::hop::{HopPlan, seen_on_host};
-use quorate_model::{Action, Condition, DEPENDANTS_STOPPED, Dependant, Runs, StepRole, Undo, Wave};
+use quorate_model::{
+    Action, Condition, DEPENDANTS_STOPPED, Dependant, HostAct, Runs, StepRole, Undo, Wave,
+};
 
 /// Stops every application whose handling is declared, on each of its hosts.
 pub(crate) fn stop(plan: &HopPlan<'_, '_>) -> Option<Wave> {
@@ -11,6 +13,39 @@ pub(crate) fn stop(plan: &HopPlan<'_, '_>) -> Option<Wave> {
 /// Starts them again.
 pub(crate) fn start(plan: &HopPlan<'_, '_>) -> Option<Wave> {
     wave(plan, StepRole::DependantStart)
+}
+
+/// Lets every application that needs it speak to the cluster in the way that is left.
+pub(crate) fn switch(plan: &HopPlan<'_, '_>) -> Option<Wave> {
+    switched(plan, "applications-switch", |runs| runs.switch.as_ref())
+}
+
+/// Lets them speak to it as before.
+pub(crate) fn switch_back(plan: &HopPlan<'_, '_>) -> Option<Wave> {
+    switched(plan, "applications-switch-back", |runs| runs.switch_back.as_ref())
+}
+
+fn switched(
+    plan: &HopPlan<'_, '_>,
+    name: &str,
+    of: impl Fn(&Runs) -> Option<&HostAct>,
+) -> Option<Wave> {
+    let mut steps = Vec::new();
+    for (one, runs) in handled(plan) {
+        let Some(act) = of(runs) else { continue };
+        for (nth, host) in runs.hosts.iter().enumerate() {
+            let id = plan.id(name, &format!("{}-{}", one.name, nth + 1));
+            let title = format!("switch {} on {host}", one.name);
+            let mut step = plan.look(id, title, StepRole::DependantSwitch);
+            step.limit = act.limit + LAST_LOOK;
+            let (dependant, host, act) = (one.name.clone(), host.clone(), act.clone());
+            step.action = Action::Switch { dependant, host, act };
+            step.undo = Undo::ByPlan { text: "`quorate rollback` switches it back".into() };
+            steps.push(step);
+        }
+    }
+    let title = "applications are told where their data are".to_owned();
+    (!steps.is_empty()).then(|| plan.wave(name, title, None, steps))
 }
 
 /// Asked before anybody stops; none where no application is handled.

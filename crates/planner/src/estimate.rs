@@ -34,6 +34,7 @@ pub fn role_name(role: StepRole) -> &'static str {
         StepRole::SetAside => "set-aside",
         StepRole::List => "list",
         StepRole::DependantStop => "dependant-stop",
+        StepRole::DependantSwitch => "dependant-switch",
         StepRole::DependantStart => "dependant-start",
     }
 }
@@ -75,6 +76,8 @@ fn default_secs(role: StepRole) -> f64 {
         StepRole::SetAside | StepRole::List => 0.5,
         // An application that finishes what it has begun; one that starts and answers.
         StepRole::DependantStop | StepRole::DependantStart => 5.0,
+        // A line of a file.
+        StepRole::DependantSwitch => 1.0,
         // Products look at each other's releases every few seconds.
         StepRole::HopComplete => 6.0,
         // One request.

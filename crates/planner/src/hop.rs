@@ -8,6 +8,7 @@ use crate::{
     clients,
     estimate::{Measured, expected},
     members::{Member, Standing},
+    offline,
     path::PathHop,
     template::{Extra, Unrendered, Words},
     waves,
@@ -17,7 +18,7 @@ use quorate_model::{
     Action, Approve, ArtifactRef, Condition, ConfigChange, Door, Gate, Hop, HopKind, NodeName,
     Policy, RuleApplied, RuleVerdict, Step, StepId, StepRole, Undo, Wave,
 };
-use quorate_packs::{NamedCondition, Pack, Recipe, Safety, SettingChange, eval::Scope};
+use quorate_packs::{Conversion, NamedCondition, Pack, Recipe, Safety, SettingChange, eval::Scope};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Looking at a cluster that should be well already: a minute outlasts an election and a slow answer.
@@ -35,7 +36,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(60);
 /// Ten minutes: a cluster that wants to see a member well for longer was set so by mistake; the policy may still ask for more.
 const PRODUCT_SOAK_MAX: Duration = Duration::from_secs(600);
 /// A person may take a day to answer; the run rests meanwhile.
-const CONFIRM_LIMIT: Duration = Duration::from_secs(86_400);
+pub(crate) const CONFIRM_LIMIT: Duration = Duration::from_secs(86_400);
 
 /// Everything that one hop is made from.
 pub(crate) struct HopPlan<'a, 'w> {
@@ -82,6 +83,9 @@ pub(crate) enum HopFault {
 impl<'a> HopPlan<'a, '_> {
     /// Builds the hop's waves.
     pub(crate) fn build(&self) -> Result<BuiltHop, HopFault> {
+        if let Some(conversion) = self.conversion() {
+            return self.build_offline(conversion);
+        }
         let mut waves = vec![self.begin()?];
         waves.extend(clients::staging(self));
         let copies = if self.needs_backup() { self.copies()? } else { Vec::new() };
@@ -119,19 +123,41 @@ impl<'a> HopPlan<'a, '_> {
             }
             waves.push(wave);
         }
+        Ok(BuiltHop { hop: self.built(waves, door), leader })
+    }
+
+    /// The change of the form of the data that the hop is for.
+    fn conversion(&self) -> Option<(&'a str, &'a Conversion)> {
+        let name = self.hop.conversion.as_ref()?;
+        let (name, conversion) = self.pack.recipes.conversions.get_key_value(name)?;
+        Some((name, conversion))
+    }
+
+    fn build_offline(&self, conversion: (&str, &Conversion)) -> Result<BuiltHop, HopFault> {
+        let mut waves = vec![self.begin()?];
+        waves.extend(offline::waves(self, conversion)?);
+        let mut hop = self.built(waves, self.hop.one_way);
+        let (name, conversion) = conversion;
+        let ranges = (conversion.releases.clone(), conversion.releases.clone());
+        hop.edge.permitted_by = vec![(name.to_owned(), ranges.0, ranges.1)];
+        // Who leads after an outage is for an election to say.
+        Ok(BuiltHop { hop, leader: None })
+    }
+
+    fn built(&self, mut waves: Vec<Wave>, door: Door) -> Hop {
         self.ask_for_approvals(&mut waves);
-        let hop = Hop {
+        Hop {
             from: self.hop.from.clone(),
             to: self.hop.to.clone(),
             kind: self.kind,
+            conversion: self.hop.conversion.clone(),
             risk: self.hop.risk,
             one_way: door,
             rules: self.hop.rules.clone(),
             edge: crate::path::edge(self.pack, self.hop),
             artifact: self.artifact.clone(),
             waves,
-        };
-        Ok(BuiltHop { hop, leader })
+        }
     }
 
     /// Whether the member already runs the hop's target. Where data are put back the release stays: nobody has moved.
@@ -232,10 +258,7 @@ impl<'a> HopPlan<'a, '_> {
     fn begin(&self) -> Result<Wave, Unrendered> {
         let mut look = self.look(
             self.id("begin", "look"),
-            format!(
-                "see that the cluster is whole and well before {} -> {}",
-                self.hop.from, self.hop.to
-            ),
+            self.passage("see that the cluster is whole and well before"),
             StepRole::Precheck,
         );
         look.gate = Some(self.gate("precheck", self.precheck(), PRECHECK_LIMIT));
@@ -244,10 +267,13 @@ impl<'a> HopPlan<'a, '_> {
         if self.healed && self.kind == HopKind::Rolling {
             steps.extend(waves::bring_leadership_home(self)?);
         }
-        let title = format!(
-            "hop {}: {} -> {}, before anything stops",
-            self.number, self.hop.from, self.hop.to
-        );
+        let title = match &self.hop.conversion {
+            Some(name) => format!("hop {}: {name}, before anything stops", self.number),
+            None => format!(
+                "hop {}: {} -> {}, before anything stops",
+                self.number, self.hop.from, self.hop.to
+            ),
+        };
         Ok(self.wave("begin", title, None, steps))
     }
 
@@ -355,8 +381,12 @@ impl<'a> HopPlan<'a, '_> {
         if self.servers().any(moves) { self.hop.one_way } else { Door::None }
     }
 
-    fn copies(&self) -> Result<Vec<PlannedBackup<'a>>, Unrendered> {
-        backups(&BackupRequest {
+    pub(crate) fn copies(&self) -> Result<Vec<PlannedBackup<'a>>, Unrendered> {
+        backups(&self.backup_request())
+    }
+
+    pub(crate) fn backup_request(&self) -> BackupRequest<'a, '_> {
+        BackupRequest {
             pack: self.pack,
             words: self.words,
             scope: self.scope,
@@ -365,7 +395,7 @@ impl<'a> HopPlan<'a, '_> {
             leader: self.leader,
             now: self.now,
             taken_names: self.taken_names,
-        })
+        }
     }
 
     /// Takes copies, and proves each.
@@ -451,7 +481,7 @@ impl<'a> HopPlan<'a, '_> {
     }
 
     /// A recipe as steps: one, or one a voter. Without its own probe the condition that it is to make true is its probe.
-    fn recipe_steps(
+    pub(crate) fn recipe_steps(
         &self,
         wave: &str,
         name: &str,
@@ -499,6 +529,9 @@ impl<'a> HopPlan<'a, '_> {
     fn passage(&self, words: &str) -> String {
         let (from, to) = (&self.hop.from, &self.hop.to);
         let keys: Vec<_> = self.changes().map(|change| change.key.as_str()).collect();
+        if let Some(name) = &self.hop.conversion {
+            return format!("{words} {name} on {to}");
+        }
         match keys.is_empty() {
             true => format!("{words} {from} -> {to}"),
             false => format!("{words} the new {} on {to}", keys.join(", ")),

@@ -20,7 +20,7 @@ use crate::{
 use jiff::Timestamp;
 use quorate_model::{
     Action, ArtifactRef, Blocked, Cluster, Digest, Hop, HopKind, NotNow, Observation,
-    ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, StepRole,
+    ObservationRef, PLAN_SCHEMA, Plan, PlanKind, Reach, Refusal, Refused, Release, Step, StepRole,
     Unsafe, WaitingOn,
 };
 use quorate_packs::{Pack, eval::Scope};
@@ -47,6 +47,8 @@ pub struct PlanRequest<'a> {
     pub parent: Option<Digest>,
     /// Names of files in the state folder, relative to it: a new backup never takes the name of an old one.
     pub state_files: &'a [String],
+    /// The change of the form of the data that the plan shall lead through, as the pack names it.
+    pub convert: Option<&'a str>,
 }
 
 /// What came out.
@@ -136,7 +138,7 @@ fn try_plan(request: &PlanRequest<'_>) -> Result<Planned, Refusal> {
     };
     let scope = Scope::cluster(request.pack, request.observation, None, None);
     refuse_if_any(begun_hop_is_open(request, &members, &start, &scope))?;
-    if start.half_way.is_none() && start.from == *request.to {
+    if start.half_way.is_none() && start.from == *request.to && request.convert.is_none() {
         let text = format!("every member of {} already runs {}", request.cluster.name, request.to);
         return Ok(Planned::NothingToDo { release: request.to.clone(), text });
     }
@@ -216,7 +218,7 @@ fn route<'a>(
         return Err(downgrade(request, from));
     }
     let mut refused = Vec::new();
-    if from != request.to {
+    if from != request.to || request.convert.is_some() {
         let answer = permitted_path(request, from, scope)?;
         refused = answer.refused;
         hops.extend(answer.hops);
@@ -239,6 +241,7 @@ fn permitted_path(
         observation: Some(request.observation),
         dependants: &request.cluster.dependants,
         rewrite: request.cluster.policy.rewrite_config,
+        convert: request.convert,
         ..PathRequest::on_paper(from, request.to)
     };
     let answer = path_in(request.pack, &ask, Some(scope));
@@ -326,13 +329,17 @@ fn outage_allowed(
     let servers = members.iter().filter(|member| !member.is_client()).count();
     let outage = one.saturating_mul(count(servers)).saturating_mul(count(stops));
     let voters = count(members.iter().filter(|member| member.is_voter()).count());
+    // Where data change form, more members help nothing.
+    let converts = route.hops.iter().any(|(hop, _)| hop.conversion.is_some());
+    let ways_out = (!converts)
+        .then(|| "add members until there are three voters, then it can be rolled".to_owned());
     let blocked = Blocked::NeedsOutage { voters, outage_secs: outage.as_secs_f64().ceil() as u64 };
     Err(Refusal {
         reasons: vec![NotNow::Blocked(blocked)],
-        ways_out: vec![
-            "add members until there are three voters, then it can be rolled".into(),
-            "set `allow_outage: true` in the cluster's policy and choose the time".into(),
-        ],
+        ways_out: ways_out
+            .into_iter()
+            .chain(["set `allow_outage: true` in the cluster's policy and choose the time".into()])
+            .collect(),
     })
 }
 
@@ -350,6 +357,9 @@ pub(crate) fn unsafe_now(
     hop: &PathHop,
     scope: &Scope,
 ) -> Vec<NotNow> {
+    if hop.conversion.is_some() {
+        return everybody_serves(members).into_iter().collect();
+    }
     if kind_of(members, hop) != HopKind::Rolling {
         return serves_before_outage(members).err().map(NotNow::Unsafe).into_iter().collect();
     }
@@ -387,6 +397,21 @@ pub(crate) fn unsafe_now(
     let moving = members().filter(|m| m.standing() == Standing::Up && m.release() != Some(&hop.to));
     let refused = moving.filter_map(|member| safety(observation, member.name()).err()).next();
     refused.map(NotNow::Unsafe).into_iter().collect()
+}
+
+/// Where data change form every member gets them anew: one that is down now would keep its own.
+fn everybody_serves(members: &[Member<'_>]) -> Option<NotNow> {
+    let servers = || members.iter().filter(|member| !member.is_client());
+    let down = servers().find(|member| member.standing() != Standing::Up)?;
+    Some(NotNow::Blocked(Blocked::Condition {
+        rule: "whole".into(),
+        text: "every member must serve before data change form".into(),
+        because: format!("{} does not", down.name()),
+        way_out: Some(format!(
+            "see why {} does not serve and start it, or take it out with `quorate eject`",
+            down.name()
+        )),
+    }))
 }
 
 /// An outage by plan begins on a cluster that serves: what is to be copied before it must be there to copy.
@@ -593,6 +618,14 @@ fn outage(hop: &Hop, kind: PlanKind) -> Duration {
         return Duration::ZERO;
     }
     let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);
+    if hop.conversion.is_some() {
+        // For those who count on the cluster it begins with their own stop, and ends with their own start.
+        let stops =
+            |step: &&Step| !matches!(step.action, Action::StandStill { .. } | Action::Stop { .. });
+        let begun = steps().skip_while(stops);
+        let over = |step: &&Step| !matches!(step.role, StepRole::Soak | StepRole::HopComplete);
+        return begun.take_while(over).map(|step| step.estimate).sum();
+    }
     let from_stop = steps().skip_while(|step| !matches!(step.action, Action::Stop { .. }));
     let until_back = from_stop.take_while(|s| {
         !matches!(s.role, StepRole::Verify | StepRole::Soak | StepRole::HopComplete)

@@ -333,6 +333,7 @@ fn hop(release: &Release, changes: &[&SettingChange]) -> PathHop {
         from: release.clone(),
         to: release.clone(),
         kind: HopKind::Rolling,
+        conversion: None,
         risk: changes.iter().map(|change| change.risk).max().unwrap_or(Risk::Low),
         one_way: doors.find(|door| *door != Door::None).unwrap_or(Door::None),
         rules: rules.collect(),

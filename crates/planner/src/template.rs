@@ -80,12 +80,14 @@ struct KnownWords {
 pub(crate) struct Extra<'a> {
     pub(crate) target: Option<Member<'a>>,
     pub(crate) file: Option<&'a str>,
+    /// The copy that `file` is made of.
+    pub(crate) source: Option<&'a str>,
     /// A member that was taken out, as the cluster listed it then.
     pub(crate) member: Option<&'a Facts>,
 }
 
 /// What templates say by these names.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "node",
     "endpoints",
     "facts",
@@ -97,6 +99,7 @@ const NAMES: [&str; 13] = [
     "user",
     "target",
     "file",
+    "source",
     "ejected",
     "seen_at",
 ];
@@ -139,6 +142,7 @@ impl<'w, 'a> Said<'w, 'a> {
             "tls" => Some(json!(words.cluster.tls)),
             "user" => Some(json!(words.cluster.auth.as_ref().map(|auth| &auth.user))),
             "file" => extra.file.map(|file| json!(file)),
+            "source" => extra.source.map(|source| json!(source)),
             // Differs from plan to plan: for what must not be taken for something of an earlier one.
             "seen_at" => {
                 Some(json!(words.observation.taken_at.strftime("%Y%m%dT%H%M%S%3f").to_string()))

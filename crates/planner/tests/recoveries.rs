@@ -22,7 +22,8 @@ fn act(run: &str) -> HostAct {
 }
 
 fn application(name: &str, hosts: Vec<Host>) -> Dependant {
-    let runs = Runs { hosts, stop: act("stop it"), start: act("start it") };
+    let (stop, start) = (act("stop it"), act("start it"));
+    let runs = Runs { hosts, stop, start, switch: None, switch_back: None };
     Dependant {
         name: name.into(),
         version: None,
@@ -60,6 +61,8 @@ fn planned(world: &World, source: &str, kind: &str) -> Planned {
             observation: &world.seen,
             artifacts: &world.artifacts,
             backups: &[],
+            begun: None,
+            since: None,
             measured: &world.measured,
             now: now(),
         },

@@ -41,6 +41,7 @@ fn planned(world: &World, to: &str) -> Planned {
         now: support::now(),
         parent: None,
         state_files: &[],
+        convert: None,
     })
 }
 

@@ -28,6 +28,8 @@ fn back(world: &World, plan: &Plan, backups: &[BackupAtHand]) -> Planned {
         observation: &world.seen,
         artifacts: &world.artifacts,
         backups,
+        begun: None,
+        since: None,
         measured: &world.measured,
         now: now(),
     })
@@ -245,6 +247,8 @@ fn put_back(world: &World, copy: &BackupAtHand, onto: &str) -> Planned {
         observation: &world.seen,
         artifacts: &world.artifacts,
         backups: std::slice::from_ref(copy),
+        begun: None,
+        since: None,
         measured: &world.measured,
         now: now(),
     })
@@ -446,6 +450,8 @@ fn joined() -> Plan {
         observation: &world.seen,
         artifacts: &world.artifacts,
         backups: &backups,
+        begun: None,
+        since: None,
         measured: &world.measured,
         now: now(),
     }))

@@ -261,6 +261,7 @@ fn a_backup_never_takes_the_name_of_an_older_one() {
         now: support::now(),
         parent: None,
         state_files: &taken,
+        convert: None,
     });
     let Planned::Ready(plan) = planned else { panic!("no plan") };
     let steps = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);

@@ -119,8 +119,7 @@ impl Report {
             return format!("closing the run, all {all} steps are over");
         };
         let hop = self.current_hop().and_then(|index| self.hops.get(index));
-        let hop =
-            hop.map_or(String::new(), |hop: &HopReport| format!("{} -> {}, ", hop.from, hop.to));
+        let hop = hop.map_or(String::new(), |hop: &HopReport| format!("{}, ", hop.title("->")));
         let since = match step.started_at {
             Some(started) if step.state.is_active() => format!(
                 ", {} of about {}",

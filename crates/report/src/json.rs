@@ -32,6 +32,7 @@ fn hop(hop: &HopReport) -> Value {
         "rolling_secs": hop.rolling.as_secs_f64(),
         "soak_secs": hop.soak.as_secs_f64(),
         "progress": hop.progress,
+        "outage_secs": hop.outage.map(|outage| outage.as_secs_f64()),
     })
 }
 

@@ -13,7 +13,7 @@ pub fn junit(report: &Report) -> Result<String, RenderError> {
     let mut out = JunitReport::new(name);
     out.set_time(report.elapsed());
     for hop in &report.hops {
-        let mut suite = TestSuite::new(format!("{} -> {}", hop.from, hop.to));
+        let mut suite = TestSuite::new(hop.title("->"));
         suite.set_time(hop.wall);
         let steps =
             hop.waves.iter().flat_map(|wave| wave.steps.iter().map(move |step| (wave, step)));

@@ -137,16 +137,17 @@ fn client(out: &mut Page, report: &Report) {
 }
 
 fn hop_part(out: &mut Page, hop: &HopReport) {
-    out.block(format!("## {} → {}", hop.from, hop.to));
+    out.block(format!("## {}", hop.title("→")));
     out.block(format!(
-        "{}, risk {}, {}. {:.0} % done, {} of about {}, floor {}.",
+        "{}, risk {}, {}. {:.0} % done, {} of about {}, floor {}{}.",
         words::hop_kind(hop.kind),
         words::risk(hop.risk),
         words::door(hop.one_way),
         hop.progress * 100.0,
         words::duration(hop.wall),
         words::duration(hop.estimate),
-        words::duration(hop.floor)
+        words::duration(hop.floor),
+        crate::text::outage(hop)
     ));
     let rows = hop.waves.iter().flat_map(|wave| {
         let head = wave.tally().map(|tally| {

@@ -7,7 +7,7 @@ use quorate_model::{
     ClientFigures, ClientSample, ClusterName, ConfigFinding, Digest, Door, Generation, GroupName,
     Hold, Holder, HopKind, LEFT_BEHIND, Lanes, NodeName, ObservationRef, Override, PackName,
     PlanKind, Refused, Release, Risk, Role, RuleApplied, RunEnd, RunId, RunState, Seq, StepId,
-    StepRole, WaitingOn, secs,
+    StepRole, WaitingOn, hop_title, secs,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -105,6 +105,9 @@ pub struct HopReport {
     pub to: Release,
     /// How members move.
     pub kind: HopKind,
+    /// The change of the form of the data that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<String>,
     /// The gravest risk of its rules.
     pub risk: Risk,
     /// Where the way back closes.
@@ -121,6 +124,13 @@ pub struct HopReport {
     /// From the first handover or stop to the last member's soak: the rolling part of the wall time.
     #[serde(with = "secs", rename = "rolling_secs")]
     pub rolling: Duration,
+    /// Where everything stops at once: from the first application's or member's stop to the last one back, or to now before that.
+    #[serde(
+        with = "secs::option",
+        rename = "outage_secs",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub outage: Option<Duration>,
     /// Healthy time that the plan made it wait inside the rolling part.
     #[serde(with = "secs", rename = "soak_secs")]
     pub soak: Duration,
@@ -134,6 +144,13 @@ pub struct HopReport {
     pub progress: f64,
     /// In order.
     pub waves: Vec<WaveReport>,
+}
+
+impl HopReport {
+    /// For people: the two releases with an arrow between, or what changes form.
+    pub fn title(&self, arrow: &str) -> String {
+        hop_title(self.conversion.as_deref(), &self.from, &self.to, arrow)
+    }
 }
 
 /// One wave and its steps.
@@ -561,7 +578,8 @@ impl Report {
 
     /// The releases in order, the first one included.
     pub fn path(&self) -> Vec<&Release> {
-        std::iter::once(&self.from).chain(self.hops.iter().map(|hop| &hop.to)).collect()
+        let moves = self.hops.iter().filter(|hop| hop.conversion.is_none());
+        std::iter::once(&self.from).chain(moves.map(|hop| &hop.to)).collect()
     }
 
     /// From the begin to the end, or to now.

@@ -2,7 +2,7 @@
 
 use crate::{
     crowd::{Alike, alike},
-    report::{Report, StepReport, StepState},
+    report::{HopReport, Report, StepReport, StepState},
     words,
 };
 
@@ -52,6 +52,11 @@ fn halts(out: &mut Page, report: &Report) {
     }
 }
 
+/// How long nobody served, where that was the plan.
+pub(crate) fn outage(hop: &HopReport) -> String {
+    hop.outage.map_or(String::new(), |outage| format!(", outage {}", words::duration(outage)))
+}
+
 fn hops(out: &mut Page, report: &Report) {
     // The state column stands behind the longest title; past 60 letters a title may push it aside.
     let waves = report.hops.iter().flat_map(|hop| &hop.waves);
@@ -59,15 +64,15 @@ fn hops(out: &mut Page, report: &Report) {
     let width = titles.max().unwrap_or(0).min(60);
     for hop in &report.hops {
         out.title(&format!(
-            "{} -> {}  {}, risk {}, {:.0} % done, {} of about {}, floor {}",
-            hop.from,
-            hop.to,
+            "{}  {}, risk {}, {:.0} % done, {} of about {}, floor {}{}",
+            hop.title("->"),
             words::hop_kind(hop.kind),
             words::risk(hop.risk),
             hop.progress * 100.0,
             words::duration(hop.wall),
             words::duration(hop.estimate),
             words::duration(hop.floor),
+            outage(hop),
         ));
         for wave in &hop.waves {
             let tally = wave.tally().map_or(String::new(), |tally| format!("  {tally}"));

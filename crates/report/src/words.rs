@@ -228,6 +228,7 @@ pub fn step_role(role: StepRole) -> &'static str {
         StepRole::SetAside => "set-aside",
         StepRole::List => "list",
         StepRole::DependantStop => "dependant-stop",
+        StepRole::DependantSwitch => "dependant-switch",
         StepRole::DependantStart => "dependant-start",
     }
 }

@@ -171,6 +171,7 @@ fn planned(setup: &Setup) -> Box<Plan> {
         now: observation.taken_at,
         parent: None,
         state_files: &[],
+        convert: None,
     };
     match plan(&request) {
         Planned::Ready(plan) => plan,

@@ -208,7 +208,10 @@ fn on_host(step: &Step, hop: &Hop, world: &World) -> Verdict {
         | Action::Membership { .. }
         | Action::SetAside { .. }
         | Action::List { .. }
-        | Action::StandStill { .. } => false,
+        | Action::BringBack { .. }
+        | Action::Clear { .. }
+        | Action::StandStill { .. }
+        | Action::Switch { .. } => false,
     };
     if done {
         return Verdict::Holds;

@@ -179,6 +179,7 @@ impl Sim {
             now,
             parent,
             state_files: &state_files,
+            convert: None,
         };
         match quorate_planner::plan(&request) {
             Planned::Ready(mut plan) => {

@@ -189,6 +189,7 @@ fn plan(sim: &mut Sim, to: &str) -> Answer {
         now,
         parent: None,
         state_files: &[],
+        convert: None,
     });
     Ok(match planned {
         Planned::Ready(plan) => {

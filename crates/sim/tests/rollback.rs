@@ -33,6 +33,7 @@ fn way_back(moved: usize) -> Plan {
         now: timestamp(0),
         parent: None,
         state_files: &[],
+        convert: None,
     }));
     for member in world.members.iter_mut().take(moved) {
         (member.runs, member.live) = (3, 3);
@@ -62,6 +63,8 @@ fn way_back(moved: usize) -> Plan {
         observation: world.look().0,
         artifacts: &product.artifacts,
         backups: &backups,
+        begun: None,
+        since: None,
         measured: &measured,
         now: timestamp(20_000),
     }))

@@ -2,6 +2,7 @@
 
 pub(crate) mod digest;
 pub(crate) mod membership;
+pub(crate) mod s10_cleared;
 pub(crate) mod s12_dependants;
 pub(crate) mod s1_quorum;
 pub(crate) mod s2_lanes;
@@ -43,7 +44,8 @@ pub enum Invariant {
     S8,
     /// An artifact runs only if its digest is the planned one.
     S9,
-    /// Data outlive hosts: those of a member are never moved, those of one that comes back lie aside.
+    /// Data outlive hosts: those of a member are never moved, those of one that comes back lie aside, and what lies aside goes
+    /// only after a yes to just that.
     S10,
     /// Where data are exchanged applications stand still: stopped before the first member, started only once the data were
     /// proved.

@@ -5,10 +5,12 @@
 
 use super::{Invariant, Violation};
 use crate::{
-    walk::{Visit, Watch},
+    walk::{Visit, Watch, steps_of},
     world::World,
 };
-use quorate_model::{Action, DEPENDANTS_STOPPED, DependantName, Host, Plan, Step, StepRole};
+use quorate_model::{
+    Action, Backup, DEPENDANTS_STOPPED, DependantName, Hop, Host, Plan, Step, StepRole,
+};
 
 /// Knows where applications stand still.
 #[derive(Default)]
@@ -17,6 +19,9 @@ pub(crate) struct Dependants<'p> {
     stopped: Vec<(&'p String, &'p DependantName, &'p Host)>,
     /// Data were put back, and nobody has compared them yet.
     unproved: bool,
+    /// The data have changed their form; whoever is switched in this hop was, on these hosts.
+    converts: bool,
+    switched: Vec<(&'p DependantName, &'p Host)>,
 }
 
 /// Every place of an application that is handled.
@@ -28,8 +33,19 @@ fn places(plan: &Plan) -> impl Iterator<Item = (&DependantName, &Host)> {
 }
 
 impl<'p> Watch<'p> for Dependants<'p> {
+    fn hop_begins(
+        &mut self,
+        plan: &'p Plan,
+        index: usize,
+        _world: &World<'p>,
+        _found: &mut Vec<Violation>,
+    ) {
+        self.converts = plan.hops[index].conversion.is_some();
+        self.switched.clear();
+    }
+
     fn step(&mut self, at: &Visit<'p>, _world: &World<'p>, found: &mut Vec<Violation>) {
-        if !at.plan.kind.puts_data_back() {
+        if !at.exchanges_data() {
             return;
         }
         let mut broken = |text| found.push(Violation::error(Invariant::S12, at.id(), text));
@@ -46,12 +62,19 @@ impl<'p> Watch<'p> for Dependants<'p> {
                     ));
                 }
             }
-            Action::Backup { .. } => {
+            // A copy that is only there for the way back may be taken while they write.
+            Action::Backup { backup } if put_on_members(at.hop, backup) => {
                 if let Some((name, host)) = runs() {
                     broken(format!("the copy is taken while {name} still writes from {host}"));
                 }
             }
-            Action::Restore { .. } => self.unproved = true,
+            Action::Switch { dependant, host, .. } => {
+                if runs().is_some_and(|(name, at)| name == dependant && at == host) {
+                    broken(format!("{dependant} is switched on {host} while it runs there"));
+                }
+                self.switched.push((dependant, host));
+            }
+            Action::Restore { .. } | Action::BringBack { .. } => self.unproved = true,
             Action::StandStill { key, dependant, host, .. } => {
                 self.stopped.push((key, dependant, host));
             }
@@ -60,12 +83,34 @@ impl<'p> Watch<'p> for Dependants<'p> {
                 if let (Some((_, name, _)), true) = (own, self.unproved) {
                     broken(format!("{name} starts on data that nobody has compared"));
                 }
+                if let (Some((_, name, host)), true) = (own, self.converts)
+                    && is_switched(at.plan, name)
+                    && !self.switched.contains(&(*name, *host))
+                {
+                    broken(format!("{name} starts on {host} and was not told where its data are"));
+                }
                 self.stopped.retain(|(own, ..)| *own != key);
             }
             _ if at.step.role == StepRole::Verify => self.unproved = false,
             _ => {}
         }
     }
+}
+
+/// Whether an application says how it is switched.
+fn is_switched(plan: &Plan, name: &DependantName) -> bool {
+    let own = plan.dependants.iter().find(|one| one.name == *name);
+    own.and_then(|one| one.runs.as_ref()).is_some_and(|runs| runs.switch.is_some())
+}
+
+/// Whether members get the data of this copy, or of what is made of it.
+fn put_on_members(hop: &Hop, copy: &Backup) -> bool {
+    steps_of(hop).any(|step| match &step.action {
+        Action::Restore { backup, .. } => {
+            backup.file == copy.file || backup.made_of.as_ref() == Some(&copy.file)
+        }
+        _ => false,
+    })
 }
 
 fn looks_again(step: &Step) -> bool {

@@ -6,7 +6,7 @@
 
 use super::{Invariant, Violation};
 use crate::{
-    walk::{Visit, Watch, acts, steps_of},
+    walk::{Visit, Watch, acts, exchanges_data, steps_of},
     world::{Life, Member, World},
 };
 use quorate_model::{Action, Gate, Hop, NodeName, Plan, Step, StepRole};
@@ -60,7 +60,7 @@ impl<'p> Watch<'p> for Gates<'p> {
             }
         }
         let mut ends = after_last_start(hop).filter(|step| step.role == StepRole::HopComplete);
-        if plan.kind.puts_data_back()
+        if exchanges_data(plan, hop)
             && !after_last_start(hop).any(|step| step.role == StepRole::Verify)
         {
             let text =
@@ -82,7 +82,10 @@ fn after_last_start(hop: &Hop) -> impl Iterator<Item = &Step> {
 fn starts_another(at: &Visit<'_>, member: &Member<'_>) -> bool {
     let starts = matches!(
         at.step.action,
-        Action::Swap { .. } | Action::Start { .. } | Action::Restore { .. }
+        Action::Swap { .. }
+            | Action::Start { .. }
+            | Action::Restore { .. }
+            | Action::BringBack { .. }
     );
     at.is_outage() && starts && at.node() != Some(member.name)
 }

@@ -40,8 +40,15 @@ impl<'p> Watch<'p> for Hops {
             broken(format!("the last hop ends at {}, the plan at {}", hop.to, plan.to));
         }
         let up = hop.to > hop.from;
-        if up != (plan.kind == PlanKind::Upgrade) {
+        // Where data change form the release stays.
+        if up != (plan.kind == PlanKind::Upgrade) && hop.conversion.is_none() {
             broken(format!("the hop {} -> {} goes the other way than the plan", hop.from, hop.to));
+        }
+        if let Some(name) = hop.conversion.as_ref().filter(|_| hop.from != hop.to) {
+            broken(format!(
+                "{name} stays on its release, and {} -> {} leaves it",
+                hop.from, hop.to
+            ));
         }
         if plan.kind == PlanKind::Restart && hop.to != hop.from {
             broken(format!(

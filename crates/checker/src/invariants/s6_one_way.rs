@@ -5,7 +5,7 @@
 use super::{Invariant, Violation};
 use crate::{
     walk::{Visit, Watch, acted_on, acts, is_outage, steps_of},
-    world::World,
+    world::{Copy, World},
 };
 use quorate_model::{
     Action, BACKUP_WHOLE, Backup, Door, Hop, Plan, PlanKind, Step, StepId, StepRole,
@@ -43,7 +43,7 @@ impl<'p> Watch<'p> for OneWay {
                     "the way back to {} closes here, and no backup was taken in this hop",
                     at.hop.from
                 ));
-            } else if let Some(copy) = world.copies.iter().find(|copy| !copy.verified) {
+            } else if let Some(copy) = world.copies.iter().find(|copy| !proved(copy, world)) {
                 broken(format!(
                     "the way back closes here, and backup {} was never verified",
                     copy.backup.file
@@ -59,18 +59,27 @@ impl<'p> Watch<'p> for OneWay {
     }
 }
 
+/// A copy was restored and compared, or what was made of it was.
+fn proved(copy: &Copy<'_>, world: &World<'_>) -> bool {
+    let of_it = |other: &&Copy<'_>| other.backup.made_of.as_ref() == Some(&copy.backup.file);
+    copy.verified || world.copies.iter().filter(of_it).any(|made| made.verified)
+}
+
 /// Where data are put back nobody stops before the copy was read again, and the plan says what it must be, or takes and proves
 /// it itself.
 fn blind(at: &Visit<'_>, world: &World<'_>) -> Option<String> {
-    if !at.plan.kind.puts_data_back() {
+    if !at.exchanges_data() {
         return None;
     }
+    // What a conversion makes is made after the stops; a folder that comes back is no copy.
+    let restores = steps_of(at.hop).any(|step| matches!(step.action, Action::Restore { .. }));
+    let asked_late = at.hop.conversion.is_some() || !restores;
     let proved_here = |backup: &Backup| {
         world.copies.iter().any(|copy| copy.verified && copy.backup.file == backup.file)
     };
     let asks = || at.step.precheck.iter().any(|one| one.name == BACKUP_WHOLE);
     match &at.step.action {
-        Action::Stop { node } if !asks() => {
+        Action::Stop { node } if !asked_late && !asks() => {
             Some(format!("{node} stops before anybody has read the copy that it is to get"))
         }
         Action::Restore { backup, .. } if backup.sha256.is_none() && !proved_here(backup) => {

@@ -28,7 +28,9 @@ impl<'p> Watch<'p> for Repeat<'p> {
         }
         let probe = step.done.as_ref().filter(|done| can_tell(done, &step.action));
         // A question in the role of a proof compares, and changes nothing.
-        let asks = step.role == StepRole::Verify && matches!(step.action, Action::Call { .. });
+        // One in the role of a restore writes the same values again.
+        let asks = matches!(step.role, StepRole::Verify | StepRole::Restore)
+            && matches!(step.action, Action::Call { .. });
         if probe.is_none() && !asks && !harmless_to_repeat(&step.action) {
             let text = "has no probe that tells whether it has already happened, and is not harmless to repeat";
             found.push(Violation::error(Invariant::S7, at.id(), text));
@@ -45,6 +47,7 @@ fn can_tell(done: &Condition, action: &Action) -> bool {
         Action::Start { .. } => "started",
         Action::Restore { .. } => "restored",
         Action::SetAside { .. } => "set-aside",
+        Action::BringBack { .. } => "brought-back",
         Action::List { .. } => "listed",
         _ => return !done.cel.trim().is_empty(),
     };
@@ -62,6 +65,9 @@ fn harmless_to_repeat(action: &Action) -> bool {
         | Action::Backup { .. }
         | Action::Verify { .. }
         | Action::StandStill { .. }
+        | Action::Switch { .. }
+        // What is gone is gone.
+        | Action::Clear { .. }
         | Action::TempPutBack { .. } => true,
         Action::Call { .. }
         | Action::TempSet { .. }
@@ -71,6 +77,7 @@ fn harmless_to_repeat(action: &Action) -> bool {
         | Action::Restore { .. }
         | Action::Membership { .. }
         | Action::SetAside { .. }
+        | Action::BringBack { .. }
         | Action::List { .. } => false,
     }
 }

@@ -86,7 +86,9 @@ impl<'p> Watch<'p> for Artifacts {
                     ));
                 }
             }
-            Action::Restore { node, .. } if !is_stopped(world, node) => {
+            Action::Restore { node, .. } | Action::BringBack { node }
+                if !is_stopped(world, node) =>
+            {
                 broken(format!("puts data back on {node} while it is not stopped by this plan"));
             }
             Action::Restore { node, joins: Some(other), .. } if !holds_copy(world, other) => {
@@ -141,7 +143,7 @@ fn holds_copy(world: &World<'_>, node: &NodeName) -> bool {
 
 /// Whether a member of a restore starts without having been given anything.
 fn left_out(at: &Visit<'_>, world: &World<'_>, node: &NodeName) -> bool {
-    at.plan.kind.puts_data_back() && !world.member(node).is_some_and(|member| member.restored)
+    at.exchanges_data() && !world.member(node).is_some_and(|member| member.restored)
 }
 
 /// A member that was found down has no stop of its own to wait for.

@@ -111,7 +111,12 @@ async fn upgrade(
         &setup,
         cluster,
         &to,
-        PlanOptions { policy: Some(policy), parent: None, progress: &print::progress },
+        PlanOptions {
+            policy: Some(policy),
+            parent: None,
+            convert: None,
+            progress: &print::progress,
+        },
     )
     .await?;
     let Made::Plan(plan) = made else {

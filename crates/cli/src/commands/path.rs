@@ -21,6 +21,7 @@ pub(crate) fn run(global: &Global, args: &PathArgs) -> Result<u8, Problem> {
     let request = PathRequest {
         available: (!available.is_empty()).then_some(available.as_slice()),
         facts: facts(&args.fact)?,
+        convert: args.convert.as_deref(),
         ..PathRequest::on_paper(&from, &to)
     };
     let answer = path(pack, &request);

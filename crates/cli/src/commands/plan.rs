@@ -42,6 +42,7 @@ pub(crate) async fn planned(setup: &Setup, args: &PlanArgs) -> Result<Option<Pla
         policy: Some(policy(cluster, &args.limits)?),
         parent: None,
         progress: &print::progress,
+        convert: args.aim.convert.clone(),
     };
     let made = match &args.aim.to {
         Some(to) => {

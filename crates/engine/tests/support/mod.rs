@@ -68,6 +68,7 @@ pub(crate) fn plan_of(waves: Vec<Wave>) -> Arc<Plan> {
             from: release.clone(),
             to: release.clone(),
             kind: HopKind::Rolling,
+            conversion: None,
             risk: Risk::Low,
             one_way: Door::None,
             rules: vec![],

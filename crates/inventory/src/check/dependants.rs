@@ -37,6 +37,18 @@ pub(super) fn check(check: &mut Check<'_>, c: usize, cluster: &ClusterFile, pack
             let hint = "name its hosts: `[local]`, `[{ssh: app-1}, {ssh: app-2}]`";
             check.error(&at, "dependant-hosts", message, Some(hint.into()));
         }
+        if let Some(runs) =
+            one.runs.as_ref().filter(|r| r.switch.is_some() != r.switch_back.is_some())
+        {
+            let (there, lacks) = match runs.switch {
+                Some(_) => ("switch", "switch_back"),
+                None => ("switch_back", "switch"),
+            };
+            let message = format!("`{}` has a `{there}` and no `{lacks}`", one.name);
+            let hint = "say both: whoever is switched must be able to come back";
+            let at = [at("runs").as_slice(), &[Step::Key(there)]].concat();
+            check.error(&at, "dependant-switch", message, Some(hint.into()));
+        }
         if !one.requires.is_empty() && one.version.is_none() {
             let message =
                 format!("`requires` asks for a version of `{}`, and none is said", one.name);

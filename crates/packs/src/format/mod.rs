@@ -5,6 +5,7 @@
 mod by_hand;
 mod client;
 mod config;
+mod conversions;
 mod detect;
 mod recipes;
 mod rules;
@@ -12,6 +13,7 @@ mod rules;
 pub use by_hand::*;
 pub use client::*;
 pub use config::*;
+pub use conversions::*;
 pub use detect::*;
 pub use recipes::*;
 pub use rules::*;

@@ -1,6 +1,6 @@
 //! How things are done to a product: handover, cures, backup and its proof, restore, finalize, rollback, eject, rejoin.
 
-use super::{CallTemplate, NamedCondition};
+use super::{CallTemplate, Conversion, NamedCondition};
 use quorate_model::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ pub struct Recipes {
     pub backups: Vec<BackupRecipe>,
     /// Tells what a member holds, so that members can be compared key by key; the first whose `releases` and `when` hold is used.
     pub contents: Vec<ContentsRecipe>,
+    /// Changes of the form of the data, by name: `v2-to-v3`.
+    // Left out when there are none, so that packs that do not know it keep their digest.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub conversions: BTreeMap<String, Conversion>,
     /// Explicit commands after the last member, when a product needs them.
     pub finalize: Vec<Recipe>,
     /// Ways back.

@@ -1,7 +1,7 @@
 //! Checks of the procedures: probes, safety, handover, cures, backups, rollback, the client's view.
 
 use super::Lint;
-use crate::{NATIVES, NamedCondition, Recipe, is_native};
+use crate::{BackupRecipe, NATIVES, NamedCondition, Recipe, is_native};
 use quorate_syntax::{Step, nearest};
 use std::collections::BTreeSet;
 
@@ -34,6 +34,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     recipes(lint);
     backups(lint);
     contents(lint);
+    conversions(lint);
     by_hand(lint);
     client(lint);
 }
@@ -315,20 +316,56 @@ fn rejoins(lint: &mut Lint<'_>) {
 }
 
 fn backups(lint: &mut Lint<'_>) {
+    for (i, one) in lint.pack.recipes.backups.iter().enumerate() {
+        backup(lint, &["recipes".into(), "backups".into(), i.into()], one);
+    }
+}
+
+fn backup(lint: &mut Lint<'_>, path: &[Step<'_>], backup: &BackupRecipe) {
+    let at = |key| path.iter().copied().chain([Step::Key(key)]).collect::<Vec<_>>();
+    lint.not_empty(&at("kind"), &backup.kind, "the kind of the backup");
+    lint.sources(path, &backup.sources, &format!("the backup `{}`", backup.kind));
+    limit(lint, path, backup.limit_secs);
+    conditions(lint, &at("restored"), &backup.restored);
+    for (nth, hop) in backup.restores.iter().enumerate() {
+        let path: Vec<_> = at("restores").into_iter().chain([nth.into()]).collect();
+        lint.sources(&path, &hop.sources, "the way to put a copy back on another release");
+    }
+}
+
+/// A conversion must come out as something that every member can be given, and be told apart from the ordinary copies.
+fn conversions(lint: &mut Lint<'_>) {
     let pack = lint.pack;
-    for (i, backup) in pack.recipes.backups.iter().enumerate() {
-        let path = ["recipes".into(), "backups".into(), i.into()];
-        lint.not_empty(
-            &[path[0], path[1], path[2], "kind".into()],
-            &backup.kind,
-            "the kind of the backup",
-        );
-        lint.sources(&path, &backup.sources, &format!("the backup `{}`", backup.kind));
-        limit(lint, &path, backup.limit_secs);
-        conditions(lint, &[path[0], path[1], path[2], "restored".into()], &backup.restored);
-        for (nth, hop) in backup.restores.iter().enumerate() {
-            let path = [path[0], path[1], path[2], "restores".into(), nth.into()];
-            lint.sources(&path, &hop.sources, "the way to put a copy back on another release");
+    for (name, one) in &pack.recipes.conversions {
+        let path = ["recipes".into(), "conversions".into(), name.as_str().into()];
+        let at = |key: &'static str| [path[0], path[1], path[2], key.into()];
+        lint.not_empty(&at("title"), &one.title, "the title of the conversion");
+        lint.not_empty(&at("because"), &one.because, "`because` of the conversion");
+        lint.sources(&path, &one.sources, &format!("the conversion `{name}`"));
+        for (i, check) in one.checks.iter().enumerate() {
+            recipe(lint, &[path[0], path[1], path[2], "checks".into(), i.into()], check);
+        }
+        recipe(lint, &at("settled"), &one.settled);
+        limit(lint, &at("copy"), one.copy.limit_secs);
+        backup(lint, &at("converted"), &one.converted);
+        if let Some(back) = &one.back {
+            limit(lint, &at("back"), back.limit_secs);
+        }
+        if one.converted.restore.is_none() || one.converted.join.is_some() {
+            let message = "what comes out must be put on every member alike: it needs a `restore`, and no `join`";
+            lint.error(&at("converted"), "pack-conversion", message);
+        }
+        let taken = pack.recipes.backups.iter().map(|one| &one.kind);
+        for (key, kind) in [("copy", &one.copy.kind), ("converted", &one.converted.kind)] {
+            if taken.clone().any(|taken| taken == kind) || one.copy.kind == one.converted.kind {
+                let message = format!("another copy is a `{kind}` already");
+                lint.error(&at(key), "pack-conversion", message);
+            }
+        }
+        for need in one.ends.iter().filter(|need| !pack.needs.contains_key(*need)) {
+            let known: Vec<&str> = pack.needs.keys().map(String::as_str).collect();
+            let message = format!("applications can need nothing that is called `{need}`");
+            lint.error_hint(&at("ends"), "pack-conversion", message, suggestion(need, &known));
         }
     }
 }

@@ -36,7 +36,14 @@ pub fn svg(pack: &Pack, answer: &PathAnswer) -> String {
     let below = floor + lanes * ARC_STEP + 50;
     let width =
         (LEFT * 2 + BOX_WIDTH + (as_i32(columns.len()) - 1).max(0) * COLUMN_STEP).max(WIDTH_MIN);
-    let height = below + as_i32(answer.refused.len()) * NOTE_STEP + 30;
+    // A hop that stays on its release has no arrow.
+    let stays = answer.hops.iter().filter(|hop| hop.conversion.is_some());
+    let stays = stays.map(|hop| format!("{}: everything stops, data change form", hop.title()));
+    let refused = answer.refused.iter().map(|refused| {
+        format!("{} → {}: {}: {}", refused.from, refused.to, refused.rule, refused.because)
+    });
+    let notes: Vec<String> = stays.chain(refused).collect();
+    let height = below + as_i32(notes.len()) * NOTE_STEP + 30;
     let mut picture = Picture { out: String::new() };
     picture.head(width, height, pack, answer);
     for (index, (line, _)) in columns.iter().enumerate() {
@@ -45,7 +52,7 @@ pub fn svg(pack: &Pack, answer: &PathAnswer) -> String {
     for arc in &arcs {
         picture.refused(arc, floor + arc.lane * ARC_STEP);
     }
-    for hop in &answer.hops {
+    for hop in answer.hops.iter().filter(|hop| hop.conversion.is_none()) {
         if let (Some(from), Some(to)) = (places.get(&hop.from), places.get(&hop.to)) {
             picture.hop(*from, *to, hop);
         }
@@ -54,10 +61,8 @@ pub fn svg(pack: &Pack, answer: &PathAnswer) -> String {
         picture.release(*place, release, on_the_way(answer, release));
     }
     let mut y = below;
-    for refused in &answer.refused {
-        let text =
-            format!("{} → {}: {}: {}", refused.from, refused.to, refused.rule, refused.because);
-        picture.note(LEFT, y, &shortened(&text, width));
+    for text in &notes {
+        picture.note(LEFT, y, &shortened(text, width));
         y += NOTE_STEP;
     }
     picture.out.push_str("</svg>\n");

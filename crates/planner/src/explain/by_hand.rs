@@ -178,7 +178,19 @@ impl<'a> Hands<'a> {
             Action::SetAside { node } => {
                 vec![format!("# move the data folder of {node} aside; do not delete it")]
             }
-            Action::StandStill { host, stop, .. } => vec![on_application(host, stop)],
+            Action::BringBack { node } => {
+                vec![format!(
+                    "# move the data folder of {node} aside, and the one that was kept beside it back"
+                )]
+            }
+            Action::Clear { node } => {
+                vec![format!(
+                    "# delete what lies beside the data folder of {node}: the data of before"
+                )]
+            }
+            Action::StandStill { host, stop: act, .. } | Action::Switch { host, act, .. } => {
+                vec![on_application(host, act)]
+            }
             Action::List { node, out: Some(_) } => {
                 vec![format!(
                     "# take {node} out of balancers and of the endpoints that clients get"

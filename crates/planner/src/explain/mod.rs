@@ -54,10 +54,9 @@ pub fn summary(plan: &Plan) -> String {
         };
         let door = if steps(plan, index).any(|step| step.one_way) { ", one-way door" } else { "" };
         line(format!(
-            "  hop {}: {} -> {}, risk {}{door}; {how}",
+            "  hop {}: {}, risk {}{door}; {how}",
             index + 1,
-            hop.from,
-            hop.to,
+            hop.title(),
             risk_name(hop.risk)
         ));
         crowds(hop).into_iter().for_each(&mut line);
@@ -162,8 +161,8 @@ fn way(plan: &Plan) -> String {
     if plan.kind == PlanKind::Restart {
         return format!("every member stays on {}", plan.to);
     }
-    let releases = std::iter::once(&plan.from).chain(plan.hops.iter().map(|hop| &hop.to));
-    releases.map(ToString::to_string).collect::<Vec<_>>().join(" -> ")
+    let places = plan.hops.iter().map(quorate_model::Hop::leads_to);
+    std::iter::once(plan.from.to_string()).chain(places).collect::<Vec<_>>().join(" -> ")
 }
 
 fn kind_name(kind: PlanKind) -> &'static str {

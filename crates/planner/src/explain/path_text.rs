@@ -12,15 +12,15 @@ pub fn path_text(answer: &PathAnswer) -> String {
         // Writing to a text cannot fail.
         let _ = writeln!(out, "{text}");
     };
-    let way = std::iter::once(&answer.from).chain(answer.hops.iter().map(|hop| &hop.to));
-    let way = way.map(ToString::to_string).collect::<Vec<_>>().join(" -> ");
+    let way = answer.hops.iter().map(PathHop::leads_to);
+    let way = std::iter::once(answer.from.to_string()).chain(way).collect::<Vec<_>>().join(" -> ");
     match answer.outcome {
         PathOutcome::NothingToDo => line(format!("nothing to do: {} is the target", answer.to)),
         PathOutcome::Blocked => line(format!("blocked: {} -> {}", answer.from, answer.to)),
         PathOutcome::Path => line(format!("path: {way}")),
     }
     for hop in &answer.hops {
-        line(format!("  {} -> {}  {}", hop.from, hop.to, nature(hop)));
+        line(format!("  {}  {}", hop.title(), nature(hop)));
         if !hop.protocols.is_empty() {
             line(format!("    speaks {}", both_speak(&hop.protocols)));
         }

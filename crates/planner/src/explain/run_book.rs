@@ -204,7 +204,7 @@ impl Book {
             }
             return;
         }
-        self.line(&format!("## Hop {}: {} -> {}\n", index + 1, hop.from, hop.to));
+        self.line(&format!("## Hop {}: {}\n", index + 1, hop.title()));
         let kind = match hop.kind {
             HopKind::Rolling => "members move one at a time, the cluster serves throughout",
             HopKind::FullStop => "everything stops, moves and starts: an outage",

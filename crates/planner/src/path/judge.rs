@@ -148,6 +148,7 @@ impl Judge {
             from: from.clone(),
             to: to.clone(),
             kind: HopKind::Rolling,
+            conversion: None,
             risk: Risk::Low,
             one_way: Door::None,
             rules: Vec::new(),

@@ -4,6 +4,7 @@
 //! Invariant: same input, same path. Ties end at the order of releases.
 //! Read next: `graph.rs` (edges), `judge.rs` (what a rule says of one), `search.rs` (the choice), `refused.rs`.
 
+mod conversion;
 mod dependants;
 mod edge;
 mod graph;
@@ -16,7 +17,7 @@ pub use edge::edge;
 use graph::Graph;
 use quorate_model::{
     Dependant, Door, Facts, HopKind, Observation, PackName, Refused, Release, Risk, RuleApplied,
-    Severity, Spoken,
+    Severity, Spoken, hop_title,
 };
 use quorate_packs::{Pack, eval::Scope};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub struct PathRequest<'a> {
     pub dependants: &'a [Dependant],
     /// Whether the plan may rewrite settings, so that a rule may be met by a rewrite that the pack knows.
     pub rewrite: bool,
+    /// The change of the form of the data that the path shall lead through, as the pack names it.
+    pub convert: Option<&'a str>,
 }
 
 impl<'a> PathRequest<'a> {
@@ -54,6 +57,7 @@ impl<'a> PathRequest<'a> {
             facts: Facts::new(),
             dependants: &[],
             rewrite: false,
+            convert: None,
         }
     }
 }
@@ -102,6 +106,9 @@ pub struct PathHop {
     pub to: Release,
     /// How members move.
     pub kind: HopKind,
+    /// The change of the form of the data that it is for, as the pack names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<String>,
     /// The gravest risk of its rules.
     pub risk: Risk,
     /// Where the way back closes.
@@ -112,6 +119,17 @@ pub struct PathHop {
     pub cures: Vec<String>,
     /// What both releases speak of each protocol that must overlap.
     pub protocols: Vec<Spoken>,
+}
+
+impl PathHop {
+    /// For people: `3.3.25 -> 3.4.23`, or `v2-to-v3 on 3.3.25`.
+    pub fn title(&self) -> String {
+        hop_title(self.conversion.as_deref(), &self.from, &self.to, "->")
+    }
+    /// What it leads to, for people.
+    pub(crate) fn leads_to(&self) -> String {
+        self.conversion.clone().unwrap_or_else(|| self.to.to_string())
+    }
 }
 
 /// Finds the hops. Never fails: a request that leads nowhere gets a `blocked` answer with reasons.
@@ -132,12 +150,15 @@ pub(crate) fn path_in(pack: &Pack, request: &PathRequest<'_>, scope: Option<&Sco
         ways_out: Vec::new(),
         notes: Vec::new(),
     };
-    if request.from == request.to {
-        answer.outcome = PathOutcome::NothingToDo;
-        return answer;
-    }
     if request.to < request.from {
         refused::refuse_downgrade(pack, &mut answer);
+        return answer;
+    }
+    if let Some(name) = request.convert {
+        return conversion::lead(pack, request, scope, (name, answer));
+    }
+    if request.from == request.to {
+        answer.outcome = PathOutcome::NothingToDo;
         return answer;
     }
     let facts = assumed_facts(pack, request, &mut answer.notes);

@@ -39,6 +39,19 @@ pub(super) fn nearest_refusals(graph: &Graph<'_>, answer: &mut PathAnswer) {
     }
 }
 
+/// Refuses the whole way for one reason.
+pub(super) fn refuse_all(
+    mut answer: PathAnswer,
+    rule: &str,
+    because: String,
+    way_out: String,
+) -> PathAnswer {
+    let (from, to) = (answer.from.clone(), answer.to.clone());
+    answer.refused.push(Refused { from, to, rule: rule.to_owned(), because });
+    answer.ways_out.push(way_out);
+    answer
+}
+
 /// Adds the refusal of one hop, when it is refused and not yet named. Gives its ways out.
 fn refuse(graph: &Graph<'_>, from: usize, to: usize, answer: &mut PathAnswer) -> Vec<String> {
     let (from_release, to_release) = (graph.release(from), graph.release(to));

@@ -34,6 +34,7 @@ pub(super) fn plan(
         from: way.hop.to.clone(),
         to: old(way.hop).clone(),
         kind: HopKind::Rolling,
+        conversion: None,
         risk: Risk::Med,
         one_way: Door::None,
         rules: vec![applied(way.rule)],

@@ -7,8 +7,10 @@
 mod binaries;
 mod recover;
 mod restore;
+mod unconvert;
 
 pub use recover::{RecoverRequest, recover};
+pub use unconvert::{Since, since};
 
 use crate::{
     estimate::Measured,
@@ -19,10 +21,11 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_model::{
-    ArtifactRef, Backup, Blocked, Cluster, Digest, Hop, NodeName, NodeObservation, NotNow,
-    Observation, Plan, PlanKind, Refusal, Release, Risk, RuleApplied, RuleVerdict,
+    Action, ArtifactRef, Backup, Blocked, Cluster, Digest, Hop, NodeName, NodeObservation, NotNow,
+    Observation, Plan, PlanKind, Refusal, Release, Risk, RuleApplied, RuleVerdict, StepId,
 };
 use quorate_packs::{CompleteRollback, Pack, RollbackRule};
+use std::collections::BTreeSet;
 
 /// What a way back is made from.
 #[derive(Debug, Clone)]
@@ -39,6 +42,10 @@ pub struct RollbackRequest<'a> {
     pub artifacts: &'a [ArtifactRef],
     /// Copies that the run has taken.
     pub backups: &'a [BackupAtHand],
+    /// Steps that the run has begun; none where nobody wrote that down.
+    pub begun: Option<&'a BTreeSet<StepId>>,
+    /// What a member answered that was asked what was written since a conversion; none where nobody was asked.
+    pub since: Option<&'a str>,
     /// Seconds that steps took before.
     pub measured: &'a Measured,
     /// The time.
@@ -95,13 +102,21 @@ fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
         &members,
         purpose,
     ))?;
-    let Some(hop) = hop_begun(request.plan, &members) else {
+    let nothing = || {
         let release = request.plan.from.clone();
         let text = format!("every member of {} runs {release}", request.cluster.name);
-        return Ok(Planned::NothingToDo { release, text });
+        Ok(Planned::NothingToDo { release, text })
     };
+    let Some(hop) = hop_begun(request, &members) else { return nothing() };
     let way = way_back(request, hop)?;
-    let mut plan = if taken(request, hop, &members) {
+    let conversions = &request.pack.recipes.conversions;
+    let conversion = hop.conversion.as_ref().and_then(|name| conversions.get_key_value(name));
+    let mut plan = if let Some((name, conversion)) = conversion {
+        match unconvert::plan(request, &members, &way, (name, conversion))? {
+            Some(plan) => plan,
+            None => return nothing(),
+        }
+    } else if taken(request, hop, &members) {
         restore::plan(request, &members, &way)?
     } else {
         binaries::plan(request, &members, &way)?
@@ -174,10 +189,20 @@ fn half_restored(request: &RollbackRequest<'_>) -> Refusal {
 }
 
 /// The last hop that was begun: some member runs its target or has it on its disk, or was left down on its way there.
-fn hop_begun<'a>(plan: &'a Plan, members: &[Member<'_>]) -> Option<&'a Hop> {
+fn hop_begun<'a>(request: &RollbackRequest<'a>, members: &[Member<'_>]) -> Option<&'a Hop> {
+    let plan = request.plan;
     let at = |release: &Release| members.iter().any(|member| member.release() == Some(release));
+    // Where members stand still by intent on the release that stays, their files do not tell in which hop that was.
+    let converts = plan.hops.iter().any(|hop| hop.conversion.is_some());
+    let stopped = |hop: &Hop| {
+        let mut steps = hop.waves.iter().flat_map(|wave| &wave.steps);
+        request.begun.filter(|_| converts).is_none_or(|begun| {
+            steps.any(|step| matches!(step.action, Action::Stop { .. }) && begun.contains(&step.id))
+        })
+    };
     let begun = |hop: &&Hop| {
-        at(&hop.to) || members.iter().any(|member| left_on_its_way(plan, hop, member, &at))
+        stopped(hop)
+            && (at(&hop.to) || members.iter().any(|member| left_on_its_way(plan, hop, member, &at)))
     };
     let broken = members.iter().any(|member| member.release().is_none());
     plan.hops.iter().rev().find(begun).or_else(|| plan.hops.first().filter(|_| broken))

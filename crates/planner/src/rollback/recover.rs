@@ -5,7 +5,7 @@
 
 use super::{
     RollbackRequest,
-    restore::{self, Chosen, Purpose},
+    restore::{self, Purpose},
     way_back,
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     members::{Member, Standing, members},
     order::order,
     plan::{Planned, cannot_build, refusal, refuse_if_any},
+    put_back::Chosen,
     start::{self, stands_in_the_way},
     template::Words,
 };

@@ -189,6 +189,7 @@ impl World {
             now: now(),
             parent: None,
             state_files: &[],
+            convert: None,
         })
     }
 }

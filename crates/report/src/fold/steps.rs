@@ -3,7 +3,7 @@
 use super::Fold;
 use crate::report::{Health, HopReport, Report, StepReport, StepState, WaveReport, since};
 use jiff::Timestamp;
-use quorate_model::{Hold, Outcome, Release, RunEvent, StepId, StepRole};
+use quorate_model::{Hold, HopKind, Outcome, Release, RunEvent, StepId, StepRole};
 use std::time::Duration;
 
 impl Fold {
@@ -119,6 +119,7 @@ fn measure(hop: &mut HopReport, now: Timestamp) {
     let soak = steps().filter(|s| s.role == StepRole::Soak).filter_map(|step| step.took).sum();
     let rolling = rolling(steps(), now);
     let progress = progress(steps());
+    hop.outage = (hop.kind != HopKind::Rolling).then(|| outage(steps(), now)).flatten();
     hop.started_at = started_at;
     hop.ended_at = ended_at;
     hop.wall = wall;
@@ -154,6 +155,22 @@ fn rolling<'a>(steps: impl Iterator<Item = &'a StepReport> + Clone, now: Timesta
         (Some(from), Some(until)) => since(from, until),
         _ => Duration::ZERO,
     }
+}
+
+/// How long nobody served: it begins with whoever is stopped first, and ends with the last one back, or the last application that
+/// counts on them.
+fn outage<'a>(
+    steps: impl Iterator<Item = &'a StepReport> + Clone,
+    now: Timestamp,
+) -> Option<Duration> {
+    let begins = |step: &&StepReport| matches!(step.role, StepRole::DependantStop | StepRole::Stop);
+    let ends =
+        |step: &&StepReport| matches!(step.role, StepRole::Rejoin | StepRole::DependantStart);
+    let from = steps.clone().filter(begins).filter_map(|step| step.started_at).min()?;
+    let all_back = steps.clone().filter(ends).all(|step| step.state.is_over());
+    let until =
+        if all_back { steps.filter(ends).filter_map(|step| step.ended_at).max() } else { None };
+    Some(since(from, until.unwrap_or(now)))
 }
 
 /// Part done by estimate; by count when the plan estimates nothing.

@@ -127,7 +127,7 @@ fn hops(report: &Report, axis: &Axis, end: Timestamp) -> Vec<Span> {
     started
         .map(|(hop, started)| {
             let (x, to) = (axis.x(started), axis.x(hop.ended_at.unwrap_or(end)));
-            let text = format!("{} → {}", hop.from, hop.to);
+            let text = hop.title("→");
             let title = format!(
                 "{text}: {} of about {}",
                 words::duration(hop.wall),
@@ -148,7 +148,9 @@ fn block(axis: &Axis, step: &StepReport, end: Timestamp) -> Option<Span> {
         (_, StepRole::Handover | StepRole::Cure | StepRole::Finalize) => "act",
         (_, StepRole::TempSet | StepRole::TempPutBack) => "act",
         (_, StepRole::Membership | StepRole::SetAside | StepRole::List) => "act",
-        (_, StepRole::DependantStop | StepRole::DependantStart) => "act",
+        (_, StepRole::DependantStop | StepRole::DependantSwitch | StepRole::DependantStart) => {
+            "act"
+        }
         (_, StepRole::Stage | StepRole::Backup | StepRole::Verify | StepRole::Go) => "ready",
         (_, StepRole::Precheck | StepRole::Rejoin | StepRole::Soak | StepRole::HopComplete) => {
             "look"

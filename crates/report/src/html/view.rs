@@ -77,8 +77,7 @@ struct Halt<'a> {
 
 #[derive(Debug, Serialize)]
 struct Hop<'a> {
-    from: String,
-    to: String,
+    title: String,
     kind: &'static str,
     risk: &'static str,
     door: &'static str,
@@ -86,6 +85,7 @@ struct Hop<'a> {
     wall: String,
     estimate: String,
     floor: String,
+    outage: Option<String>,
     waves: Vec<Wave>,
     rules: Vec<Rule<'a>>,
 }
@@ -370,8 +370,7 @@ fn hop_view<'a>(report: &'a Report, hop: &'a HopReport) -> Hop<'a> {
         steps: rows.iter().map(|row| step_view(report, row, longest)).collect(),
     });
     Hop {
-        from: hop.from.to_string(),
-        to: hop.to.to_string(),
+        title: hop.title("→"),
         kind: words::hop_kind(hop.kind),
         risk: words::risk(hop.risk),
         door: words::door(hop.one_way),
@@ -379,6 +378,7 @@ fn hop_view<'a>(report: &'a Report, hop: &'a HopReport) -> Hop<'a> {
         wall: words::duration(hop.wall),
         estimate: words::duration(hop.estimate),
         floor: words::duration(hop.floor),
+        outage: hop.outage.map(words::duration),
         waves: waves.collect(),
         rules: hop.rules.iter().map(rule_view).collect(),
     }

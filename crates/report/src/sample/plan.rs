@@ -129,6 +129,7 @@ fn hop(number: usize, from: &Release, to: &Release, nodes: &[NodeName]) -> Hop {
         from: from.clone(),
         to: to.clone(),
         kind: HopKind::Rolling,
+        conversion: None,
         risk: if last { Risk::Med } else { Risk::High },
         one_way: Door::LastMember,
         rules: if last { second_rules() } else { first_rules() },

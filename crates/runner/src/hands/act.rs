@@ -30,7 +30,7 @@ impl LiveHands {
             Action::Backup { backup } => self.back_up(step, backup, hop).await,
             Action::Verify { backup } => self.verify(step, backup, hop).await,
             // What a proof compared is for the journal; other calls answer with nothing that a person would read.
-            Action::Call { call } if step.role == StepRole::Verify => {
+            Action::Call { call } if matches!(step.role, StepRole::Verify | StepRole::Restore) => {
                 plain(outcome(self.say(call, &[&hop.to, &hop.from], step.limit).await, Some))
             }
             Action::TempSet { call, .. } => {
@@ -59,8 +59,13 @@ impl LiveHands {
             }
             Action::SetAside { node } => plain(self.set_aside(node, step.limit).await),
             Action::List { node, out } => plain(self.list(node, out.as_ref())),
+            Action::BringBack { node } => plain(self.bring_back(node, step.limit).await),
+            Action::Clear { node } => plain(self.clear(node, step.limit).await),
             Action::StandStill { dependant, host, stop, .. } => {
                 plain(self.handle_dependant(dependant, host, stop).await)
+            }
+            Action::Switch { dependant, host, act } => {
+                plain(self.handle_dependant(dependant, host, act).await)
             }
         }
     }

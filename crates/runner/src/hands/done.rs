@@ -58,6 +58,7 @@ impl LiveHands {
             Action::Verify { .. } => Answer::Done(false),
             Action::Restore { node, .. } => self.restored(node).await,
             Action::SetAside { node } => self.is_aside(node).await,
+            Action::BringBack { node } => self.is_brought_back(node).await,
             Action::List { node, out } => self.is_listed(node, out.as_ref()),
             Action::Look
             | Action::Confirm { .. }
@@ -65,6 +66,8 @@ impl LiveHands {
             | Action::Membership { .. }
             | Action::TempSet { .. }
             | Action::TempPutBack { .. }
+            | Action::Clear { .. }
+            | Action::Switch { .. }
             | Action::StandStill { .. } => {
                 return Verdict::Unseen(format!(
                     "there is no probe `{name}` for this kind of step"

@@ -6,6 +6,7 @@ mod copies;
 mod dependants;
 mod done;
 mod files;
+mod kept;
 mod lanes;
 mod live;
 mod looks;

@@ -3,7 +3,7 @@
 //! Invariant (S10): nothing that may hold data is deleted, and nothing is moved onto something else. Whatever is in the way
 //! gets a name of its own, made of the folder's whole name.
 
-use super::{call::outcome, live::LiveHands, natives};
+use super::{call::outcome, kept, live::LiveHands, natives};
 use quorate_hosts::carry;
 use quorate_model::{Backup, Call, CallKind, Hop, NodeName, Outcome};
 use quorate_transport::{Answer, Command, beside};
@@ -145,7 +145,7 @@ impl LiveHands {
     }
 
     fn aside(&self, folder: &Path) -> PathBuf {
-        beside(folder, &format!(".before-restore-{}", self.plan().digest.short()))
+        kept::aside(folder, &self.plan().digest)
     }
 
     /// Every folder that holds data of a member, the one with its main data first: as was seen of what it runs with.

@@ -67,6 +67,7 @@ pub async fn take(
         now: Timestamp::now(),
         parent: None,
         state_files: &state_files(&setup.state_dir),
+        convert: None,
     };
     let planned = copies(&request).map_err(|refusal| not_now(cluster, &refusal, Doing::BackUp))?;
     if planned.is_empty() {
@@ -160,6 +161,8 @@ pub async fn restore_plan(
         observation: &observation,
         artifacts: std::slice::from_ref(&artifact),
         backups: &copies,
+        begun: None,
+        since: None,
         measured: &measured(setup, cluster.pack.as_str())?,
         now: Timestamp::now(),
     };
@@ -290,6 +293,7 @@ fn of_record(
         file: file.display().to_string(),
         save: nothing.clone(),
         verify: nothing,
+        made_of: None,
         sha256: Some(record.sha256.clone()),
     };
     let mut unknown = Vec::new();
@@ -364,6 +368,7 @@ pub(super) fn standing(
             from: release.clone(),
             to: release,
             kind: HopKind::FullStop,
+            conversion: None,
             risk: Risk::High,
             one_way: Door::Now,
             rules: Vec::new(),

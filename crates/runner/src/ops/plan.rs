@@ -28,6 +28,8 @@ pub struct PlanOptions<'a> {
     pub parent: Option<Digest>,
     /// Told while releases are fetched.
     pub progress: OnProgress<'a>,
+    /// The change of the form of the data that the plan shall lead through, as the pack names it.
+    pub convert: Option<String>,
 }
 
 /// What planning gave.
@@ -51,6 +53,10 @@ pub async fn make(
     let observation = observe(setup, &cluster).await?;
     if let Some(from) = observation.nodes.iter().filter_map(|node| node.release.as_ref()).min() {
         bring_way(setup, &cluster, &pack, from, to, options.progress).await?;
+        if options.convert.is_some() {
+            // Its tools convert. What cannot be had is left to the planner, which says what is missing.
+            let _ = bring(setup, &cluster, &pack, from, options.progress).await;
+        }
     }
     let artifacts = setup.artifacts_of(&cluster);
     let measured = measured(setup, cluster.pack.as_str())?;
@@ -65,6 +71,7 @@ pub async fn make(
         now: Timestamp::now(),
         parent: options.parent,
         state_files: &state_files,
+        convert: options.convert.as_deref(),
     };
     settle(setup, plan(&request), &cluster, Doing::Upgrade)
         .map_err(|problem| with_unanswered(problem, &observation))
@@ -179,7 +186,10 @@ fn every_action_is_there(plan: &Plan) -> Result<(), Problem> {
         | Action::Start { .. }
         | Action::SetAside { .. }
         | Action::List { .. }
-        | Action::StandStill { .. } => Vec::new(),
+        | Action::BringBack { .. }
+        | Action::Clear { .. }
+        | Action::StandStill { .. }
+        | Action::Switch { .. } => Vec::new(),
     });
     let missing = calls.filter_map(|call| match &call.call {
         CallKind::Native { action, .. } if !is_native(action) => Some((call, action)),

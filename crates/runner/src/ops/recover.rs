@@ -205,6 +205,8 @@ pub fn plan(setup: &Setup, cluster: &Cluster, found: &Difference) -> Result<Plan
             observation,
             artifacts: std::slice::from_ref(artifact),
             backups: &[],
+            begun: None,
+            since: None,
             measured: &measured(setup, cluster.pack.as_str())?,
             now: Timestamp::now(),
         },

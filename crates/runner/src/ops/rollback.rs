@@ -4,7 +4,7 @@ use super::{
     artifacts::bring,
     backup::at_hand,
     plan::{Doing, Made, measured, settle},
-    run::{header, steps},
+    run::{hands, header, steps},
     see::observe,
 };
 use crate::{
@@ -13,8 +13,12 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_hosts::artifacts::silent;
-use quorate_model::{Action, NodeName, Plan, PlanKind, RunEvent, RunId, Seq};
-use quorate_planner::{RollbackRequest, rollback, rollback::BackupAtHand};
+use quorate_model::{Action, NodeName, Plan, PlanKind, RunEvent, RunId, Seq, StepId};
+use quorate_planner::{
+    RollbackRequest, rollback,
+    rollback::{BackupAtHand, Since, since},
+};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Plans the way back over the last hop that a run began; nothing to do when it began none.
 pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
@@ -30,6 +34,15 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
         let _ = bring(setup, cluster, &pack, &hop.from, &silent).await;
     }
     let backups = backups(setup, run, &plan)?;
+    let begun: BTreeSet<StepId> = setup
+        .store
+        .journal(run, Seq(0))?
+        .into_iter()
+        .filter_map(|recorded| match recorded.event {
+            RunEvent::Started { step, .. } => Some(step),
+            _ => None,
+        })
+        .collect();
     // Back to the settings of before this run, not to those that it left.
     let mut before = match setup.declared(plan.cluster.as_str()) {
         Some(declared) => setup.rewrites.before(declared, &plan.digest)?,
@@ -37,17 +50,39 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
     };
     // A node that was taken out since has no way back in this.
     before.nodes.retain(|node| cluster.nodes.iter().any(|own| own.name == node.name));
-    let request = RollbackRequest {
+    let mut request = RollbackRequest {
         plan: &plan,
         cluster: &before,
         pack: &pack,
         observation: &observation,
         artifacts: &setup.artifacts_of(cluster),
         backups: &backups,
+        begun: Some(&begun),
+        since: None,
         measured: &measured(setup, cluster.pack.as_str())?,
         now: Timestamp::now(),
     };
+    let said = written_since(setup, &request).await?;
+    request.since = said.as_deref();
     settle(setup, rollback(&request), cluster, Doing::GoBack)
+}
+
+/// What a member says of what was written since a conversion, so that what would be lost of it is told before anybody is asked.
+async fn written_since(
+    setup: &Setup,
+    request: &RollbackRequest<'_>,
+) -> Result<Option<String>, Problem> {
+    let (cluster, plan) = (request.cluster, request.plan);
+    let file = format!("since/{}/{}", cluster.name, request.now.strftime("%Y%m%dT%H%M%S"));
+    let Some(Since { call, file, limit }) = since(request, &file) else { return Ok(None) };
+    let hands = hands(setup, cluster, Arc::new(plan.clone()))?;
+    let said = hands.say(&call, &[&plan.from], limit).await.into_result();
+    // The plan's own step asks again: this was for the person who is asked.
+    let _ = std::fs::remove_file(setup.state_dir.join(file));
+    said.map(Some).map_err(|because| {
+        let text = format!("nobody knows what was written since: {because}; nothing was touched");
+        Problem::new(NOT_NOW, text).hint("see why that member does not tell, then go back again")
+    })
 }
 
 /// Who belongs to a cluster has no old release to go back to: the way back is the other command.

@@ -96,7 +96,10 @@ impl World {
             Action::Membership { .. } | Action::SetAside { .. } | Action::List { .. } => {
                 failed("nobody is taken out here", 1)
             }
-            Action::StandStill { .. } => failed("no application lives here", 1),
+            Action::BringBack { .. } | Action::Clear { .. } => failed("nothing lies aside here", 1),
+            Action::StandStill { .. } | Action::Switch { .. } => {
+                failed("no application lives here", 1)
+            }
         }
     }
 
@@ -216,13 +219,16 @@ pub(crate) fn node_of(action: &Action) -> Option<&NodeName> {
         | Action::Restore { node, .. }
         | Action::Membership { node, .. }
         | Action::SetAside { node }
+        | Action::BringBack { node }
+        | Action::Clear { node }
         | Action::List { node, .. } => Some(node),
         Action::Backup { backup } | Action::Verify { backup } => Some(&backup.node),
         Action::Call { call } | Action::TempSet { call, .. } => Some(&call.node),
         Action::Look
         | Action::Confirm { .. }
         | Action::TempPutBack { .. }
-        | Action::StandStill { .. } => None,
+        | Action::StandStill { .. }
+        | Action::Switch { .. } => None,
     }
 }
 

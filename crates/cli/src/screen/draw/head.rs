@@ -53,7 +53,7 @@ pub(super) fn hops(frame: &mut Frame<'_>, area: Rect, report: &Report) {
 }
 
 fn line(report: &Report, hop: &HopReport, width: usize) -> Line<'static> {
-    let name = column(&format!(" {} -> {}", hop.from, hop.to), 22);
+    let name = column(&format!(" {}", hop.title("->")), 22);
     let times = if hop.started_at.is_some() {
         format!("{} of {}", words::duration(hop.wall), words::duration(hop.estimate))
     } else {
