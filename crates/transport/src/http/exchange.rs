@@ -195,6 +195,8 @@ impl Exchange {
         limit: Duration,
     ) -> Result<HttpResponse, Lost> {
         let status = head.status().as_u16();
+        let header = request.wants.and_then(|name| head.headers().get(name)?.to_str().ok());
+        let header = header.map(str::to_owned);
         let mut body = Vec::new();
         loop {
             match timeout_at(deadline, head.chunk()).await {
@@ -203,7 +205,7 @@ impl Exchange {
                     let fault = failure::fault(&error, &request.url, self.own.as_ref());
                     return Err(Lost::Unclear(fault.text));
                 }
-                Ok(Ok(None)) => return Ok(HttpResponse { status, body }),
+                Ok(Ok(None)) => return Ok(HttpResponse { status, body, header }),
                 Ok(Ok(Some(piece))) if body.len() + piece.len() > RESPONSE_BYTES_MAX => {
                     return Err(Lost::Unclear(format!(
                         "the answer of {} is longer than {RESPONSE_BYTES_MAX} bytes",

@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn only_a_refusal_drops_the_token() {
-        let answer = |status, body: &str| HttpResponse { status, body: body.into() };
+        let answer = |status, body: &str| HttpResponse { status, body: body.into(), header: None };
         assert!(refuses_token(&answer(401, "")));
         assert!(refuses_token(&answer(
             500,

@@ -18,6 +18,8 @@ pub struct HttpRequest {
     pub read_only: bool,
     /// The socket of a tunnel that leads to the address; none when this machine reaches it by itself.
     pub via: Option<PathBuf>,
+    /// A header of the answer that is wanted, in lower case. No other one is kept: they may hold secrets.
+    pub wants: Option<&'static str>,
 }
 
 /// What is sent.
@@ -36,7 +38,8 @@ impl HttpRequest {
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         let method = method.into().to_ascii_uppercase();
         let read_only = matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS");
-        Self { method, url: url.into(), body: None, headers: Vec::new(), read_only, via: None }
+        let (url, headers) = (url.into(), Vec::new());
+        Self { method, url, body: None, headers, read_only, via: None, wants: None }
     }
     /// Asks for a document.
     pub fn get(url: impl Into<String>) -> Self {
@@ -70,6 +73,12 @@ impl HttpRequest {
         self.via = socket;
         self
     }
+    /// Asks for a header of the answer, by its name in lower case.
+    #[must_use]
+    pub fn wants(mut self, header: &'static str) -> Self {
+        self.wants = Some(header);
+        self
+    }
     /// Says that asking changes nothing although the method could: products read with `POST`, too.
     #[must_use]
     pub fn reads_only(mut self) -> Self {
@@ -81,7 +90,7 @@ impl HttpRequest {
 /// Values of headers and the body may hold secrets, so they are never shown.
 impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, url, body, headers, read_only, via } = self;
+        let Self { method, url, body, headers, read_only, via, wants } = self;
         f.debug_struct("HttpRequest")
             .field("method", method)
             .field("url", &redact::url(url))
@@ -89,6 +98,7 @@ impl fmt::Debug for HttpRequest {
             .field("headers", &headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("read_only", read_only)
             .field("via", via)
+            .field("wants", wants)
             .finish()
     }
 }
@@ -110,6 +120,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// Its body, at most [`RESPONSE_BYTES_MAX`].
     pub body: Vec<u8>,
+    /// The header that the request wants, where the answer has it.
+    pub header: Option<String>,
 }
 
 /// A longer answer is refused: metrics of a large member take a few megabytes, and larger things are streamed.

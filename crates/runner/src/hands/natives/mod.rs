@@ -2,11 +2,13 @@
 //! restores that take more than one command.
 
 mod consul;
+mod conversion;
 mod debian;
 mod etcd;
 mod etcd_contents;
 mod etcd_v2;
 mod scratch;
+mod side;
 mod v2_keys;
 
 use super::{call::Said, live::LiveHands};
@@ -54,6 +56,11 @@ pub(crate) async fn run(
         "etcd.verify-restored-v2" => proof(limit, etcd::v2_backup(asked, compare_restored)).await,
         "etcd.restore-v2-backup" => act(limit, etcd_v2::restore(asked)).await,
         "etcd.list-contents" => proof(limit, etcd_contents::list(asked)).await,
+        "etcd.no-v3-key" => proof(limit, conversion::no_v3_key(asked)).await,
+        "etcd.v2-settled" => proof(limit, conversion::settled(asked, limit)).await,
+        "etcd.convert-v2" => act(limit, conversion::convert(asked)).await,
+        "etcd.verify-converted" => proof(limit, conversion::verify(asked)).await,
+        "etcd.compare-converted" => proof(limit, conversion::compare(asked)).await,
         "consul.save-snapshot" => act(limit, consul::save(asked, limit)).await,
         "consul.verify-snapshot" => proof(limit, consul::verify(asked)).await,
         "debian.hold-back" => debian::hold_back(asked).await,
