@@ -380,13 +380,18 @@ mod tests {
     fn an_answer_that_is_none_is_told() {
         let ask = wanted(&[("x", &[1, 1])]);
         let no = |response: &HttpResponse| numbers(response, &ask).unwrap_err();
-        assert!(no(&HttpResponse { status: 200, body: Vec::new(), header: None }).contains("no message"));
+        assert!(
+            no(&HttpResponse { status: 200, body: Vec::new(), header: None })
+                .contains("no message")
+        );
         assert!(no(&HttpResponse { status: 404, body: Vec::new(), header: None }).contains("404"));
         assert!(
-            no(&HttpResponse { status: 200, body: vec![0, 0, 0, 0, 9, 1], header: None }).contains("cut short")
+            no(&HttpResponse { status: 200, body: vec![0, 0, 0, 0, 9, 1], header: None })
+                .contains("cut short")
         );
         assert!(
-            no(&HttpResponse { status: 200, body: vec![1, 0, 0, 0, 0], header: None }).contains("compressed")
+            no(&HttpResponse { status: 200, body: vec![1, 0, 0, 0, 0], header: None })
+                .contains("compressed")
         );
         for broken in [&[0x0a, 9, 1][..], &[0x0a], &[0xff; 12]] {
             assert!(numbers(&answer(broken), &ask).is_err(), "{broken:?}");

@@ -106,7 +106,10 @@ async fn a_hundred_requests_log_in_once() {
     let (client, _folder) = client(PASSWORD);
     let request = member.request();
     for answer in join_all((0..100).map(|_| client.send(&request, LIMIT))).await {
-        assert_eq!(answer, Answer::Done(HttpResponse { status: 200, body: b"allowed".to_vec(), header: None }));
+        assert_eq!(
+            answer,
+            Answer::Done(HttpResponse { status: 200, body: b"allowed".to_vec(), header: None })
+        );
     }
     assert_eq!(member.logins(), 1);
 }
@@ -136,7 +139,10 @@ async fn a_fresh_token_that_is_refused_is_an_answer() {
     .await;
     let (client, _folder) = client(PASSWORD);
     let answer = client.send(&HttpRequest::post_json(server.url("/x"), "{}"), LIMIT).await;
-    assert_eq!(answer, Answer::Done(HttpResponse { status: 401, body: b"never".to_vec(), header: None }));
+    assert_eq!(
+        answer,
+        Answer::Done(HttpResponse { status: 401, body: b"never".to_vec(), header: None })
+    );
     let login = "/v3/auth/authenticate";
     assert_eq!(server.paths(), [login, "/x", login, "/x"], "one more try and no loop");
 }

@@ -70,7 +70,8 @@ pub(super) async fn convert(tools: &Path, source: &Path, file: &Path) -> Result<
         format!("cannot make a folder for the conversion in {}: {error}", beside.display())
     };
     tokio::fs::create_dir_all(beside).await.map_err(fault)?;
-    let place = tempfile::Builder::new().prefix(".converting-").tempdir_in(beside).map_err(fault)?;
+    let place =
+        tempfile::Builder::new().prefix(".converting-").tempdir_in(beside).map_err(fault)?;
     let data = place.path().join("data");
     let mut watch = Watch::start();
     let copy = ["cp".to_owned(), "-a".into(), "--".into(), text(source), text(&data)];
@@ -83,12 +84,7 @@ pub(super) async fn convert(tools: &Path, source: &Path, file: &Path) -> Result<
     let unsayable = store.unsayable();
     let leased = finish(tools, &place, &data, &mut store, file).await?;
     watch.ended("finish");
-    Ok(Converted {
-        keys: store.keys.len(),
-        passing: leased.keys,
-        leases: leased.leases,
-        unsayable,
-    })
+    Ok(Converted { keys: store.keys.len(), passing: leased.keys, leases: leased.leases, unsayable })
 }
 
 /// How long each part took, for who looks for what is slow.
@@ -237,7 +233,11 @@ mod tests {
     #[test]
     fn the_newest_file_is_the_one_of_the_last_entry() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["0000000000000002-000000000000000a.snap", "0000000000000003-0000000000000010.snap", "db"] {
+        for name in [
+            "0000000000000002-000000000000000a.snap",
+            "0000000000000003-0000000000000010.snap",
+            "db",
+        ] {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let found = snapshots(folder.path()).unwrap();

@@ -74,10 +74,8 @@ pub(super) async fn give(
     }
     let revisions = revisions(side, &wanted).await?;
     let context = Context { side, store, revisions: &revisions, clock, now };
-    let leased = Leased {
-        keys: work.groups.values().map(Vec::len).sum(),
-        leases: work.groups.len(),
-    };
+    let leased =
+        Leased { keys: work.groups.values().map(Vec::len).sum(), leases: work.groups.len() };
     let groups = work.groups.iter().map(|((_, left), keys)| context.group(*left, keys));
     stream::iter(groups).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
     let hidden = context.puts(&work.hidden);
@@ -154,7 +152,10 @@ impl Context<'_> {
     async fn group(&self, left: u64, keys: &[&str]) -> Result<(), String> {
         // Time that has gone by since it was counted. The lease never ends before its keys did in the v2 store.
         let gone = u64::try_from(self.clock.now().duration_since(self.now).as_secs()).unwrap_or(0);
-        let body = json!({"TTL": left.saturating_sub(gone).max(1).to_string(), "ID": "0"});
+        let Some(seconds) = left.checked_sub(gone).filter(|seconds| *seconds > 0) else {
+            return self.delete(keys).await;
+        };
+        let body = json!({"TTL": seconds.to_string(), "ID": "0"});
         let granted = self.side.change("lease/grant", &body, CHANGE_LIMIT).await?;
         let lease = number(&granted, "ID").filter(|id| *id != 0);
         let lease = lease.ok_or_else(|| format!("no lease can be read from {granted}"))?;
@@ -289,7 +290,8 @@ mod tests {
 
     #[test]
     fn a_transaction_puts_only_what_is_still_as_it_was_read() {
-        let puts = [Put { key: "/a", value: "1", revision: 7 }, Put { key: "/b", value: "", revision: 0 }];
+        let puts =
+            [Put { key: "/a", value: "1", revision: 7 }, Put { key: "/b", value: "", revision: 0 }];
         let body = txn(&puts, 9);
         assert_eq!(
             body,

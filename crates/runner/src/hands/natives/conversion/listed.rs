@@ -243,7 +243,11 @@ mod tests {
     fn the_same_keys_prove() {
         let listed = [("/a", "1", None), ("/b", "2", Some(60_000))];
         check(&listed, &[(b"/a", "1", 0), (b"/b", "2", 7)], Ok((2, 1)));
-        check(&listed, &[(b"/a", "1", 0), (b"/b", "2", 7), (b"quorate/v3-state", "x", 0)], Ok((2, 1)));
+        check(
+            &listed,
+            &[(b"/a", "1", 0), (b"/b", "2", 7), (b"quorate/v3-state", "x", 0)],
+            Ok((2, 1)),
+        );
     }
 
     #[test]
@@ -257,7 +261,8 @@ mod tests {
 
     #[test]
     fn every_fault_is_counted_and_named() {
-        let listed = [("/a", "1", None), ("/b", "2", None), ("/c", "3", Some(60_000)), ("/d", "4", None)];
+        let listed =
+            [("/a", "1", None), ("/b", "2", None), ("/c", "3", Some(60_000)), ("/d", "4", None)];
         let held: [(&[u8], &str, u64); 5] =
             [(b"/b", "9", 0), (b"/c", "3", 0), (b"/d", "4", 7), (b"/x", "", 0), (b"\xff", "", 0)];
         check(

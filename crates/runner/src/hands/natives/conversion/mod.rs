@@ -38,7 +38,8 @@ fn judged(all: &Value, own: &Value) -> Result<String, String> {
     }
     let keys = all.get("kvs").and_then(Value::as_array).into_iter().flatten();
     let mut others = keys.filter_map(|kv| bytes(kv, "key")).filter(|key| key != OWN_KEY.as_bytes());
-    let first = others.next().map_or(String::new(), |key| format!(" (the first is {})", shown(&key)));
+    let first =
+        others.next().map_or(String::new(), |key| format!(" (the first is {})", shown(&key)));
     let number = match all_count - own_count {
         1 => "1 key".to_owned(),
         number => format!("{number} keys"),

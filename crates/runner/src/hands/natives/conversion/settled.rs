@@ -68,7 +68,7 @@ pub(super) async fn settled(asked: Asked<'_>, limit: Duration) -> Result<String,
             return Ok(said);
         }
         if began.elapsed() + EVERY > limit {
-            return Err(watch.because(limit));
+            return Err(watch.because(began.elapsed(), limit));
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -200,19 +200,24 @@ impl Watch {
     }
 
     /// Why it did not settle in time.
-    fn because(&self, limit: Duration) -> String {
+    fn because(&self, at: Duration, limit: Duration) -> String {
         let within = limit.as_secs();
         let doubt = self.doubt.iter().map(|doubt| format!("; at the last look {doubt}"));
         let doubt: String = doubt.collect();
-        match &self.mover {
-            Some((member, counter)) => {
-                let times = self.moves.get(&(member.clone(), *counter)).copied().unwrap_or(1);
+        let quiet = self.quiet.is_some_and(|since| at.saturating_sub(since) >= QUIET);
+        match self.mover.as_ref().filter(|_| !quiet) {
+            Some(mover) => {
+                let times = match self.moves.get(mover) {
+                    Some(1) | None => "once".to_owned(),
+                    Some(times) => format!("{times} times"),
+                };
+                let (member, counter) = mover;
                 format!(
-                    "somebody still writes through the v2 API: `{counter}` of {member} moved last, {times} times within {within} s{doubt}. It is none of the declared applications, which stand still. Nothing was touched: stop who writes, and begin again"
+                    "somebody still writes through the v2 API: `{counter}` of {member} moved last, {times} within {within} s{doubt}. It is none of the declared applications, which stand still. Nothing was touched: stop who writes, and begin again"
                 )
             }
             None => format!(
-                "nobody can tell whether writes have ceased within {within} s{doubt}. Nothing was touched"
+                "the members did not come to rest within {within} s, though nobody is seen to write{doubt}. Nothing was touched"
             ),
         }
     }
@@ -267,17 +272,19 @@ mod tests {
         ]);
         assert_eq!(watch.settled(at), None);
         assert!(watch.settled(Duration::from_millis(5900)).is_some());
-        let said = watch.because(Duration::from_secs(58));
-        assert!(said.contains("`setsSuccess` of a moved last, 1 times within 58 s"), "{said}");
+        let said = watch.because(at, Duration::from_secs(58));
+        assert!(said.contains("`setsSuccess` of a moved last, once within 58 s"), "{said}");
         assert!(said.contains("Nothing was touched"), "{said}");
     }
 
     #[test]
     fn members_that_differ_at_the_last_look_are_not_settled() {
-        let (watch, at) = watched(vec![(0, look(5, 9), look(5, 9)), (4000, look(5, 10), look(5, 9))]);
+        let (watch, at) =
+            watched(vec![(0, look(5, 9), look(5, 9)), (4000, look(5, 10), look(5, 9))]);
         assert_eq!(watch.settled(at), None);
-        assert!(watch.because(at).contains("b has applied up to 9 and a up to 10"));
-        let (watch, at) = watched(vec![(0, look(5, 10), look(5, 9)), (4000, look(5, 10), look(5, 10))]);
+        assert!(watch.because(at, at).contains("b has applied up to 9 and a up to 10"));
+        let (watch, at) =
+            watched(vec![(0, look(5, 10), look(5, 9)), (4000, look(5, 10), look(5, 10))]);
         assert!(watch.settled(at).is_some(), "one look is forgiven");
     }
 
@@ -292,7 +299,7 @@ mod tests {
         assert_eq!(watch.settled(at), None);
         let (watch, at) = watched(vec![(0, look(5, 9), look(5, 9)), (4000, look(5, 9), lost())]);
         assert_eq!(watch.settled(at), None);
-        assert!(watch.because(at).contains("connection refused"), "{}", watch.because(at));
+        assert!(watch.because(at, at).contains("connection refused"));
     }
 
     #[test]

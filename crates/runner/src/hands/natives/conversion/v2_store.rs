@@ -136,8 +136,11 @@ impl V2Store {
         }
         if !hidden.is_empty() {
             let number = hidden.len();
-            let become_ordinary =
-                if number == 1 { "it becomes an ordinary key" } else { "they become ordinary keys" };
+            let become_ordinary = if number == 1 {
+                "it becomes an ordinary key"
+            } else {
+                "they become ordinary keys"
+            };
             said.push(format!(
                 "{number} hidden {} ({}): {become_ordinary}",
                 keys(number),
@@ -146,7 +149,9 @@ impl V2Store {
         }
         match in_order {
             0 => {}
-            1 => said.push("1 in-order key keeps its name, and nobody gives the next number".into()),
+            1 => {
+                said.push("1 in-order key keeps its name, and nobody gives the next number".into())
+            }
             _ => said.push(format!(
                 "{in_order} in-order keys keep their names, and nobody gives the next number"
             )),
@@ -209,7 +214,7 @@ fn field(mut message: &[u8], wanted: u32) -> Result<&[u8], String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use serde_json::{Value, json};
 
@@ -251,10 +256,15 @@ pub(super) mod tests {
     fn keys_bear_the_path_that_users_know_and_say_when_they_end() {
         let keys = [
             file("/1/a", "1", 7, NOBODY_SET_IT),
-            folder("/1/d", NOBODY_SET_IT, &[file("/1/d/ü", "ö\n<&>", 8, "2030-01-01T01:00:00+01:00")]),
+            folder(
+                "/1/d",
+                NOBODY_SET_IT,
+                &[file("/1/d/ü", "ö\n<&>", 8, "2030-01-01T01:00:00+01:00")],
+            ),
         ];
         let store = store(&keys, &[]);
-        let entry = |value: &str, modified, expires| Entry { value: value.into(), modified, expires };
+        let entry =
+            |value: &str, modified, expires| Entry { value: value.into(), modified, expires };
         assert_eq!(store.keys.get("/a"), Some(&entry("1", 7, None)));
         assert_eq!(store.keys.get("/d/ü"), Some(&entry("ö\n<&>", 8, at("2030-01-01T00:00:00Z"))));
         assert_eq!(store.keys.len(), 2, "neither members nor directories are keys");
@@ -287,11 +297,16 @@ pub(super) mod tests {
     fn what_a_v3_store_cannot_say_is_told() {
         let keys = [
             folder("/1/a", NOBODY_SET_IT, &[]),
-            folder("/1/q", NOBODY_SET_IT, &[file("/1/q/00000000000000000042", "", 42, NOBODY_SET_IT)]),
+            folder(
+                "/1/q",
+                NOBODY_SET_IT,
+                &[file("/1/q/00000000000000000042", "", 42, NOBODY_SET_IT)],
+            ),
             folder("/1/_h", NOBODY_SET_IT, &[file("/1/_h/k", "", 5, NOBODY_SET_IT)]),
             file("/1/_x", "", 6, NOBODY_SET_IT),
         ];
-        let users = folder("/2/users", NOBODY_SET_IT, &[file("/2/users/root", "{}", 9, NOBODY_SET_IT)]);
+        let users =
+            folder("/2/users", NOBODY_SET_IT, &[file("/2/users/root", "{}", 9, NOBODY_SET_IT)]);
         let store = store(&keys, &[users]);
         assert_eq!(store.keys.len(), 3);
         let said = store.unsayable().join("; ");
@@ -308,7 +323,8 @@ pub(super) mod tests {
     #[test]
     fn what_etcd_makes_by_itself_is_no_user() {
         let off = file("/2/enabled", "false", 4, NOBODY_SET_IT);
-        let guest = folder("/2/roles", NOBODY_SET_IT, &[file("/2/roles/guest", "{}", 5, NOBODY_SET_IT)]);
+        let guest =
+            folder("/2/roles", NOBODY_SET_IT, &[file("/2/roles/guest", "{}", 5, NOBODY_SET_IT)]);
         assert!(!store(&[], &[off, guest.clone(), folder("/2/users", NOBODY_SET_IT, &[])]).users);
         assert!(store(&[], &[file("/2/enabled", "true", 4, NOBODY_SET_IT), guest]).users);
     }
