@@ -86,7 +86,7 @@ impl<'a> Side<'a> {
         path: &str,
     ) -> Result<Value, String> {
         let known = self.gateway.get().map(std::slice::from_ref);
-        for gateway in known.unwrap_or(&GATEWAYS) {
+        for gateway in known.unwrap_or(&GATEWAYS).iter().copied() {
             let request = request(format!("{}/{gateway}/{path}", self.url)).json(body.to_string());
             let answer = self.http.send(&request.via(self.via.clone()), limit).await;
             let answer = answer.into_result()?;

@@ -172,9 +172,9 @@ impl Context<'_> {
     /// Keys as they are to be, a transaction each.
     fn puts<'k>(&'k self, keys: &[&'k str]) -> Vec<Vec<Put<'k>>> {
         let (mut all, mut bytes) = (Vec::<Vec<Put<'k>>>::new(), 0);
-        for key in keys {
-            let value = self.store.keys.get(*key).map_or("", |entry| entry.value.as_str());
-            let revision = self.revisions.get(*key).copied().unwrap_or(0);
+        for &key in keys {
+            let value = self.store.keys.get(key).map_or("", |entry| entry.value.as_str());
+            let revision = self.revisions.get(key).copied().unwrap_or(0);
             let put = Put { key, value, revision };
             bytes += value.len();
             match all.last_mut().filter(|puts| puts.len() < TXN_KEYS && bytes <= TXN_BYTES) {

@@ -9,7 +9,10 @@ mod listed;
 mod settled;
 mod v2_store;
 
-use super::{Asked, etcd, scratch, side::Side};
+use super::{
+    Asked, etcd, scratch,
+    side::{Side, bytes, number},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use listed::{Comparison, OWN_KEY, shown};
 use quorate_transport::http::HttpClient;
@@ -28,7 +31,6 @@ pub(super) async fn no_v3_key(asked: Asked<'_>) -> Result<String, String> {
 }
 
 fn judged(all: &Value, own: &Value) -> Result<String, String> {
-    use super::side::{bytes, number};
     let counts = number(all, "count").zip(number(own, "count"));
     let (all_count, own_count) = counts.ok_or("the member counts no keys")?;
     match (all_count.saturating_sub(own_count), own_count) {
