@@ -51,10 +51,8 @@ pub(super) struct Converted {
 impl fmt::Display for Converted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { keys, passing, leases, unsayable } = self;
-        match passing {
-            0 => write!(f, "{keys} keys, none with a time to live")?,
-            _ => write!(f, "{keys} keys, {passing} with a time to live (leases: {leases})")?,
-        }
+        let leases_text = if *leases == 1 { "lease" } else { "leases" };
+        write!(f, "{keys} keys, {passing} with a time to live in {leases} {leases_text}")?;
         unsayable.iter().try_for_each(|clause| write!(f, "; {clause}"))
     }
 }
@@ -253,6 +251,6 @@ mod tests {
     fn what_is_said_counts_and_tells_what_is_lost() {
         let unsayable = vec!["1 empty directory (/a)".to_owned(), "more".to_owned()];
         let said = Converted { keys: 3, passing: 2, leases: 1, unsayable }.to_string();
-        assert_eq!(said, "3 keys, 2 with a time to live (leases: 1); 1 empty directory (/a); more");
+        assert_eq!(said, "3 keys, 2 with a time to live in 1 lease; 1 empty directory (/a); more");
     }
 }
