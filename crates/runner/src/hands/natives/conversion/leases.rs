@@ -10,7 +10,7 @@ use super::{
 };
 use crate::clock::Clock;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{
@@ -20,6 +20,8 @@ use std::{
 
 /// Requests in flight: each waits for the disk, and etcd writes those that come together at once.
 const IN_FLIGHT: usize = 16;
+/// Leases that are prepared at a time: what is to be done for each takes a few kilobytes until it is done.
+const AT_ONCE: usize = 1_000;
 /// Keys of one transaction; etcd takes 128 by default.
 const TXN_KEYS: usize = 100;
 /// Bytes of the values of one transaction, a single key left out: etcd takes 1.5 MiB in a request by default.
@@ -76,13 +78,15 @@ pub(super) async fn give(
     let context = Context { side, store, revisions: &revisions, clock, now };
     let leased =
         Leased { keys: work.groups.values().map(Vec::len).sum(), leases: work.groups.len() };
-    let groups = work.groups.iter().map(|((_, left), keys)| context.group(*left, keys));
-    stream::iter(groups).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-    let hidden = context.puts(&work.hidden);
-    let hidden = hidden.iter().map(|puts| context.put(puts, 0));
-    stream::iter(hidden).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-    let past = work.past.chunks(TXN_KEYS).map(|keys| context.delete(keys));
-    stream::iter(past).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
+    let groups: Vec<_> = work.groups.iter().map(|((_, left), keys)| (*left, &keys[..])).collect();
+    for groups in groups.chunks(AT_ONCE) {
+        let all = stream::iter(context.groups(groups)).buffer_unordered(IN_FLIGHT);
+        all.try_collect::<()>().await?;
+    }
+    for puts in context.puts(&work.hidden) {
+        context.put(&puts, 0).await?;
+    }
+    context.delete(&work.past).await?;
     let past: Vec<String> = work.past.iter().map(|key| (*key).to_owned()).collect();
     for key in &past {
         store.keys.remove(key);
@@ -148,6 +152,13 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    fn groups<'k>(
+        &'k self,
+        groups: &[(u64, &'k [&'k str])],
+    ) -> Vec<BoxFuture<'k, Result<(), String>>> {
+        groups.iter().map(|(left, keys)| self.group(*left, keys).boxed()).collect()
+    }
+
     /// A lease and its keys, one after the other: a lease of a second would end before those of thousands of others were granted.
     async fn group(&self, left: u64, keys: &[&str]) -> Result<(), String> {
         // Time that has gone by since it was counted. The lease never ends before its keys did in the v2 store.

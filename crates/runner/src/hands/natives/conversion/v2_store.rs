@@ -62,7 +62,7 @@ struct Node {
     modified_index: u64,
     expire_time: Timestamp,
     value: String,
-    children: Option<BTreeMap<String, Node>>,
+    children: Option<BTreeMap<String, Self>>,
 }
 
 impl V2Store {
