@@ -4,10 +4,13 @@ use quorate_e2e::{
     Bed, QUICK,
     application::Application,
     ask::{finished, hold, started},
-    refuses_moves,
+    finish, refuses_moves,
 };
-use quorate_model::Outcome;
-use std::{fs, time::Instant};
+use quorate_model::{Outcome, RunEvent};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 const WRITER: &str = env!("CARGO_BIN_EXE_writer");
 /// Keys that stay.
@@ -68,16 +71,7 @@ fn t74_the_keys_of_v2_become_v3_keys_on_the_way_to_3_5_and_no_write_is_lost() {
     let (bed, application) = bed();
     // Seconds that pass while nobody serves: they are gone as they would be without any of this.
     bed.ctl_v2(&bed.node(2), &["set", "--ttl", "1", "/short", "gone"]);
-    let plan = bed.json(&[
-        "--output",
-        "json",
-        "plan",
-        bed.name(),
-        "--to",
-        "3.5.16",
-        "--convert",
-        "v2-to-v3",
-    ]);
+    let plan = bed.json(&["plan", bed.name(), "--to", "3.5.16", "--convert", "v2-to-v3"]);
     let kinds: Vec<_> = plan["hops"]
         .as_array()
         .unwrap()
@@ -197,4 +191,54 @@ fn t81_what_fails_on_the_way_is_gone_back_from_with_nothing_lost() {
             .iter()
             .all(|(_, outcome)| !matches!(outcome, Outcome::Failed { .. }))
     );
+}
+
+#[test]
+fn t82_the_way_back_after_the_switch_keeps_what_was_written_since() {
+    let (bed, application) = bed();
+    let (one, two) = (bed.node(1), bed.node(2));
+    bed.ctl_v2(&one, &["set", "/app/old", "to be deleted"]);
+    let plan = bed.plan("3.3.25", &["--convert", "v2-to-v3", "--approve", "none"]);
+    // A person says yes to the conversion, and not to clearing what was before.
+    let run = bed.spawn(&["apply", &plan.display().to_string(), "--no-probe"]);
+    let asked = |end: &'static str| move |event: &RunEvent| matches!(event, RunEvent::AskedApproval { step, .. } if step.as_str().ends_with(end));
+    bed.wait_for(Duration::from_secs(120), "the question", asked(".go.confirm"));
+    bed.quorate(&["run", "approve"]).expect(0);
+    bed.wait_for(Duration::from_secs(180), "the second question", asked(".clear.confirm"));
+    application.writes(20);
+    // Written in the new form: new, changed, deleted, with a time to live, and what the old form cannot hold.
+    bed.put("/app/new", "since");
+    bed.put("/app/name", "brot");
+    bed.ctl(&one, &["del", "/app/old"]);
+    bed.put("no-slash", "lost");
+    let lease = bed.ctl(&one, &["lease", "grant", "600"]);
+    let lease = lease.split_whitespace().nth(1).unwrap();
+    bed.ctl(&one, &["put", "/app/lease", "passing", "--lease", lease]);
+    bed.quorate(&["run", "abort", "--reason", "the application flaps"]).expect(0);
+    finish(run).expect(4);
+    assert!(application.runs(), "it goes on in the new form");
+
+    let id = bed.runs()[0].run.to_string();
+    bed.quorate(&["rollback", &id]).expect(3).says(&["do not begin with a slash", "no-slash"]);
+    bed.quorate(&["rollback", &id, "--yes"]).expect(0);
+    application.writes(10);
+    application.end();
+    let modes: Vec<String> = application.acked().into_iter().map(|(mode, _)| mode).collect();
+    assert_eq!(
+        modes.iter().filter(|mode| *mode == "v3").count(),
+        modes.iter().skip_while(|mode| *mode == "v2").take_while(|mode| *mode == "v3").count()
+    );
+    assert_eq!(modes.last().map(String::as_str), Some("v2"));
+    assert_eq!(application.told(), ["stop", "v3", "start", "stop", "v2", "start"]);
+    let read = |key: &str| bed.ctl_v2(&two, &["get", key]);
+    for (_, number) in application.acked() {
+        assert_eq!(read(&format!("/load/{number}")), number.to_string());
+    }
+    assert_eq!((read("/app/new"), read("/app/name")), ("since".into(), "brot".into()));
+    assert!(!bed.ctl_v2(&two, &["ls", "/app"]).contains("/app/old"));
+    let ttl = bed.ctl_v2(&two, &["-o", "extended", "get", "/app/lease"]);
+    let ttl = ttl.lines().find_map(|line| line.strip_prefix("TTL: "));
+    let ttl: u64 = ttl.unwrap_or_default().trim().parse().unwrap();
+    assert!((400..=600).contains(&ttl), "{ttl}");
+    assert_eq!(read("/session/0"), "passing");
 }

@@ -10,7 +10,7 @@ use quorate_syntax::nearest;
 use regex::Regex;
 
 /// First names that templates may begin with: what planner, observer, probe and lab give them.
-const TEMPLATE_NAMES: [&str; 28] = [
+const TEMPLATE_NAMES: [&str; 29] = [
     "artifact",
     "cluster",
     "data_dir",
@@ -34,6 +34,7 @@ const TEMPLATE_NAMES: [&str; 28] = [
     "revision",
     "session",
     "seen_at",
+    "source",
     "target",
     "tls",
     "to",

@@ -128,6 +128,12 @@ fn takers(plan: &Plan) -> impl Iterator<Item = (&NodeName, &Backup)> {
     })
 }
 
+/// Whether another copy is made of this one, which is of a member that stands still.
+fn is_made_into_another(backup: &Backup, hop: &Hop) -> bool {
+    let mut steps = hop.waves.iter().flat_map(|wave| &wave.steps);
+    steps.any(|step| matches!(&step.action, Action::Backup { backup: other } if other.made_of.as_ref() == Some(&backup.file)))
+}
+
 /// Whether a plan takes a copy itself, which is not there before.
 fn takes(plan: &Plan, copy: &Backup) -> bool {
     let mut steps = plan.hops.iter().flat_map(|hop| &hop.waves).flat_map(|wave| &wave.steps);
@@ -265,6 +271,12 @@ impl LiveHands {
     }
 
     pub(super) async fn back_up(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {
+        if is_made_into_another(backup, hop)
+            && let Some(because) = self.runs_all_the_same(&backup.node).await
+        {
+            let because = format!("{because}; a copy of data that somebody writes is not whole");
+            return plain(Outcome::Failed { because });
+        }
         match self.save_copy(backup, &[&hop.from, &hop.to], step.limit).await {
             Ok(record) => self.backed_up(step, backup, record),
             Err(because) => plain(Outcome::Failed { because }),

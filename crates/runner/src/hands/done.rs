@@ -130,8 +130,9 @@ impl LiveHands {
         else {
             return Answer::Failed(format!("{node} has no service that could be stopped"));
         };
+        let moves = self.plan().kind.moves_releases() && hop.from != hop.to;
         // Who answered a moment ago as the old release was not stopped, and needs no second look.
-        if self.plan().kind.moves_releases()
+        if moves
             && self.just_ran(node).is_some_and(|(release, replaced)| release != hop.to && !replaced)
         {
             return Answer::Done(false);
@@ -142,9 +143,7 @@ impl LiveHands {
                 Some(because) => Answer::Unknown(because),
             },
             // Where nobody moves to another release only a member that is really down is past its stop.
-            Answer::Done(ServiceState::Running { .. }) if !self.plan().kind.moves_releases() => {
-                Answer::Done(false)
-            }
+            Answer::Done(ServiceState::Running { .. }) if !moves => Answer::Done(false),
             Answer::Done(ServiceState::Running { .. }) => self.moved(node, at, hop).await,
             Answer::Failed(because) => Answer::Failed(because),
             Answer::Unknown(because) => Answer::Unknown(because),

@@ -55,7 +55,10 @@ struct Look {
 }
 
 /// Waits, and says how quiet it is.
-pub(in crate::hands::natives) async fn settled(asked: Asked<'_>, limit: Duration) -> Result<String, String> {
+pub(in crate::hands::natives) async fn settled(
+    asked: Asked<'_>,
+    limit: Duration,
+) -> Result<String, String> {
     let members = members(&asked).await?;
     let began = Instant::now();
     let limit = limit.saturating_sub(MARGIN);
