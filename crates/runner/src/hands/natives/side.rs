@@ -18,9 +18,12 @@ const HASH_LIMIT: Duration = Duration::from_secs(100);
 /// The gateway's own path: another one on each line, and the scratch member may run another line than the cluster.
 const GATEWAYS: [&str; 3] = ["v3", "v3beta", "v3alpha"];
 
-/// Keys of the first question; half as many are asked for as often as an answer is too long. A gateway takes 4 MiB at a time on
-/// releases before the middle of 2021, and two thousand questions are enough for a million keys.
+/// Keys of the first question; half as many are asked for as often as an answer is too long: a gateway takes 4 MiB at a time on
+/// releases before the middle of 2021.
 const PAGE: u32 = 500;
+/// Twice as many are asked for after an answer that is shorter than this: before 3.5 a member looks at all its keys for every
+/// page, so that many small pages of a large store take minutes.
+const SHORT_BYTES: usize = 1024 * 1024;
 /// A part of what is said of an answer that is too long: by a gateway of etcd, and by this program's own limit.
 const TOO_LONG: [&str; 2] = ["larger than max", "is longer than"];
 
@@ -142,7 +145,7 @@ impl<'a> Side<'a> {
     /// Every key that this member holds by itself, in order, page by page.
     pub(super) fn pages(&self, keys_only: bool) -> Pages<'_> {
         let from = Some("AA==".to_owned());
-        Pages { side: self, keys_only, from, page: PAGE, revision: 0 }
+        Pages { side: self, keys_only, from, page: PAGE, grows: true, revision: 0 }
     }
 }
 
@@ -153,6 +156,8 @@ pub(super) struct Pages<'a> {
     /// Where the next page begins; none after the last.
     from: Option<String>,
     page: u32,
+    /// No answer was too long yet.
+    grows: bool,
     /// Of the first page, and so of all; 0 before it.
     pub(super) revision: u64,
 }
@@ -175,6 +180,7 @@ impl Pages<'_> {
                     if self.page > 1 && TOO_LONG.iter().any(|part| because.contains(part)) =>
                 {
                     self.page /= 2;
+                    self.grows = false;
                 }
                 said => break said?,
             }
@@ -193,6 +199,11 @@ impl Pages<'_> {
                 bytes(last, "key").ok_or_else(|| format!("no key can be read from {last}"))?;
             key.push(0);
             self.from = Some(STANDARD.encode(key));
+        }
+        let length = |kv: &Value, name| kv.get(name).and_then(Value::as_str).map_or(0, str::len);
+        let bytes: usize = kvs.iter().map(|kv| length(kv, "key") + length(kv, "value")).sum();
+        if self.grows && bytes < SHORT_BYTES {
+            self.page = self.page.saturating_mul(2);
         }
         Ok(Some(kvs))
     }

@@ -15,6 +15,7 @@ use super::{
     v2_store::V2Store,
 };
 use crate::clock::Clock;
+use futures::{StreamExt, TryStreamExt, stream};
 use quorate_transport::{Command, http::HttpClient};
 use std::{
     fmt,
@@ -35,8 +36,11 @@ const SNAP_EVERY: Duration = Duration::from_millis(50);
 const PIECE_LIMIT: Duration = Duration::from_secs(60);
 /// It is alone and on loopback: it need not wait a second before it elects itself.
 const AT_ONCE: [&str; 2] = ["--heartbeat-interval=10", "--election-timeout=100"];
-/// It comes to itself in any cluster, and writes its store after every second entry.
-const FORCED: [&str; 2] = ["--force-new-cluster", "--snapshot-count=1"];
+/// After so many entries it writes its store: more than it makes by itself while it starts, so that a large store is written once,
+/// and few enough to be made in no time.
+const ENTRIES: usize = 100;
+/// They wait for the disk, which writes those that come together at once.
+const IN_FLIGHT: usize = 16;
 
 /// What became of a v2 store.
 #[derive(Debug)]
@@ -103,7 +107,8 @@ impl Watch {
 
 /// Lets a scratch member apply what the copy's log has committed and drop the rest, and write its whole v2 store; gives that.
 async fn settle(tools: &Path, place: &TempDir, data: &Path) -> Result<V2Store, String> {
-    let scratch = scratch_member(tools, place, data, &FORCED).await?;
+    let after = format!("--snapshot-count={ENTRIES}");
+    let scratch = scratch_member(tools, place, data, &["--force-new-cluster", &after]).await?;
     let snaps = data.join("member").join("snap");
     let written = match written(&scratch, &snaps).await {
         Ok(index) => Ok(index),
@@ -123,8 +128,9 @@ async fn written(scratch: &Scratch, snaps: &Path) -> Result<u64, String> {
     entry(&side).await?;
     // StatusResponse has raftIndex = 5: all that the copy had committed is at or below.
     let index = side.ask("Maintenance/Status", Vec::new(), ("raftIndex", &[5]), ASK_LIMIT).await?;
-    // The store may just have been written, so that one entry more is one too few to write it again.
-    entry(&side).await?;
+    // From there on one entry more than it writes its store after: whenever it wrote it last, it does so again.
+    let entries = stream::iter(0..=ENTRIES).map(|_| entry(&side)).buffer_unordered(IN_FLIGHT);
+    entries.try_collect::<()>().await?;
     let began = Instant::now();
     while !snapshots(snaps)?.iter().any(|(at, _)| *at >= index) {
         if began.elapsed() > SNAP_LIMIT {
@@ -197,10 +203,14 @@ async fn finish(
     let done = async {
         let http = HttpClient::new(None, None).map_err(|error| error.to_string())?;
         let side = Side::of(&http, &scratch);
+        let mut watch = Watch::start();
         let leased = leases::give(&side, store, &Clock::start()).await?;
+        watch.ended("leases");
         // The list first: a snapshot with its name is one that can be compared.
         listed::write(file, store).await?;
+        watch.ended("list");
         keep(file, side.snapshot(PIECE_LIMIT)).await?;
+        watch.ended("snapshot");
         Ok::<_, String>(leased)
     };
     let done = match done.await {
