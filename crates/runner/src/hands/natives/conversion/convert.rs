@@ -15,7 +15,7 @@ use super::{
     v2_store::V2Store,
 };
 use crate::clock::Clock;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::try_join_all;
 use quorate_transport::{Command, http::HttpClient};
 use std::{
     fmt,
@@ -36,11 +36,10 @@ const SNAP_EVERY: Duration = Duration::from_millis(50);
 const PIECE_LIMIT: Duration = Duration::from_secs(60);
 /// It is alone and on loopback: it need not wait a second before it elects itself.
 const AT_ONCE: [&str; 2] = ["--heartbeat-interval=10", "--election-timeout=100"];
-/// After so many entries it writes its store: more than it makes by itself while it starts, so that a large store is written once,
-/// and few enough to be made in no time.
-const ENTRIES: usize = 100;
-/// They wait for the disk, which writes those that come together at once.
-const IN_FLIGHT: usize = 16;
+/// It never writes its store by itself: more entries than any log holds.
+const NEVER: &str = "--snapshot-count=1000000000";
+/// Entries more than the log holds, after which it writes its store: more than come by themselves while it stops.
+const ENTRIES: u64 = 20;
 
 /// What became of a v2 store.
 #[derive(Debug)]
@@ -106,31 +105,34 @@ impl Watch {
 }
 
 /// Lets a scratch member apply what the copy's log has committed and drop the rest, and write its whole v2 store; gives that.
+///
+/// It is started twice. A member that is told to write its store soon writes it while it still applies a long log, many times at
+/// once, and a large store takes gigabytes and minutes then. How long the log is, only a member tells.
 async fn settle(tools: &Path, place: &TempDir, data: &Path) -> Result<V2Store, String> {
-    let after = format!("--snapshot-count={ENTRIES}");
-    let scratch = scratch_member(tools, place, data, &["--force-new-cluster", &after]).await?;
     let snaps = data.join("member").join("snap");
-    let written = match written(&scratch, &snaps).await {
-        Ok(index) => Ok(index),
-        Err(because) => Err(format!("{because}; {}", scratch::last_words(&scratch).await)),
-    };
-    // Stopped first: it writes a file under its last name, so that only now every file is whole.
-    scratch::end(scratch).await;
-    let index = written?;
+    // It comes to itself in any cluster.
+    let scratch = scratch_member(tools, place, data, &["--force-new-cluster", NEVER]).await?;
+    let index = ended(scratch, async |side| committed(&side).await).await?;
+    let written = snapshots(&snaps)?.first().map_or(0, |(index, _)| *index);
+    let after = index.saturating_sub(written) + ENTRIES;
+    let after = format!("--snapshot-count={after}");
+    let scratch = scratch_member(tools, place, data, &[&after]).await?;
+    // Ended before the file is read: it is written under its last name, so that only now it is whole for sure.
+    ended(scratch, async |side| write(&side, &snaps, index).await).await?;
     let read = move || read(&snaps, index);
     tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
 }
 
-/// Waits until the member writes its store as of an entry that it got here, and gives that entry's number.
-async fn written(scratch: &Scratch, snaps: &Path) -> Result<u64, String> {
-    let http = HttpClient::new(None, None).map_err(|error| error.to_string())?;
-    let side = Side::of(&http, scratch);
-    entry(&side).await?;
-    // StatusResponse has raftIndex = 5: all that the copy had committed is at or below.
-    let index = side.ask("Maintenance/Status", Vec::new(), ("raftIndex", &[5]), ASK_LIMIT).await?;
-    // From there on one entry more than it writes its store after: whenever it wrote it last, it does so again.
-    let entries = stream::iter(0..=ENTRIES).map(|_| entry(&side)).buffer_unordered(IN_FLIGHT);
-    entries.try_collect::<()>().await?;
+/// The number of an entry at or after all that the copy had committed.
+async fn committed(side: &Side<'_>) -> Result<u64, String> {
+    entry(side).await?;
+    // StatusResponse has raftIndex = 5.
+    side.ask("Maintenance/Status", Vec::new(), ("raftIndex", &[5]), ASK_LIMIT).await
+}
+
+/// Lets the member write its store as of this entry or a later one.
+async fn write(side: &Side<'_>, snaps: &Path, index: u64) -> Result<(), String> {
+    try_join_all((0..=ENTRIES).map(|_| entry(side))).await?;
     let began = Instant::now();
     while !snapshots(snaps)?.iter().any(|(at, _)| *at >= index) {
         if began.elapsed() > SNAP_LIMIT {
@@ -141,7 +143,7 @@ async fn written(scratch: &Scratch, snaps: &Path) -> Result<u64, String> {
         }
         tokio::time::sleep(SNAP_EVERY).await;
     }
-    Ok(index)
+    Ok(())
 }
 
 /// Puts an entry into the log that changes nothing: the question which alarms there are. A read through the v2 API would be one,
@@ -200,9 +202,7 @@ async fn finish(
     // Not forced again: that drops entries which the tool has counted as applied, and the next ones in their place would be
     // taken for those.
     let scratch = scratch_member(tools, place, data, &[]).await?;
-    let done = async {
-        let http = HttpClient::new(None, None).map_err(|error| error.to_string())?;
-        let side = Side::of(&http, &scratch);
+    ended(scratch, async |side| {
         let mut watch = Watch::start();
         let leased = leases::give(&side, store, &Clock::start()).await?;
         watch.ended("leases");
@@ -211,10 +211,23 @@ async fn finish(
         watch.ended("list");
         keep(file, side.snapshot(PIECE_LIMIT)).await?;
         watch.ended("snapshot");
-        Ok::<_, String>(leased)
+        Ok(leased)
+    })
+    .await
+}
+
+/// Does something with a scratch member, and ends it whatever came of that. What goes wrong is told with the member's last words.
+async fn ended<T>(
+    scratch: Scratch,
+    work: impl AsyncFnOnce(Side<'_>) -> Result<T, String>,
+) -> Result<T, String> {
+    let http = HttpClient::new(None, None).map_err(|error| error.to_string());
+    let done = match &http {
+        Ok(http) => work(Side::of(http, &scratch)).await,
+        Err(because) => Err(because.clone()),
     };
-    let done = match done.await {
-        Ok(leased) => Ok(leased),
+    let done = match done {
+        Ok(done) => Ok(done),
         Err(because) => Err(format!("{because}; {}", scratch::last_words(&scratch).await)),
     };
     scratch::end(scratch).await;
