@@ -5,15 +5,16 @@
 use quorate_engine::Verdict;
 use quorate_model::{
     ARTIFACT_WHOLE, Action, BACKUP_WHOLE, Condition, DEPENDANTS_STOPPED, Gate, Hop, HopKind,
-    MAY_STOP, NodeName, NodeObservation, Observation, Plan, Reach, Release, Role, SERVERS_WELL,
-    Step, StepId, StepRole, Unsafe, WaitingOn,
+    MAY_STOP, NEEDS, NodeName, NodeObservation, Observation, Plan, Reach, Release, Role,
+    SERVERS_WELL, Step, StepId, StepRole, Unsafe, WaitingOn,
 };
 use quorate_packs::{
     Pack,
     eval::{Scope, Truth},
 };
 use quorate_planner::safety::{SafetyRequest, may_stop};
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// What is judged.
 pub struct Judged<'a> {
@@ -69,11 +70,32 @@ impl Judged<'_> {
     }
 
     fn scope(&self) -> Scope {
-        let scope = Scope::cluster(self.pack, self.seen, Some(&self.hop.from), Some(&self.hop.to));
+        let seen = self.without_ended_needs();
+        let scope = Scope::cluster(self.pack, &seen, Some(&self.hop.from), Some(&self.hop.to));
         match &self.step.node {
             Some(node) => scope.with_node(node),
             None => scope,
         }
+    }
+
+    /// Applications that an earlier hop has switched were declared with what they needed before it.
+    fn without_ended_needs(&self) -> Cow<'_, Observation> {
+        let holds_step = |hop: &&Hop| {
+            hop.waves.iter().flat_map(|wave| &wave.steps).any(|step| step.id == self.step.id)
+        };
+        let earlier = self.plan.hops.iter().take_while(|hop| !holds_step(hop));
+        let conversions = earlier.filter_map(|hop| hop.conversion.as_ref());
+        let known = &self.pack.recipes.conversions;
+        let ends: Vec<&String> =
+            conversions.filter_map(|name| known.get(name)).flat_map(|one| &one.ends).collect();
+        if ends.is_empty() {
+            return Cow::Borrowed(self.seen);
+        }
+        let mut seen = self.seen.clone();
+        if let Some(Value::Array(needs)) = seen.facts.get_mut(NEEDS) {
+            needs.retain(|need| !ends.iter().any(|end| need.as_str() == Some(end)));
+        }
+        Cow::Owned(seen)
     }
 
     fn one(&self, condition: &Condition, scope: &Scope) -> Verdict {

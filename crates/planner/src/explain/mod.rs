@@ -83,6 +83,9 @@ pub fn summary(plan: &Plan) -> String {
             finding.setting
         ));
     }
+    if plan.kind.puts_data_back() && plan.losses.is_empty() {
+        line("  lost: nothing".to_owned());
+    }
     for loss in &plan.losses {
         line(format!("  lost: {loss}"));
     }
