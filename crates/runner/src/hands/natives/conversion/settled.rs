@@ -59,9 +59,11 @@ pub(in crate::hands::natives) async fn settled(
     asked: Asked<'_>,
     limit: Duration,
 ) -> Result<String, String> {
-    let members = members(&asked).await?;
+    rest(&members(&asked).await?, limit.saturating_sub(MARGIN)).await
+}
+
+async fn rest(members: &[Member<'_>], limit: Duration) -> Result<String, String> {
     let began = Instant::now();
-    let limit = limit.saturating_sub(MARGIN);
     let mut watch = Watch::default();
     loop {
         let looks = join_all(members.iter().map(Member::look)).await;
