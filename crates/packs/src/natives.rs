@@ -17,6 +17,8 @@ pub const NATIVES: &[&str] = &[
     "etcd.convert-v2",
     "etcd.verify-converted",
     "etcd.compare-converted",
+    "etcd.save-since",
+    "etcd.write-back",
     "consul.save-snapshot",
     "consul.verify-snapshot",
     "debian.hold-back",

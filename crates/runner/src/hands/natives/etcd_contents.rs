@@ -14,8 +14,8 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 
 /// A part of what is said once the history of before the first answer is gone. A cluster whose history is cut every few minutes may
 /// do so within one list; twice in a row it is cut faster than it can be read.
-const COMPACTED: &str = "compacted";
-const LISTS: u32 = 2;
+pub(super) const COMPACTED: &str = "compacted";
+pub(super) const LISTS: u32 = 2;
 
 /// Writes the list, and says how much it is.
 pub(super) async fn list(asked: Asked<'_>) -> Result<String, String> {

@@ -61,6 +61,8 @@ pub(crate) async fn run(
         "etcd.convert-v2" => act(limit, conversion::convert(asked)).await,
         "etcd.verify-converted" => proof(limit, conversion::verify(asked)).await,
         "etcd.compare-converted" => proof(limit, conversion::compare(asked)).await,
+        "etcd.save-since" => act(limit, conversion::save_since(asked)).await,
+        "etcd.write-back" => act(limit, conversion::write_back(asked)).await,
         "consul.save-snapshot" => act(limit, consul::save(asked, limit)).await,
         "consul.verify-snapshot" => proof(limit, consul::verify(asked)).await,
         "debian.hold-back" => debian::hold_back(asked).await,

@@ -7,7 +7,9 @@ use super::{super::live::LiveHands, Asked, scratch::Scratch};
 use crate::hands::call::first_line;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use quorate_model::NodeName;
-use quorate_transport::http::{GrpcCall, GrpcStream, HttpClient, HttpRequest, Pieces};
+use quorate_transport::http::{
+    GrpcCall, GrpcStream, HttpClient, HttpRequest, HttpResponse, Pieces,
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock, time::Duration};
 
@@ -15,6 +17,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock, time::Duration};
 const COUNT_LIMIT: Duration = Duration::from_secs(20);
 /// Eight gigabytes, the largest store that upstream recommends, hashed at 80 MiB/s.
 const HASH_LIMIT: Duration = Duration::from_secs(100);
+/// The member that leads knows it, and a member may wait for an election before it asks that one.
+const LEASE_LIMIT: Duration = Duration::from_secs(10);
 /// The gateway's own path: another one on each line, and the scratch member may run another line than the cluster.
 const GATEWAYS: [&str; 3] = ["v3", "v3beta", "v3alpha"];
 
@@ -81,6 +85,27 @@ impl<'a> Side<'a> {
         self.posted(body, limit, |url| HttpRequest::new("POST", url), path).await
     }
 
+    /// Seconds that are left of a lease; none of one that has ended.
+    pub(super) async fn lease(&self, id: i64) -> Result<Option<u64>, String> {
+        let body = json!({"ID": id.to_string()});
+        let read = |url| HttpRequest::new("POST", url).reads_only();
+        // Releases from 3.4 on have it without `kv/`, too; 3.3 has it only here.
+        let said = self.posted(&body, LEASE_LIMIT, read, "kv/lease/timetolive").await?;
+        let left = signed(&said, "TTL").ok_or_else(|| {
+            format!("{} does not say what is left of lease {id}: {said}", self.url)
+        })?;
+        Ok(u64::try_from(left).ok())
+    }
+
+    /// Sends a request to another API of this member. A status other than 2xx is an answer, too.
+    pub(super) async fn sent(
+        &self,
+        request: HttpRequest,
+        limit: Duration,
+    ) -> Result<HttpResponse, String> {
+        self.http.send(&request.via(self.via.clone()), limit).await.into_result()
+    }
+
     async fn posted(
         &self,
         body: &Value,
@@ -145,7 +170,13 @@ impl<'a> Side<'a> {
     /// Every key that this member holds by itself, in order, page by page.
     pub(super) fn pages(&self, keys_only: bool) -> Pages<'_> {
         let from = Some("AA==".to_owned());
-        Pages { side: self, keys_only, from, page: PAGE, grows: true, revision: 0 }
+        Pages { side: self, keys_only, serializable: true, from, page: PAGE, grows: true, revision: 0 }
+    }
+
+    /// Every key and value as of now: the member first hears from the others how far they are, so that nothing that was
+    /// acknowledged before is missed.
+    pub(super) fn newest(&self) -> Pages<'_> {
+        Pages { serializable: false, ..self.pages(false) }
     }
 }
 
@@ -153,6 +184,7 @@ impl<'a> Side<'a> {
 pub(super) struct Pages<'a> {
     side: &'a Side<'a>,
     keys_only: bool,
+    serializable: bool,
     /// Where the next page begins; none after the last.
     from: Option<String>,
     page: u32,
@@ -171,7 +203,7 @@ impl Pages<'_> {
                 "key": from,
                 "range_end": "AA==",
                 "limit": self.page.to_string(),
-                "serializable": true,
+                "serializable": self.serializable,
                 "keys_only": self.keys_only,
                 "revision": self.revision.to_string(),
             });
@@ -211,6 +243,11 @@ impl Pages<'_> {
 
 /// A number of an answer: the gateway writes them as text, and leaves out what is zero.
 pub(super) fn number(of: &Value, name: &str) -> Option<u64> {
+    of.get(name).map_or(Some(0), |number| number.as_str()?.parse().ok())
+}
+
+/// The same of one that may be less than zero, as the ids of leases may that clients have chosen.
+pub(super) fn signed(of: &Value, name: &str) -> Option<i64> {
     of.get(name).map_or(Some(0), |number| number.as_str()?.parse().ok())
 }
 

@@ -23,18 +23,18 @@ pub(super) const OWN_KEY: &str = "quorate/v3-state";
 /// A key whose time comes this soon may go between two pages of a list.
 const SOON_MS: i64 = 5_000;
 
-type ValueDigest = [u8; 8];
+pub(super) type ValueDigest = [u8; 8];
 
 /// What is known of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Listed {
-    digest: ValueDigest,
+pub(super) struct Listed {
+    pub(super) digest: ValueDigest,
     /// Milliseconds since 1970.
-    expires: Option<i64>,
+    pub(super) expires: Option<i64>,
 }
 
 /// Eight bytes tell values of one key apart.
-fn digest(value: &[u8]) -> ValueDigest {
+pub(super) fn digest(value: &[u8]) -> ValueDigest {
     let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(value).into();
     [a, b, c, d, e, f, g, h]
 }
@@ -68,7 +68,7 @@ fn text(store: &V2Store) -> String {
 #[derive(Debug)]
 pub(super) struct Comparison {
     /// Listed keys that were not seen yet.
-    left: BTreeMap<Vec<u8>, Listed>,
+    pub(super) left: BTreeMap<Vec<u8>, Listed>,
     same: u64,
     passing: u64,
     faults: BTreeMap<Fault, (u64, String)>,

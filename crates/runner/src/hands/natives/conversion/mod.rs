@@ -3,11 +3,15 @@
 //! Invariant: the cluster is only asked here, never changed; what is converted is a copy.
 //! Read next: `convert.rs`.
 
+mod changes;
 mod convert;
 mod leases;
 mod listed;
 mod settled;
+mod since;
+mod told;
 mod v2_store;
+mod write_back;
 
 use super::{
     Asked, etcd, scratch,
@@ -19,6 +23,22 @@ use quorate_transport::http::HttpClient;
 use serde_json::{Value, json};
 
 pub(super) use settled::settled;
+
+/// Saves what clients have written into the v3 store since a conversion.
+pub(super) async fn save_since(asked: Asked<'_>) -> Result<String, String> {
+    let hands = asked.hands;
+    let (copy, file) = (asked.arg("source")?, asked.arg("file")?);
+    let side = Side::at(&asked, asked.arg("endpoint")?.to_owned()).await?;
+    let saved = since::save(&side, &hands.state_file(copy), &hands.state_file(file)).await?;
+    Ok(saved.to_string())
+}
+
+/// Writes that into the v2 store, once it holds again what it held before the conversion.
+pub(super) async fn write_back(asked: Asked<'_>) -> Result<String, String> {
+    let file = asked.hands.state_file(asked.arg("file")?);
+    let side = Side::at(&asked, asked.arg("endpoint")?.to_owned()).await?;
+    write_back::write(&side, &file).await.map(|written| written.to_string())
+}
 
 /// Whether a live member's v3 store is empty: a conversion would mix with what is there.
 pub(super) async fn no_v3_key(asked: Asked<'_>) -> Result<String, String> {

@@ -1,0 +1,394 @@
+//! Writes what clients have written since a conversion into the v2 store, once that holds again what it held before, and reads
+//! every key of it back.
+//!
+//! Invariant: done twice it gives the same. Nothing is deleted but the keys that are named, and directories that hold nothing.
+
+use super::{
+    super::side::Side,
+    changes::{Changes, Put},
+    listed::shown,
+    since::above,
+};
+use crate::hands::call::first_line;
+use futures::{StreamExt, stream};
+use quorate_transport::http::HttpRequest;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    fmt::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Requests in flight: each waits for the disk, and etcd writes those that come together at once.
+const IN_FLIGHT: usize = 32;
+/// As many as are in flight: where that many have failed, the next ones will, too, and each may take the whole limit.
+const FAULTS_MAX: usize = IN_FLIGHT;
+/// One entry of the log, on a busy disk, or after an election.
+const ASK_LIMIT: Duration = Duration::from_secs(20);
+/// A hundred years. A v2 store counts in nanoseconds, which end in the year 2262; a v3 lease may go beyond.
+const TTL_MAX: u64 = 100 * 365 * 24 * 60 * 60;
+/// The member that leads looks twice a second for what has expired, and a busy disk may hold that up.
+const EXPIRY_SLACK: Duration = Duration::from_secs(2);
+
+/// Complaints of the v2 API, by their numbers.
+const NOT_FOUND: u64 = 100;
+const NOT_A_FILE: u64 = 102;
+const NOT_A_DIRECTORY: u64 = 104;
+
+/// What was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    keys: usize,
+    deleted: usize,
+    /// Directories that have a time to live, and how many of the keys are in each.
+    ending: BTreeMap<String, usize>,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { keys, deleted, ending } = self;
+        write!(f, "{keys} keys written and {deleted} deleted, each read back")?;
+        let Some((first, _)) = ending.first_key_value() else { return Ok(()) };
+        let first = shown(first.as_bytes());
+        let number: usize = ending.values().sum();
+        let (keys, they) = if number == 1 { ("key", "it ends") } else { ("keys", "they end") };
+        write!(
+            f,
+            "; {number} {keys} in directories with a time to live (the first is {first}), with which {they} in the v2 store"
+        )
+    }
+}
+
+/// Writes everything that is in the file.
+pub(super) async fn write(side: &Side<'_>, file: &Path) -> Result<Written, String> {
+    let Changes { deletes, puts } = Changes::read(file).await?;
+    let store = Store { side };
+    // First: a key may stand where others need a directory.
+    all("deleted", deletes.iter().map(|key| store.delete(key))).await?;
+    // Time that has gone by since the file was written is not counted: it is seconds to minutes, and a key that stays for as
+    // much longer is looked after by whoever keeps it alive, while one that ends too early is missed.
+    let began = Instant::now();
+    all("written", puts.iter().map(|put| store.put(put))).await?;
+    all("found deleted", deletes.iter().map(|key| store.is_gone(key))).await?;
+    all("read back", puts.iter().map(|put| store.is_there(put, began))).await?;
+    let ending = store.ending(&puts).await?;
+    Ok(Written { keys: puts.len(), deleted: deletes.len(), ending })
+}
+
+/// Does it with every key, and tells with how many it did not go well.
+async fn all<F>(done: &str, works: impl ExactSizeIterator<Item = F>) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>>,
+{
+    let of = works.len();
+    let mut running = stream::iter(works).buffer_unordered(IN_FLIGHT);
+    let (mut faults, mut first) = (0, String::new());
+    while let Some(said) = running.next().await {
+        let Err(because) = said else { continue };
+        if faults == 0 {
+            first = because;
+        }
+        faults += 1;
+        if faults == FAULTS_MAX {
+            break;
+        }
+    }
+    let more = if faults == FAULTS_MAX { ", and no more were tried" } else { "" };
+    match faults {
+        0 => Ok(()),
+        _ => Err(format!("{faults} of {of} keys could not be {done}{more}: the first is {first}")),
+    }
+}
+
+/// The v2 store of a cluster, through one of its members.
+struct Store<'a> {
+    side: &'a Side<'a>,
+}
+
+/// What the v2 API said.
+#[derive(Debug, PartialEq)]
+enum Said {
+    /// The key, or the directory, that it found or wrote.
+    Node(Value),
+    /// The number of its complaint, and that in words.
+    Refused(u64, String),
+}
+
+impl Store<'_> {
+    async fn ask(
+        &self,
+        method: &str,
+        key: &str,
+        query: &str,
+        form: Option<String>,
+    ) -> Result<Said, String> {
+        let url = format!("{}/v2/keys{}{query}", self.side.url, path(key));
+        let mut request = HttpRequest::new(method, url);
+        if let Some(form) = form {
+            request = request.form(form);
+        }
+        let fault = |because: String| format!("{}: {because}", shown(key.as_bytes()));
+        let answer = self.side.sent(request, ASK_LIMIT).await.map_err(fault)?;
+        let said = answer.json().and_then(|said| of(said, answer.ok()));
+        said.ok_or_else(|| {
+            let line = first_line(&answer.text());
+            fault(format!("{} answered {}: {line}", self.side.url, answer.status))
+        })
+    }
+
+    async fn put(&self, put: &Put) -> Result<(), String> {
+        let write = || self.ask("PUT", &put.key, "", Some(form(put)));
+        let said = match write().await? {
+            Said::Refused(NOT_A_FILE, _) => {
+                self.clear(&put.key).await?;
+                write().await?
+            }
+            said => said,
+        };
+        match said {
+            Said::Node(_) => Ok(()),
+            Said::Refused(_, because) => Err(fault(&put.key, &because)),
+        }
+    }
+
+    /// Removes a directory that holds no key, with those in it. etcd refuses to remove one that holds something.
+    async fn clear(&self, key: &str) -> Result<(), String> {
+        let held = match self.ask("GET", key, "?recursive=true&quorum=true", None).await? {
+            Said::Node(node) => directories(&node),
+            Said::Refused(NOT_FOUND, _) => return Ok(()),
+            Said::Refused(_, because) => return Err(fault(key, &because)),
+        };
+        for directory in held {
+            match self.ask("DELETE", &directory, "?dir=true", None).await? {
+                Said::Node(_) | Said::Refused(NOT_FOUND, _) => {}
+                Said::Refused(_, because) => {
+                    return Err(fault(key, &format!("a directory stands there: {because}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), String> {
+        match self.ask("DELETE", key, "", None).await? {
+            Said::Node(_) => Ok(()),
+            Said::Refused(number, because) => gone(number).ok_or_else(|| fault(key, &because)),
+        }
+    }
+
+    async fn is_gone(&self, key: &str) -> Result<(), String> {
+        match self.ask("GET", key, "?quorum=true", None).await? {
+            Said::Node(node) if is_directory(&node) => Ok(()),
+            Said::Node(_) => Err(fault(key, "it is there again")),
+            Said::Refused(number, because) => gone(number).ok_or_else(|| fault(key, &because)),
+        }
+    }
+
+    async fn is_there(&self, put: &Put, began: Instant) -> Result<(), String> {
+        match self.ask("GET", &put.key, "?quorum=true", None).await? {
+            Said::Node(node) => same(put, &node).map_err(|because| fault(&put.key, because)),
+            Said::Refused(NOT_FOUND, because) => {
+                // It may have been written at any time since then, and its time may have come.
+                let end = ttl(put).map(Duration::from_secs);
+                let over = end.is_some_and(|end| began.elapsed() + EXPIRY_SLACK >= end);
+                if over { Ok(()) } else { Err(fault(&put.key, &because)) }
+            }
+            Said::Refused(_, because) => Err(fault(&put.key, &because)),
+        }
+    }
+
+    /// The nearest directory with a time to live above each of the keys, if any: whatever is in it ends with it.
+    async fn ending(&self, puts: &[Put]) -> Result<BTreeMap<String, usize>, String> {
+        let directories: BTreeSet<&str> = puts.iter().flat_map(|put| above(&put.key)).collect();
+        let asked = directories.into_iter().map(|directory| async move {
+            let said = self.ask("GET", directory, "?quorum=false", None).await?;
+            let ends = matches!(&said, Said::Node(node) if node.get("expiration").is_some());
+            Ok::<_, String>(ends.then_some(directory))
+        });
+        let found: Vec<_> = stream::iter(asked).buffer_unordered(IN_FLIGHT).collect().await;
+        let found: Vec<Option<&str>> = found.into_iter().collect::<Result<_, _>>()?;
+        let found: BTreeSet<&str> = found.into_iter().flatten().collect();
+        let mut ending = BTreeMap::new();
+        for put in puts {
+            if let Some(directory) = above(&put.key).filter(|above| found.contains(above)).last() {
+                *ending.entry(directory.to_owned()).or_default() += 1;
+            }
+        }
+        Ok(ending)
+    }
+}
+
+fn of(said: Value, ok: bool) -> Option<Said> {
+    if let Some(number) = said.get("errorCode").and_then(Value::as_u64) {
+        let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
+        return Some(Said::Refused(number, format!("{} ({})", text("message"), text("cause"))));
+    }
+    Some(Said::Node(said.get("node").filter(|_| ok)?.clone()))
+}
+
+fn fault(key: &str, because: &str) -> String {
+    format!("{}: {because}", shown(key.as_bytes()))
+}
+
+/// Whether a complaint says that there is no such key. A directory may stand there by now, or a key above.
+fn gone(number: u64) -> Option<()> {
+    matches!(number, NOT_FOUND | NOT_A_FILE | NOT_A_DIRECTORY).then_some(())
+}
+
+fn is_directory(node: &Value) -> bool {
+    node.get("dir") == Some(&Value::Bool(true))
+}
+
+/// Every directory of an answer, the innermost first.
+fn directories(node: &Value) -> Vec<String> {
+    let (mut found, mut open) = (Vec::new(), vec![node]);
+    while let Some(node) = open.pop() {
+        if is_directory(node) {
+            found.extend(node.get("key").and_then(Value::as_str).map(str::to_owned));
+            open.extend(node.get("nodes").and_then(Value::as_array).into_iter().flatten());
+        }
+    }
+    // Those above were found before those in them.
+    found.reverse();
+    found
+}
+
+/// How a key is there.
+fn same(put: &Put, node: &Value) -> Result<(), &'static str> {
+    if is_directory(node) {
+        return Err("a directory stands there");
+    }
+    if node.get("value").and_then(Value::as_str) != Some(&put.value) {
+        return Err("it has another value");
+    }
+    match (put.ttl.is_some(), node.get("expiration").is_some()) {
+        (true, false) => Err("it has no time to live"),
+        (false, true) => Err("it has a time to live"),
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
+/// Seconds as the v2 API takes them: a key that ends at once is one that was never written.
+fn ttl(put: &Put) -> Option<u64> {
+    put.ttl.map(|seconds| seconds.clamp(1, TTL_MAX))
+}
+
+/// Without a time to live a key becomes one that stays, whatever it was.
+fn form(put: &Put) -> String {
+    let value = encoded(&put.value);
+    match ttl(put) {
+        Some(seconds) => format!("value={value}&ttl={seconds}"),
+        None => format!("value={value}"),
+    }
+}
+
+/// The path of a key in an address, part by part.
+fn path(key: &str) -> String {
+    key.split('/').map(encoded).collect::<Vec<_>>().join("/")
+}
+
+/// As a part of an address or of a form: everything but what has no meaning in either.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            // Writing to a text does not fail.
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn put(value: &str, ttl: Option<u64>) -> Put {
+        Put { key: "/a".into(), value: value.into(), ttl }
+    }
+
+    #[test]
+    fn whatever_a_key_is_called_its_parts_stay_parts() {
+        assert_eq!(path("/a/b-c_d.e~f"), "/a/b-c_d.e~f");
+        assert_eq!(path("/ü/a b+c?d=e#f%2F"), "/%C3%BC/a%20b%2Bc%3Fd%3De%23f%252F");
+        assert_eq!(path("/\\/\"\n"), "/%5C/%22%0A");
+    }
+
+    #[test]
+    fn a_form_says_value_and_time_to_live() {
+        assert_eq!(form(&put("a&b=c +\n", None)), "value=a%26b%3Dc%20%2B%0A");
+        assert_eq!(form(&put("", Some(60))), "value=&ttl=60");
+        assert_eq!(form(&put("", Some(0))), "value=&ttl=1");
+        assert_eq!(form(&put("", Some(u64::MAX))), "value=&ttl=3153600000");
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        let not_found = json!({"errorCode": 100, "message": "Key not found", "cause": "/a"});
+        assert_eq!(
+            of(not_found, false),
+            Some(Said::Refused(NOT_FOUND, "Key not found (/a)".to_owned()))
+        );
+        let node = json!({"key": "/a", "value": "1"});
+        let answer = json!({"action": "set", "node": node});
+        assert_eq!(of(answer.clone(), true), Some(Said::Node(node)));
+        assert_eq!(of(answer, false), None);
+        assert_eq!(of(json!({"message": "Insufficient credentials"}), false), None);
+    }
+
+    #[test]
+    fn a_key_is_compared_with_what_was_to_be_written() {
+        let node = |value: &str| json!({"key": "/a", "value": value});
+        let passing = json!({"key": "/a", "value": "1", "expiration": "2030-01-01T00:00:00Z"});
+        assert_eq!(same(&put("1", None), &node("1")), Ok(()));
+        assert_eq!(same(&put("1", Some(9)), &passing), Ok(()));
+        assert!(same(&put("1", None), &node("2")).unwrap_err().contains("another value"));
+        assert!(same(&put("1", None), &passing).unwrap_err().contains("a time to live"));
+        assert!(same(&put("1", Some(9)), &node("1")).unwrap_err().contains("no time to live"));
+        assert!(same(&put("1", None), &json!({"dir": true})).unwrap_err().contains("directory"));
+    }
+
+    #[test]
+    fn the_innermost_directory_goes_first() {
+        let inner = json!({"key": "/a/b/c", "dir": true});
+        let node = json!({"key": "/a", "dir": true, "nodes": [
+            {"key": "/a/b", "dir": true, "nodes": [inner]}, {"key": "/a/f", "value": ""},
+        ]});
+        assert_eq!(directories(&node), ["/a/b/c", "/a/b", "/a"]);
+    }
+
+    #[tokio::test]
+    async fn faults_are_counted_and_the_first_is_named() {
+        let work = |faults: usize| {
+            (0..100).map(move |n| async move {
+                if n < faults { Err(fault("/a", "it has another value")) } else { Ok(()) }
+            })
+        };
+        assert_eq!(all("read back", work(0)).await, Ok(()));
+        let said = all("read back", work(2)).await.unwrap_err();
+        assert_eq!(
+            said,
+            "2 of 100 keys could not be read back: the first is `/a`: it has another value"
+        );
+        let said = all("written", work(50)).await.unwrap_err();
+        assert!(said.starts_with("32 of 100 keys could not be written, and no more"), "{said}");
+    }
+
+    #[test]
+    fn what_was_written_is_counted() {
+        let mut written = Written { keys: 2, deleted: 1, ending: BTreeMap::new() };
+        assert_eq!(written.to_string(), "2 keys written and 1 deleted, each read back");
+        written.ending.insert("/d".to_owned(), 1);
+        let said = written.to_string();
+        assert!(
+            said.contains("; 1 key in directories with a time to live (the first is `/d`)"),
+            "{said}"
+        );
+    }
+}
