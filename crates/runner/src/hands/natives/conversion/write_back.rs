@@ -10,7 +10,7 @@ use super::{
     since::above,
 };
 use crate::hands::call::first_line;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
 use quorate_transport::http::HttpRequest;
 use serde_json::Value;
 use std::{
@@ -23,6 +23,8 @@ use std::{
 
 /// Requests in flight: each waits for the disk, and etcd writes those that come together at once.
 const IN_FLIGHT: usize = 32;
+/// Requests that are prepared at a time: each takes a few kilobytes until it is done.
+const AT_ONCE: usize = 1_000;
 /// As many as are in flight: where that many have failed, the next ones will, too, and each may take the whole limit.
 const FAULTS_MAX: usize = IN_FLIGHT;
 /// One entry of the log, on a busy disk, or after an election.
@@ -66,40 +68,39 @@ pub(super) async fn write(side: &Side<'_>, file: &Path) -> Result<Written, Strin
     let Changes { deletes, puts } = Changes::read(file).await?;
     let store = Store { side };
     // First: a key may stand where others need a directory.
-    all("deleted", deletes.iter().map(|key| store.delete(key))).await?;
+    all("deleted", &deletes, |key| store.delete(key).boxed()).await?;
     // Time that has gone by since the file was written is not counted: it is seconds to minutes, and a key that stays for as
     // much longer is looked after by whoever keeps it alive, while one that ends too early is missed.
     let began = Instant::now();
-    all("written", puts.iter().map(|put| store.put(put))).await?;
-    all("found deleted", deletes.iter().map(|key| store.is_gone(key))).await?;
-    all("read back", puts.iter().map(|put| store.is_there(put, began))).await?;
+    all("written", &puts, |put| store.put(put).boxed()).await?;
+    all("found deleted", &deletes, |key| store.is_gone(key).boxed()).await?;
+    all("read back", &puts, |put| store.is_there(put, began).boxed()).await?;
     let ending = store.ending(&puts).await?;
     Ok(Written { keys: puts.len(), deleted: deletes.len(), ending })
 }
 
+/// What is done with a key.
+type Work<'a> = BoxFuture<'a, Result<(), String>>;
+
 /// Does it with every key, and tells with how many it did not go well.
-async fn all<F>(done: &str, works: impl ExactSizeIterator<Item = F>) -> Result<(), String>
-where
-    F: Future<Output = Result<(), String>>,
-{
-    let of = works.len();
-    let mut running = stream::iter(works).buffer_unordered(IN_FLIGHT);
-    let (mut faults, mut first) = (0, String::new());
-    while let Some(said) = running.next().await {
-        let Err(because) = said else { continue };
-        if faults == 0 {
-            first = because;
-        }
-        faults += 1;
-        if faults == FAULTS_MAX {
-            break;
+async fn all<'k, K>(
+    done: &str,
+    keys: &'k [K],
+    work: impl Fn(&'k K) -> Work<'k>,
+) -> Result<(), String> {
+    let mut faults = Vec::new();
+    for some in keys.chunks(AT_ONCE) {
+        let works: Vec<_> = some.iter().map(&work).collect();
+        let mut running = stream::iter(works).buffer_unordered(IN_FLIGHT);
+        while faults.len() < FAULTS_MAX {
+            let Some(said) = running.next().await else { break };
+            faults.extend(said.err());
         }
     }
-    let more = if faults == FAULTS_MAX { ", and no more were tried" } else { "" };
-    match faults {
-        0 => Ok(()),
-        _ => Err(format!("{faults} of {of} keys could not be {done}{more}: the first is {first}")),
-    }
+    let Some(first) = faults.first() else { return Ok(()) };
+    let (number, of) = (faults.len(), keys.len());
+    let more = if number < FAULTS_MAX { "" } else { ", and no more were tried" };
+    Err(format!("{number} of {of} keys could not be {done}{more}: the first is {first}"))
 }
 
 /// The v2 store of a cluster, through one of its members.
@@ -199,16 +200,23 @@ impl Store<'_> {
         }
     }
 
+    /// Gives a directory back that has a time to live.
+    async fn ends<'k>(&self, directory: &'k str) -> Result<Option<&'k str>, String> {
+        let said = self.ask("GET", directory, "?quorum=false", None).await?;
+        let ends = matches!(&said, Said::Node(node) if node.get("expiration").is_some());
+        Ok(ends.then_some(directory))
+    }
+
     /// The nearest directory with a time to live above each of the keys, if any: whatever is in it ends with it.
     async fn ending(&self, puts: &[Put]) -> Result<BTreeMap<String, usize>, String> {
         let directories: BTreeSet<&str> = puts.iter().flat_map(|put| above(&put.key)).collect();
-        let asked = directories.into_iter().map(|directory| async move {
-            let said = self.ask("GET", directory, "?quorum=false", None).await?;
-            let ends = matches!(&said, Said::Node(node) if node.get("expiration").is_some());
-            Ok::<_, String>(ends.then_some(directory))
-        });
-        let found: Vec<_> = stream::iter(asked).buffer_unordered(IN_FLIGHT).collect().await;
-        let found: Vec<Option<&str>> = found.into_iter().collect::<Result<_, _>>()?;
+        let directories: Vec<&str> = directories.into_iter().collect();
+        let mut found = Vec::new();
+        for some in directories.chunks(AT_ONCE) {
+            let asked: Vec<_> = some.iter().map(|directory| self.ends(directory).boxed()).collect();
+            let said = stream::iter(asked).buffer_unordered(IN_FLIGHT);
+            found.extend(said.try_collect::<Vec<Option<&str>>>().await?);
+        }
         let found: BTreeSet<&str> = found.into_iter().flatten().collect();
         let mut ending = BTreeMap::new();
         for put in puts {
@@ -365,19 +373,20 @@ mod tests {
 
     #[tokio::test]
     async fn faults_are_counted_and_the_first_is_named() {
-        let work = |faults: usize| {
-            (0..100).map(move |n| async move {
-                if n < faults { Err(fault("/a", "it has another value")) } else { Ok(()) }
-            })
+        let keys: Vec<usize> = (0..3_000).collect();
+        let tried = |done: &'static str, wrong: usize| {
+            let keys = &keys;
+            let work = move |key: &usize| {
+                let said = if *key < wrong { Err(fault("/a", "no")) } else { Ok(()) };
+                futures::future::ready(said).boxed()
+            };
+            async move { all(done, keys, work).await }
         };
-        assert_eq!(all("read back", work(0)).await, Ok(()));
-        let said = all("read back", work(2)).await.unwrap_err();
-        assert_eq!(
-            said,
-            "2 of 100 keys could not be read back: the first is `/a`: it has another value"
-        );
-        let said = all("written", work(50)).await.unwrap_err();
-        assert!(said.starts_with("32 of 100 keys could not be written, and no more"), "{said}");
+        assert_eq!(tried("read back", 0).await, Ok(()));
+        let said = tried("read back", 2).await.unwrap_err();
+        assert_eq!(said, "2 of 3000 keys could not be read back: the first is `/a`: no");
+        let said = tried("written", 50).await.unwrap_err();
+        assert!(said.contains("32 of 3000 keys could not be written, and no more"), "{said}");
     }
 
     #[test]
