@@ -5,11 +5,13 @@
 
 mod changes;
 mod convert;
+mod ends;
 mod leases;
 mod listed;
 mod settled;
 mod since;
 mod told;
+mod v2_api;
 mod v2_store;
 mod write_back;
 

@@ -11,21 +11,17 @@ use super::{
         side::{Side, bytes, signed},
     },
     changes::{Changes, Put},
+    ends::{End, Ends, ends},
     listed::{Comparison, Listed, OWN_KEY, digest},
     told::{Kind, Told},
 };
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     path::Path,
 };
 
-/// Questions in flight: each is answered from memory, at most by way of the member that leads.
-const IN_FLIGHT: usize = 16;
-/// Questions that are prepared at a time: each takes a few kilobytes until it is answered.
-const AT_ONCE: usize = 1_000;
 /// A lease ends up to some seconds after its key would have in the v2 store: whole seconds are granted, and those that have
 /// ended are looked for twice a second. One that ends later than this was kept alive, or begun anew by an election.
 const KEPT_MS: i64 = 10_000;
@@ -72,41 +68,6 @@ async fn save_once(side: &Side<'_>, copy: &Path, file: &Path) -> Result<Saved, S
     let (changes, told) = reading.judged(&ends, Timestamp::now().as_millisecond());
     changes.save(file).await?;
     Ok(Saved { written: changes.puts.len(), deleted: changes.deletes.len(), told })
-}
-
-/// When a lease ends.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    /// Seconds that are left of it.
-    left: u64,
-    /// Milliseconds since 1970.
-    at: i64,
-}
-
-impl End {
-    fn after(left: u64, now: i64) -> Self {
-        let milliseconds = i64::try_from(left.saturating_mul(1000)).unwrap_or(i64::MAX);
-        Self { left, at: now.saturating_add(milliseconds) }
-    }
-}
-
-/// By the lease; one that has ended is not there.
-type Ends = HashMap<i64, End>;
-
-async fn ends(side: &Side<'_>, leases: &[i64]) -> Result<Ends, String> {
-    let mut ends = Ends::new();
-    for some in leases.chunks(AT_ONCE) {
-        let asked: Vec<_> = some.iter().map(|id| end(side, *id).boxed()).collect();
-        let asked = stream::iter(asked).buffer_unordered(IN_FLIGHT);
-        let found: Vec<Option<(i64, End)>> = asked.try_collect().await?;
-        ends.extend(found.into_iter().flatten());
-    }
-    Ok(ends)
-}
-
-async fn end(side: &Side<'_>, id: i64) -> Result<Option<(i64, End)>, String> {
-    let left = side.lease(id).await?;
-    Ok(left.map(|left| (id, End::after(left, Timestamp::now().as_millisecond()))))
 }
 
 /// A key that the member holds and a v2 store can.

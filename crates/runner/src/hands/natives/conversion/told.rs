@@ -89,7 +89,7 @@ impl Told {
 }
 
 /// A key within a clause: on one line, and without what parts clauses.
-fn within(key: &[u8]) -> String {
+pub(super) fn within(key: &[u8]) -> String {
     shown(key).replace(char::is_control, " ").replace("; ", ", ")
 }
 

@@ -6,17 +6,15 @@
 use super::{
     super::side::Side,
     changes::{Changes, Put},
-    listed::shown,
     since::above,
+    told::within,
+    v2_api::{NOT_A_DIRECTORY, NOT_A_FILE, NOT_FOUND, Said, Store, encoded, fault},
 };
-use crate::hands::call::first_line;
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream};
-use quorate_transport::http::HttpRequest;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    fmt::Write,
     path::Path,
     time::{Duration, Instant},
 };
@@ -27,17 +25,10 @@ const IN_FLIGHT: usize = 32;
 const AT_ONCE: usize = 1_000;
 /// As many as are in flight: where that many have failed, the next ones will, too, and each may take the whole limit.
 const FAULTS_MAX: usize = IN_FLIGHT;
-/// One entry of the log, on a busy disk, or after an election.
-const ASK_LIMIT: Duration = Duration::from_secs(20);
 /// A hundred years. A v2 store counts in nanoseconds, which end in the year 2262; a v3 lease may go beyond.
 const TTL_MAX: u64 = 100 * 365 * 24 * 60 * 60;
 /// The member that leads looks twice a second for what has expired, and a busy disk may hold that up.
 const EXPIRY_SLACK: Duration = Duration::from_secs(2);
-
-/// Complaints of the v2 API, by their numbers.
-const NOT_FOUND: u64 = 100;
-const NOT_A_FILE: u64 = 102;
-const NOT_A_DIRECTORY: u64 = 104;
 
 /// What was written.
 #[derive(Debug)]
@@ -53,7 +44,7 @@ impl fmt::Display for Written {
         let Self { keys, deleted, ending } = self;
         write!(f, "{keys} keys written and {deleted} deleted, each read back")?;
         let Some((first, _)) = ending.first_key_value() else { return Ok(()) };
-        let first = shown(first.as_bytes());
+        let first = within(first.as_bytes());
         let number: usize = ending.values().sum();
         let (keys, they) = if number == 1 { ("key", "it ends") } else { ("keys", "they end") };
         write!(
@@ -103,42 +94,7 @@ async fn all<'k, K>(
     Err(format!("{number} of {of} keys could not be {done}{more}: the first is {first}"))
 }
 
-/// The v2 store of a cluster, through one of its members.
-struct Store<'a> {
-    side: &'a Side<'a>,
-}
-
-/// What the v2 API said.
-#[derive(Debug, PartialEq)]
-enum Said {
-    /// The key, or the directory, that it found or wrote.
-    Node(Value),
-    /// The number of its complaint, and that in words.
-    Refused(u64, String),
-}
-
 impl Store<'_> {
-    async fn ask(
-        &self,
-        method: &str,
-        key: &str,
-        query: &str,
-        form: Option<String>,
-    ) -> Result<Said, String> {
-        let url = format!("{}/v2/keys{}{query}", self.side.url, path(key));
-        let mut request = HttpRequest::new(method, url);
-        if let Some(form) = form {
-            request = request.form(form);
-        }
-        let fault = |because: String| format!("{}: {because}", shown(key.as_bytes()));
-        let answer = self.side.sent(request, ASK_LIMIT).await.map_err(fault)?;
-        let said = answer.json().and_then(|said| of(said, answer.ok()));
-        said.ok_or_else(|| {
-            let line = first_line(&answer.text());
-            fault(format!("{} answered {}: {line}", self.side.url, answer.status))
-        })
-    }
-
     async fn put(&self, put: &Put) -> Result<(), String> {
         let write = || self.ask("PUT", &put.key, "", Some(form(put)));
         let said = match write().await? {
@@ -228,18 +184,6 @@ impl Store<'_> {
     }
 }
 
-fn of(said: Value, ok: bool) -> Option<Said> {
-    if let Some(number) = said.get("errorCode").and_then(Value::as_u64) {
-        let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
-        return Some(Said::Refused(number, format!("{} ({})", text("message"), text("cause"))));
-    }
-    Some(Said::Node(said.get("node").filter(|_| ok)?.clone()))
-}
-
-fn fault(key: &str, because: &str) -> String {
-    format!("{}: {because}", shown(key.as_bytes()))
-}
-
 /// Whether a complaint says that there is no such key. A directory may stand there by now, or a key above.
 fn gone(number: u64) -> Option<()> {
     matches!(number, NOT_FOUND | NOT_A_FILE | NOT_A_DIRECTORY).then_some(())
@@ -292,26 +236,6 @@ fn form(put: &Put) -> String {
     }
 }
 
-/// The path of a key in an address, part by part.
-fn path(key: &str) -> String {
-    key.split('/').map(encoded).collect::<Vec<_>>().join("/")
-}
-
-/// As a part of an address or of a form: everything but what has no meaning in either.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            // Writing to a text does not fail.
-            _ => drop(write!(out, "%{byte:02X}")),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,32 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_key_is_called_its_parts_stay_parts() {
-        assert_eq!(path("/a/b-c_d.e~f"), "/a/b-c_d.e~f");
-        assert_eq!(path("/ü/a b+c?d=e#f%2F"), "/%C3%BC/a%20b%2Bc%3Fd%3De%23f%252F");
-        assert_eq!(path("/\\/\"\n"), "/%5C/%22%0A");
-    }
-
-    #[test]
     fn a_form_says_value_and_time_to_live() {
         assert_eq!(form(&put("a&b=c +\n", None)), "value=a%26b%3Dc%20%2B%0A");
         assert_eq!(form(&put("", Some(60))), "value=&ttl=60");
         assert_eq!(form(&put("", Some(0))), "value=&ttl=1");
         assert_eq!(form(&put("", Some(u64::MAX))), "value=&ttl=3153600000");
-    }
-
-    #[test]
-    fn answers_are_told_apart() {
-        let not_found = json!({"errorCode": 100, "message": "Key not found", "cause": "/a"});
-        assert_eq!(
-            of(not_found, false),
-            Some(Said::Refused(NOT_FOUND, "Key not found (/a)".to_owned()))
-        );
-        let node = json!({"key": "/a", "value": "1"});
-        let answer = json!({"action": "set", "node": node});
-        assert_eq!(of(answer.clone(), true), Some(Said::Node(node)));
-        assert_eq!(of(answer, false), None);
-        assert_eq!(of(json!({"message": "Insufficient credentials"}), false), None);
     }
 
     #[test]
