@@ -170,7 +170,15 @@ impl<'a> Side<'a> {
     /// Every key that this member holds by itself, in order, page by page.
     pub(super) fn pages(&self, keys_only: bool) -> Pages<'_> {
         let from = Some("AA==".to_owned());
-        Pages { side: self, keys_only, serializable: true, from, page: PAGE, grows: true, revision: 0 }
+        Pages {
+            side: self,
+            keys_only,
+            serializable: true,
+            from,
+            page: PAGE,
+            grows: true,
+            revision: 0,
+        }
     }
 
     /// Every key and value as of now: the member first hears from the others how far they are, so that nothing that was
