@@ -44,7 +44,7 @@ pub use plan::{
     ConfigFinding, DEPENDANTS_STOPPED, Door, Edge, FileRewrite, Gate, HELD_BACK, HOLD_BACK, Hop,
     HopKind, LET_GO, Lanes, MAY_STOP, MemberChange, ObservationRef, PLAN_SCHEMA, Plan, PlanKind,
     REJOIN_GATE, Risk, RuleApplied, RuleVerdict, SERVERS_WELL, Spoken, Step, StepRole, TextEdit,
-    Undo, Wave, hop_title,
+    Undo, Wave, hop_title, member_word,
 };
 pub use policy::{Approve, OnFailure, Override, Policy};
 pub use range::Range;

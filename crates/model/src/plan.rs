@@ -348,6 +348,11 @@ pub struct Lanes {
     pub failures: u32,
 }
 
+/// Stands in a request for the id that a member has when it is said: an earlier hop of the plan gives it another one.
+pub fn member_word(node: &NodeName) -> String {
+    format!("{{member:{node}}}")
+}
+
 /// Name of the gate that a started member must pass; overrides use it.
 pub const REJOIN_GATE: &str = "rejoin";
 /// Name of the condition that the safety oracle answers, not an expression: with the member gone a quorum remains.

@@ -531,10 +531,13 @@ fn build_hops(
 ) -> Result<Vec<Hop>, HopFault> {
     let Some(safety) = &request.pack.safety else { return Ok(Vec::new()) };
     let mut leader = members.iter().position(Member::is_leader);
-    let (mut hops, known) = (Vec::new(), Known::default());
+    let (mut hops, known): (Vec<Hop>, _) = (Vec::new(), Known::default());
+    // Two hops may start from the same release: the second one's copy is not the first one's.
+    let mut taken = request.state_files.to_vec();
     for (index, ((hop, artifact), crossing)) in route.hops.iter().zip(crossings).enumerate() {
         let healed = index > 0;
         let leads = leader.map(|index| members[index].name());
+        let renamed = hops.iter().any(|hop| hop.conversion.is_some());
         let words = Words {
             pack: request.pack,
             cluster: request.cluster,
@@ -543,7 +546,10 @@ fn build_hops(
             to: &hop.to,
             speaking: &hop.from,
             before: None,
-            known: known.clone(),
+            // Whoever got its data from a copy is another member to the cluster.
+            renamed,
+            // And what was put together with the ids of before is not theirs.
+            known: if renamed { Known::default() } else { known.clone() },
         };
         let built = HopPlan {
             number: index + 1,
@@ -560,12 +566,17 @@ fn build_hops(
             leader,
             healed,
             config: &crossing.changes,
-            taken_names: request.state_files,
+            taken_names: &taken,
             now: request.now,
             kind: kind_of(members, hop),
         }
         .build()?;
         leader = built.leader;
+        let steps = built.hop.waves.iter().flat_map(|wave| &wave.steps);
+        taken.extend(steps.filter_map(|step| match &step.action {
+            Action::Backup { backup } => Some(backup.file.clone()),
+            _ => None,
+        }));
         hops.push(built.hop);
     }
     Ok(hops)

@@ -125,6 +125,7 @@ fn build(
         to: &hop.to,
         speaking: &hop.from,
         before: None,
+        renamed: false,
         known: Known::default(),
     };
     let built = HopPlan {

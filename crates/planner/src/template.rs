@@ -9,6 +9,7 @@ use crate::{
 };
 use quorate_model::{
     Call, CallKind, Cluster, Facts, Node, NodeName, NodeObservation, Observation, Release,
+    member_word,
 };
 use quorate_packs::{CallTemplate, Pack, TemplateValue, template_value};
 use serde_json::{Map, Value, json};
@@ -38,6 +39,8 @@ pub(crate) struct Words<'a> {
     pub(crate) speaking: &'a Release,
     /// An earlier look, for what a cluster that is not well cannot say any more.
     pub(crate) before: Option<&'a Observation>,
+    /// Whether an earlier hop of the plan gives members other ids than they were seen with.
+    pub(crate) renamed: bool,
     /// What was put together before, for the hops of one plan alike.
     pub(crate) known: Known,
 }
@@ -58,6 +61,7 @@ impl<'a> Words<'a> {
             to: release,
             speaking: release,
             before: None,
+            renamed: false,
             known: Known::default(),
         }
     }
@@ -201,6 +205,9 @@ impl<'a> Words<'a> {
         // A run book sets these before anything is typed.
         let by_hand = self.by_hand(what, member, by_hand, extra)?;
         let by_hand = by_hand.replace("{state}", "$state").replace("{artifact}", "$tools");
+        let by_hand = self.cluster.nodes.iter().fold(by_hand, |text, node| {
+            text.replace(&member_word(&node.name), &format!("ID-OF-{}", node.name))
+        });
         let (name, node) = (what.into(), member.name().clone());
         Ok(Call { name, node, call, by_hand, retry_on: Vec::new() })
     }
@@ -331,6 +338,10 @@ impl<'a> Words<'a> {
         let none = BTreeMap::new();
         words.insert("folders".into(), json!(place.map_or(&none, |place| &place.folders)));
         words.extend(member.release().map(|release| ("release".to_owned(), json!(release))));
+        let member_id = match self.renamed {
+            true => Some(member_word(&node.name)),
+            false => member_id,
+        };
         words.extend(member_id.map(|id| ("member_id".to_owned(), json!(id))));
         Value::Object(words)
     }

@@ -283,6 +283,51 @@ fn everything_stands_still_while_one_copy_is_converted_for_all() {
     assert!(texts[1].contains("are deleted"), "{texts:?}");
 }
 
+/// A member that got its data from a copy is another one to the cluster: its id is asked for when it is said.
+#[test]
+fn later_hops_ask_for_the_ids_that_members_have_by_then() {
+    let plan = ready(planned(&with_tables("1.1.9"), "1.2.3", Some("trees")));
+    let bodies: Vec<String> = steps(&plan)
+        .into_iter()
+        .filter(|step| step.role == StepRole::Handover)
+        .filter_map(|step| match &step.action {
+            Action::Call { call } => serde_json::to_string(&call.call).ok(),
+            _ => None,
+        })
+        .collect();
+    assert!(!bodies.is_empty());
+    assert!(bodies.iter().all(|body| body.contains("{member:")), "{bodies:?}");
+    let before = ready(planned(&with_tables("1.0.5"), "1.1.9", None));
+    assert!(!format!("{before:?}").contains("{member:"));
+}
+
+/// Two hops start from one release: the copy of the first one is not that of the second.
+#[test]
+fn no_copy_has_the_name_of_another() {
+    let plan = ready(planned(&with_tables("1.1.9"), "1.2.3", Some("trees")));
+    let files = |plan: &Plan| -> Vec<String> {
+        let steps = steps(plan).into_iter();
+        let files = steps.filter_map(|step| match &step.action {
+            Action::Backup { backup } => Some(backup.file.clone()),
+            _ => None,
+        });
+        files.collect()
+    };
+    let all = files(&plan);
+    assert!(all.len() >= 4, "{all:?}");
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
+    let mut twice = plan.clone();
+    for step in
+        twice.hops.iter_mut().flat_map(|hop| &mut hop.waves).flat_map(|wave| &mut wave.steps)
+    {
+        if let Action::Backup { backup } | Action::Verify { backup } = &mut step.action {
+            backup.file.clone_from(&all[0]);
+        }
+    }
+    twice.digest = plan_digest(&twice);
+    assert!(check(&twice).iter().any(|one| one.text.contains("another copy is kept as")));
+}
+
 #[test]
 fn the_proof_misses_nothing_of_it() {
     let world = with_application(with_tables("1.1.9"), true);

@@ -10,14 +10,17 @@ use crate::{
 use quorate_model::{
     Action, BACKUP_WHOLE, Backup, Door, Hop, Plan, PlanKind, Step, StepId, StepRole,
 };
+use std::collections::BTreeSet;
 
 /// Knows where the way back closes in this hop.
 #[derive(Default)]
-pub(crate) struct OneWay {
+pub(crate) struct OneWay<'p> {
     closes_at: Option<StepId>,
+    /// Names of copies, of the whole plan.
+    files: BTreeSet<&'p str>,
 }
 
-impl<'p> Watch<'p> for OneWay {
+impl<'p> Watch<'p> for OneWay<'p> {
     fn hop_begins(
         &mut self,
         plan: &'p Plan,
@@ -29,6 +32,13 @@ impl<'p> Watch<'p> for OneWay {
     }
 
     fn step(&mut self, at: &Visit<'p>, world: &World<'p>, found: &mut Vec<Violation>) {
+        if let Action::Backup { backup } = &at.step.action
+            && !self.files.insert(&backup.file)
+        {
+            let text =
+                format!("another copy is kept as {}: it would be taken for this one", backup.file);
+            found.push(Violation::error(Invariant::S6, at.id(), text));
+        }
         if let Some(text) = blind(at, world) {
             found.push(Violation::error(Invariant::S6, at.id(), text));
         }

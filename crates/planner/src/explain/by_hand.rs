@@ -39,6 +39,7 @@ impl<'a> Hands<'a> {
             to: &self.hop.to,
             speaking: &self.hop.from,
             before: None,
+            renamed: false,
             known: Known::default(),
         }
     }

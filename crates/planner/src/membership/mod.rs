@@ -207,6 +207,7 @@ impl<'a> Ground<'a> {
             to: &path.to,
             speaking,
             before: None,
+            renamed: false,
             known: Known::default(),
         };
         let order: Vec<usize> = (0..self.members.len()).collect();

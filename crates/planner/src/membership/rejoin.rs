@@ -137,6 +137,7 @@ fn settings(
         to: release,
         speaking,
         before: None,
+        renamed: false,
         known: Known::default(),
     };
     let member = Some(&request.ejected.ejection.member);

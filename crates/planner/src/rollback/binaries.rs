@@ -59,6 +59,7 @@ pub(super) fn plan(
         to: &back.to,
         speaking: &back.from,
         before: Some(&request.plan.observed),
+        renamed: false,
         known: Known::default(),
     };
     let leader = members.iter().position(Member::is_leader);

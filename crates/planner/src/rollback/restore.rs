@@ -86,6 +86,7 @@ pub(super) fn plan_for(
         to: &back.to,
         speaking: &back.to,
         before: Some(&request.plan.observed),
+        renamed: false,
         known: Known::default(),
     };
     let leader = members.iter().position(Member::is_leader);

@@ -8,7 +8,7 @@ use quorate_hosts::swap::{
     self,
     paths::{NodePaths, artifact_dir},
 };
-use quorate_model::{ArtifactFile, Call, CallKind, NodeName, Outcome, Release};
+use quorate_model::{ArtifactFile, Call, CallKind, NodeName, Outcome, Release, member_word};
 use quorate_transport::{
     Answer, Command, LocalTransport, Output, Transport,
     http::{HttpRequest, authority},
@@ -28,6 +28,11 @@ impl LiveHands {
     /// Says it, and gives what came back as text. A refusal that clears by itself is answered by saying it again, until the limit.
     pub(crate) async fn say(&self, call: &Call, releases: &[&Release], limit: Duration) -> Said {
         let began = std::time::Instant::now();
+        let named = match self.with_ids(call).await {
+            Ok(named) => named,
+            Err(because) => return Answer::Failed(because),
+        };
+        let call = named.as_ref().unwrap_or(call);
         loop {
             let said = self.say_once(call, releases, limit).await;
             let Answer::Failed(because) = &said else { return said };
@@ -37,6 +42,31 @@ impl LiveHands {
             }
             tokio::time::sleep(RETRY_EVERY).await;
         }
+    }
+
+    /// The request with the ids that members have now in the place of their words; none where it has none.
+    async fn with_ids(&self, call: &Call) -> Result<Option<Call>, String> {
+        let CallKind::Http { url, body, .. } = &call.call else { return Ok(None) };
+        let speaks = |word: &str| {
+            url.contains(word) || body.as_deref().is_some_and(|body| body.contains(word))
+        };
+        let mut named = None;
+        for node in self.parts.cluster.nodes.iter().map(|node| &node.name) {
+            let word = member_word(node);
+            if !speaks(&word) {
+                continue;
+            }
+            let now = jiff::Timestamp::now();
+            let seen = self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await;
+            let id = seen.and_then(|seen| seen.member_id);
+            let id = id.ok_or_else(|| format!("{node} does not say which id it has"))?;
+            let call = named.get_or_insert_with(|| call.clone());
+            if let CallKind::Http { url, body, .. } = &mut call.call {
+                *url = url.replace(&word, &id);
+                *body = body.as_deref().map(|body| body.replace(&word, &id));
+            }
+        }
+        Ok(named)
     }
 
     async fn say_once(&self, call: &Call, releases: &[&Release], limit: Duration) -> Said {
