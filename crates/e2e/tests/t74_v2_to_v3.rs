@@ -104,6 +104,19 @@ fn t74_the_keys_of_v2_become_v3_keys_on_the_way_to_3_5_and_no_write_is_lost() {
     let left = said.split("remaining(").nth(1).and_then(|rest| rest.split('s').next());
     let left: u64 = left.unwrap_or_else(|| panic!("{said}")).parse().unwrap();
     assert!((3000..=3600).contains(&left), "{said}");
+    // What v3 cannot say was told before anybody stopped.
+    let told = bed.journal().into_iter().find_map(|recorded| match recorded.event {
+        RunEvent::BackedUp { step, verified: Some(text), .. }
+            if step.as_str().contains("v2-copy") =>
+        {
+            Some(text)
+        }
+        _ => None,
+    });
+    let told = told.expect("a proved copy of the v2 store");
+    for part in ["1 empty directory (/empty)", "1 hidden key (/_hidden/key)"] {
+        assert!(told.contains(part), "{told}");
+    }
     // T80: in this order, and what lay beside is gone only now.
     let steps = started(&bed.journal());
     let place = |part: &str| {

@@ -116,8 +116,9 @@ impl Lane {
 /// is gone, what was written since is written with the same values, and what stops, switches or starts an application may be said
 /// twice.
 fn harmless_to_repeat(step: &Step) -> bool {
-    let asks_or_writes_again = matches!(step.role, StepRole::Verify | StepRole::Restore)
-        && matches!(step.action, Action::Call { .. });
+    let asks_or_writes_again =
+        matches!(step.role, StepRole::Verify | StepRole::Precheck | StepRole::Restore)
+            && matches!(step.action, Action::Call { .. });
     asks_or_writes_again
         || matches!(
             step.action,

@@ -88,7 +88,8 @@ fn asked(plan: &HopPlan<'_, '_>, wave: &str, recipes: &[Recipe]) -> Result<Vec<S
     let mut steps = Vec::new();
     for (nth, recipe) in recipes.iter().enumerate() {
         let name = format!("{wave}-{}", nth + 1);
-        steps.extend(plan.recipe_steps(wave, &name, recipe, StepRole::Verify, None)?);
+        // Not tried again: the question waits by itself, and applications stand still meanwhile.
+        steps.extend(plan.recipe_steps(wave, &name, recipe, StepRole::Precheck, None)?);
     }
     Ok(steps)
 }

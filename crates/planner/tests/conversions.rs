@@ -239,12 +239,12 @@ fn everything_stands_still_while_one_copy_is_converted_for_all() {
     let wanted = [
         Precheck,
         Stage,
-        Verify,
+        Precheck,
         Backup,
         Verify,
         Go,
         DependantStop,
-        Verify,
+        Precheck,
         Stop,
         Backup,
         Verify,
@@ -390,13 +390,14 @@ fn until(plan: &Plan, role: StepRole) -> BTreeSet<StepId> {
 
 #[test]
 fn the_way_back_brings_everybodys_own_data_back() {
+    use StepRole::*;
     let mut world = with_application(with_tables("1.1.9"), true);
     let plan = ready(planned(&world, "1.2.3", Some("trees")));
     // Halted while members stood still.
     for name in ["a", "b", "c"] {
         world.down(name).disk_release = Some(release("1.1.9"));
     }
-    let early = ready(back(&world, &plan, &until(&plan, StepRole::Restore), None));
+    let early = ready(back(&world, &plan, &until(&plan, Restore), None));
     assert_eq!(check(&early), []);
     assert_eq!(
         (early.kind, early.parent.as_ref()),
@@ -405,7 +406,6 @@ fn the_way_back_brings_everybodys_own_data_back() {
     assert_eq!(early.losses, Vec::<String>::new(), "nobody wrote meanwhile");
     let mut roles: Vec<_> = steps(&early).into_iter().map(|step| step.role).collect();
     roles.dedup();
-    use StepRole::*;
     let wanted = [
         Go,
         DependantStop,

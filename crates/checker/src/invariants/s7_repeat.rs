@@ -29,7 +29,7 @@ impl<'p> Watch<'p> for Repeat<'p> {
         let probe = step.done.as_ref().filter(|done| can_tell(done, &step.action));
         // A question in the role of a proof compares, and changes nothing.
         // One in the role of a restore writes the same values again.
-        let asks = matches!(step.role, StepRole::Verify | StepRole::Restore)
+        let asks = matches!(step.role, StepRole::Verify | StepRole::Precheck | StepRole::Restore)
             && matches!(step.action, Action::Call { .. });
         if probe.is_none() && !asks && !harmless_to_repeat(&step.action) {
             let text = "has no probe that tells whether it has already happened, and is not harmless to repeat";

@@ -164,7 +164,7 @@ fn way(plan: &Plan) -> String {
     if plan.kind == PlanKind::Restart {
         return format!("every member stays on {}", plan.to);
     }
-    let places = plan.hops.iter().map(quorate_model::Hop::leads_to);
+    let places = plan.hops.iter().map(Hop::leads_to);
     std::iter::once(plan.from.to_string()).chain(places).collect::<Vec<_>>().join(" -> ")
 }
 

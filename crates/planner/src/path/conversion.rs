@@ -108,7 +108,7 @@ fn pointless(
 fn place(whole: &PathAnswer, from: &Release, conversion: &Conversion) -> Option<Release> {
     let way = || std::iter::once(from).chain(whole.hops.iter().map(|hop| &hop.to));
     let can = |release: &&Release| conversion.releases.contains(release);
-    let early = way().filter(can).filter(|release| !conversion.before.contains(release)).last();
+    let early = way().rev().filter(can).find(|release| !conversion.before.contains(release));
     early.or_else(|| way().find(can)).cloned()
 }
 

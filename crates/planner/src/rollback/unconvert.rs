@@ -288,11 +288,11 @@ fn serving<'m, 'a>(members: &'m [Member<'a>]) -> Option<&'m Member<'a>> {
 /// What the conversion made, relative to the state folder.
 fn made_by(hop: &Hop) -> String {
     let steps = hop.waves.iter().flat_map(|wave| &wave.steps);
-    let made = steps.filter_map(|step| match &step.action {
+    let mut made = steps.rev().filter_map(|step| match &step.action {
         Action::Backup { backup } if backup.made_of.is_some() => Some(backup.file.clone()),
         _ => None,
     });
-    made.last().unwrap_or_default()
+    made.next().unwrap_or_default()
 }
 
 /// The question for what was written since a conversion.

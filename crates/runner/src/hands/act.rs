@@ -30,7 +30,12 @@ impl LiveHands {
             Action::Backup { backup } => self.back_up(step, backup, hop).await,
             Action::Verify { backup } => self.verify(step, backup, hop).await,
             // What a proof compared is for the journal; other calls answer with nothing that a person would read.
-            Action::Call { call } if matches!(step.role, StepRole::Verify | StepRole::Restore) => {
+            Action::Call { call }
+                if matches!(
+                    step.role,
+                    StepRole::Verify | StepRole::Precheck | StepRole::Restore
+                ) =>
+            {
                 plain(outcome(self.say(call, &[&hop.to, &hop.from], step.limit).await, Some))
             }
             Action::TempSet { call, .. } => {

@@ -17,7 +17,7 @@ use quorate_model::{Facts, NodeName, Release};
 use quorate_transport::{Answer, beside, http::Pieces};
 use std::{path::Path, time::Duration};
 use tokio::io::AsyncWriteExt;
-use v2_keys::{compare, compare_restored};
+use v2_keys::compare_restored;
 
 /// What an action is asked for.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     match action {
         "etcd.save-snapshot" => act(limit, etcd::save(asked, limit)).await,
         "etcd.verify-snapshot" => proof(limit, etcd::snapshot(asked)).await,
-        "etcd.verify-v2-backup" => proof(limit, etcd::v2_backup(asked, compare)).await,
+        "etcd.verify-v2-backup" => proof(limit, conversion::v2_backup(asked)).await,
         "etcd.verify-restored-v2" => proof(limit, etcd::v2_backup(asked, compare_restored)).await,
         "etcd.restore-v2-backup" => act(limit, etcd_v2::restore(asked)).await,
         "etcd.list-contents" => proof(limit, etcd_contents::list(asked)).await,

@@ -68,18 +68,8 @@ pub(super) async fn convert(tools: &Path, source: &Path, file: &Path) -> Result<
             return Err(format!("{source} is no copy of a member's data folder: it has no {part}"));
         }
     }
-    // Beside the snapshot: whoever has room for that has room here, and the folder for temporary files may be small.
-    let beside = file.parent().unwrap_or(Path::new("."));
-    let fault = |error: std::io::Error| {
-        format!("cannot make a folder for the conversion in {}: {error}", beside.display())
-    };
-    tokio::fs::create_dir_all(beside).await.map_err(fault)?;
-    let place =
-        tempfile::Builder::new().prefix(".converting-").tempdir_in(beside).map_err(fault)?;
-    let data = place.path().join("data");
     let mut watch = Watch::start();
-    let copy = ["cp".to_owned(), "-a".into(), "--".into(), text(source), text(&data)];
-    scratch::run_within(&Command::new(copy), COPY_LIMIT).await?;
+    let (place, data) = copied(source, file).await?;
     watch.ended("copy");
     let mut store = settle(tools, &place, &data).await?;
     watch.ended("settle");
@@ -89,6 +79,28 @@ pub(super) async fn convert(tools: &Path, source: &Path, file: &Path) -> Result<
     let leased = finish(tools, &place, &data, &mut store, file).await?;
     watch.ended("finish");
     Ok(Converted { keys: store.keys.len(), passing: leased.keys, leases: leased.leases, unsayable })
+}
+
+/// What of a copy a v3 store cannot say, a clause each.
+pub(super) async fn unsayable(tools: &Path, source: &Path) -> Result<Vec<String>, String> {
+    let (place, data) = copied(source, source).await?;
+    settle(tools, &place, &data).await.map(|store| store.unsayable())
+}
+
+/// The copy again, to work on, beside a file: whoever has room for that has room there, and the folder for temporary files may be
+/// small.
+async fn copied(source: &Path, file: &Path) -> Result<(TempDir, PathBuf), String> {
+    let beside = file.parent().unwrap_or(Path::new("."));
+    let fault = |error: std::io::Error| {
+        format!("cannot make a folder for the conversion in {}: {error}", beside.display())
+    };
+    tokio::fs::create_dir_all(beside).await.map_err(fault)?;
+    let place =
+        tempfile::Builder::new().prefix(".converting-").tempdir_in(beside).map_err(fault)?;
+    let data = place.path().join("data");
+    let copy = ["cp".to_owned(), "-a".into(), "--".into(), text(source), text(&data)];
+    scratch::run_within(&Command::new(copy), COPY_LIMIT).await?;
+    Ok((place, data))
 }
 
 /// How long each part took, for who looks for what is slow.

@@ -21,6 +21,7 @@ use super::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use listed::{Comparison, OWN_KEY, shown};
+use quorate_model::Release;
 use quorate_transport::http::HttpClient;
 use serde_json::{Value, json};
 
@@ -80,6 +81,25 @@ pub(super) async fn convert(asked: Asked<'_>) -> Result<String, String> {
     let tools = hands.own_tools(asked.releases).await?;
     let (source, file) = (hands.state_file(source), hands.state_file(file));
     convert::convert(&tools, &source, &file).await.map(|converted| converted.to_string())
+}
+
+/// Proves a v2 backup, and tells with it what of it a v3 store could not say: whoever is to move there should know before.
+pub(super) async fn v2_backup(asked: Asked<'_>) -> Result<String, String> {
+    let said = etcd::v2_backup(asked, super::v2_keys::compare).await?;
+    // A member of 2.x has no v3 store that could tell how far it is.
+    let knows_v3 = |release: &&&Release| release.numbers().first().is_some_and(|major| *major >= 3);
+    if asked.releases.first().filter(knows_v3).is_none() {
+        return Ok(said);
+    }
+    let tools = asked.hands.own_tools(asked.releases).await?;
+    let unsayable = convert::unsayable(&tools, &asked.hands.state_file(asked.arg("file")?)).await;
+    let told = match unsayable {
+        Ok(clauses) if clauses.is_empty() => "a v3 store could say all of it".to_owned(),
+        Ok(clauses) => format!("a v3 store could not say: {}", clauses.join("; ")),
+        // The copy is proved all the same.
+        Err(because) => format!("whether a v3 store could say all of it is not known: {because}"),
+    };
+    Ok(format!("{said}; {told}"))
 }
 
 /// Restores a converted copy into a scratch member, and compares it with what the v2 store held.
