@@ -5,7 +5,7 @@
 //! until it is back.
 
 use crate::{
-    lane::{Lane, Stage, leaves_member_down},
+    lane::{Lane, Stage},
     machine::{Behind, Engine, Phase},
     steps::StepStatus,
 };
@@ -27,7 +27,7 @@ impl Engine {
             let stops = self.is_asked_to_rest();
             if let Some(lane) = self.lanes.iter().position(|lane| lane.stage == Stage::Entering) {
                 // Nobody stands still while a member is down by our doing.
-                let down = self.step_of(lane).is_some_and(|step| leaves_member_down(step.role));
+                let down = self.lanes.get(lane).is_some_and(|lane| self.is_down_by_intent(lane.at));
                 if stops && !down {
                     self.turn_to(lane, Stage::Left);
                 } else {
@@ -55,9 +55,7 @@ impl Engine {
     /// Whether the next of the steps that are one after another is needed to bring back who is down by our doing.
     fn next_brings_back(&self) -> bool {
         self.next_due().is_some_and(|at| {
-            let step = self.steps.get(&self.plan, at);
-            self.steps.limits(&self.plan, at).is_none()
-                && step.is_some_and(|step| leaves_member_down(step.role))
+            self.steps.limits(&self.plan, at).is_none() && self.is_down_by_intent(at)
         })
     }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     Effect,
-    lane::Stage,
+    lane::{Stage, leaves_member_down},
     machine::{Engine, Phase},
     steps::StepStatus,
 };
@@ -151,7 +151,9 @@ impl Engine {
             .filter_map(|at| match &self.steps.get(&self.plan, at)?.action {
                 Action::StandStill { key, host, start, .. } if self.owed.contains(key) => {
                     let unproved = self.stopped_after(at) && !self.proved_after(at);
-                    unproved.then(|| (key.clone(), format!("`{}` on {host}", start.run)))
+                    let switch = self.switch_due(at, host).map(|run| format!("`{run}`, then "));
+                    let line = format!("{}`{}` on {host}", switch.unwrap_or_default(), start.run);
+                    unproved.then(|| (key.clone(), line))
                 }
                 _ => None,
             })
@@ -171,10 +173,18 @@ impl Engine {
         }
     }
 
+    /// What an application on a host must still be told before its start, after a step.
+    fn switch_due(&self, set: usize, own: &quorate_model::Host) -> Option<&str> {
+        let open = self.after(set).filter(|(at, _)| !self.steps.is_over(*at));
+        open.into_iter().find_map(|(_, step)| match &step.action {
+            Action::Switch { host, act, .. } if host == own => Some(act.run.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether a member was stopped in a step's hop, before the step or after it: a conversion copies what stands still.
     fn stopped_in_hop_of(&self, at: usize) -> bool {
-        let first = (0..=at).find(|one| self.steps.hop(*one) == self.steps.hop(at));
-        self.stopped_after(first.unwrap_or(at))
+        self.stopped_after(self.first_of_hop(at))
     }
 
     /// Whether a member was stopped after a step, in its hop.
@@ -189,7 +199,9 @@ impl Engine {
     /// data are.
     fn proved_after(&self, set: usize) -> bool {
         let restored = self.after(set).filter(|(_, step)| step.role == StepRole::Restore).last();
-        let Some((restored, _)) = restored else { return false };
+        let Some((restored, _)) = restored.filter(|(at, _)| self.steps.is_over(*at)) else {
+            return false;
+        };
         let until = |step: &Step| matches!(step.role, StepRole::Verify | StepRole::DependantSwitch);
         let mut proofs = self.after(restored).filter(|(_, step)| until(step));
         proofs.all(|(at, _)| self.steps.is_over(at))
@@ -202,24 +214,39 @@ impl Engine {
         own.filter_map(|at| Some((at, self.steps.get(&self.plan, at)?)))
     }
 
-    /// A copy that the run has taken to put it back lacks what was written while the run stood still: as long as nobody was
-    /// stopped for it, whoever takes the run up takes another one.
+    /// What a run has copied, proved and asked before data are exchanged lacks what was written while it stood still: as long as
+    /// nobody was stopped, whoever takes the run up does so once more.
     pub(crate) fn renew_copies(&mut self) {
-        let put_back = |at: usize, file: &str| {
-            self.after(at).any(|(_, step)| {
-                matches!(&step.action, Action::Restore { backup, .. } if backup.file == file)
+        let exchanges = |at: usize| {
+            let first = self.first_of_hop(at);
+            self.after(first).any(|(_, step)| {
+                matches!(step.action, Action::Restore { .. } | Action::BringBack { .. })
             })
         };
+        let asks = |step: &Step| {
+            matches!(step.action, Action::Backup { .. } | Action::Verify { .. })
+                || step.role == StepRole::Precheck && matches!(step.action, Action::Call { .. })
+        };
         let due: Vec<usize> = (0..self.steps.len())
-            .filter(|at| {
-                let file = match self.steps.get(&self.plan, *at).map(|step| &step.action) {
-                    Some(Action::Backup { backup } | Action::Verify { backup }) => &backup.file,
-                    _ => return false,
-                };
-                put_back(*at, file) && !self.stopped_in_hop_of(*at)
-            })
+            .filter(|at| self.steps.get(&self.plan, *at).is_some_and(asks))
+            .filter(|at| exchanges(*at) && !self.stopped_in_hop_of(*at))
             .collect();
         due.into_iter().for_each(|at| self.steps.set(at, StepStatus::Pending));
+    }
+
+    fn first_of_hop(&self, at: usize) -> usize {
+        (0..=at).find(|one| self.steps.hop(*one) == self.steps.hop(at)).unwrap_or(at)
+    }
+
+    /// Whether the cluster is down by intent before a step, so that nobody comes to rest there: a conversion copies, converts
+    /// and proves in the middle of its outage.
+    pub(crate) fn is_down_by_intent(&self, at: usize) -> bool {
+        let Some(step) = self.steps.get(&self.plan, at) else { return false };
+        let hop = self.plan.hops.get(self.steps.hop(at));
+        leaves_member_down(step.role)
+            || hop.is_some_and(|hop| hop.conversion.is_some())
+                && matches!(step.role, StepRole::Stop | StepRole::Backup | StepRole::Verify)
+                && self.stopped_in_hop_of(at)
     }
 
     pub(crate) fn put_back(&mut self, key: &str, outcome: Outcome) {

@@ -199,7 +199,7 @@ impl Engine {
         else {
             return;
         };
-        let brings_back = self.step_of(lane).is_some_and(|step| leaves_member_down(step.role));
+        let brings_back = self.lanes.get(lane).is_some_and(|lane| self.is_down_by_intent(lane.at));
         if self.is_asked_to_rest() && !brings_back {
             // Asked while the step was looked at: it has not begun, and does not.
             return self.turn_to(lane, Stage::Entering);

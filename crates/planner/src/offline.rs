@@ -49,12 +49,20 @@ pub(crate) fn waves(
     waves.push(plan.backup_wave(title, &copies));
     waves.push(go(plan, name, conversion));
     waves.extend(dependants::stop(plan));
-    let settled = asked(plan, "settled", std::slice::from_ref(&conversion.settled))?;
+    // A person may have taken a day to answer: what was asked first is asked again.
+    let mut settled = asked(plan, "settled", std::slice::from_ref(&conversion.settled))?;
+    settled.extend(
+        asked(plan, "settled", &conversion.checks)?.into_iter().enumerate().map(|(nth, step)| {
+            Step { id: plan.id("settled", &format!("again-{}", nth + 1)), ..step }
+        }),
+    );
     waves.push(wave("settled", "nobody writes any more", settled));
     let mut stops = each(waves::stop);
     for stop in &mut stops {
         stop.precheck.extend(dependants::stand_still(plan));
-        stop.undo = Undo::ByPlan { text: "start it again, its data are as they were".into() };
+        stop.undo = Undo::ByPlan {
+            text: "`quorate rollback` starts it again, its data are as they were".into(),
+        };
     }
     waves.push(wave("stop", "everything stops", stops));
     let made = made(plan, conversion, last)?;

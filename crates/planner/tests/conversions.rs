@@ -471,3 +471,24 @@ fn what_was_written_since_is_named_and_what_was_cleared_does_not_come_back() {
     assert!(matches!(nothing, Planned::NothingToDo { .. }), "{nothing:?}");
     let _ = Digest::new("");
 }
+
+/// Whatever the first run wrote down: members that run with the data of before hold nothing of a time since, and all that the
+/// conversion listed would be taken for deleted.
+#[test]
+fn nothing_is_asked_of_members_that_have_gone_back_already() {
+    let mut world = with_application(with_tables("1.1.9"), true);
+    world.seen.facts.insert("cluster_id".into(), "before".into());
+    let plan = ready(planned(&world, "1.2.3", Some("trees")));
+    let begun = until(&plan, StepRole::DependantStart);
+    world.down("b").disk_release = Some(release("1.1.9"));
+    let again = ready(back(&world, &plan, &begun, None));
+    assert!(!steps(&again).iter().any(|step| step.id.as_str().contains("write-back")));
+    world.seen.facts.insert("cluster_id".into(), "converted".into());
+    world.seen.facts.insert("tables".into(), false.into());
+    let first = ready(back(&world, &plan, &begun, Some("1 written, 2 deleted since")));
+    let told = steps(&first).into_iter().find_map(|step| match &step.action {
+        Action::Confirm { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    assert!(told.unwrap().contains("1 written, 2 deleted since: that is written again"));
+}

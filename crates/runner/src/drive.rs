@@ -314,9 +314,11 @@ impl Driver {
         let Some(view) = &self.view else { return };
         let ClientNow { gap_ms, reads_stale, locks_broken } = view.now();
         let now = self.clock.now();
-        if let Some(max_ms) =
-            self.engine.plan().policy.client_gap_max_ms.filter(|max| gap_ms > *max)
-        {
+        let plan = self.engine.plan();
+        // An outage that the plan announced is no gap.
+        let planned = u64::try_from(plan.outage.as_millis()).unwrap_or(u64::MAX);
+        let max = plan.policy.client_gap_max_ms.map(|max| max.saturating_add(planned));
+        if let Some(max_ms) = max.filter(|max| gap_ms > *max) {
             self.engine.handle(Input::ClientGap { gap_ms, max_ms }, now);
         }
         if reads_stale > 0 {

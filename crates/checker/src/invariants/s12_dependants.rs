@@ -40,7 +40,9 @@ impl<'p> Watch<'p> for Dependants<'p> {
         _world: &World<'p>,
         _found: &mut Vec<Violation>,
     ) {
-        self.converts = plan.hops[index].conversion.is_some();
+        let hop = &plan.hops[index];
+        let brings_back = |step: &Step| matches!(step.action, Action::BringBack { .. });
+        self.converts = hop.conversion.is_some() || steps_of(hop).any(brings_back);
         self.switched.clear();
     }
 
@@ -105,7 +107,9 @@ fn is_switched(plan: &Plan, name: &DependantName) -> bool {
 
 /// Whether members get the data of this copy, or of what is made of it.
 fn put_on_members(hop: &Hop, copy: &Backup) -> bool {
+    // What is written again after a way back is read before it: nobody may write meanwhile.
     steps_of(hop).any(|step| match &step.action {
+        Action::BringBack { .. } => true,
         Action::Restore { backup, .. } => {
             backup.file == copy.file || backup.made_of.as_ref() == Some(&copy.file)
         }

@@ -107,23 +107,37 @@ fn try_rollback(request: &RollbackRequest<'_>) -> Result<Planned, Refusal> {
         let text = format!("every member of {} runs {release}", request.cluster.name);
         Ok(Planned::NothingToDo { release, text })
     };
-    let Some(hop) = hop_begun(request, &members) else { return nothing() };
-    let way = way_back(request, hop)?;
-    let conversions = &request.pack.recipes.conversions;
-    let conversion = hop.conversion.as_ref().and_then(|name| conversions.get_key_value(name));
-    let mut plan = if let Some((name, conversion)) = conversion {
-        match unconvert::plan(request, &members, &way, (name, conversion))? {
-            Some(plan) => plan,
-            None => return nothing(),
-        }
-    } else if taken(request, hop, &members) {
-        restore::plan(request, &members, &way)?
-    } else {
-        binaries::plan(request, &members, &way)?
-    };
+    let Some(mut plan) = way_over(request, &members)? else { return nothing() };
     plan.parent = Some(request.plan.digest.clone()).filter(|parent| *parent != Digest::new(""));
     plan.digest = crate::digest::plan_digest(&plan);
     Ok(Planned::Ready(Box::new(plan)))
+}
+
+/// The way back over the last hop that was begun and not gone back over since; none when there is none.
+fn way_over(
+    request: &RollbackRequest<'_>,
+    members: &[Member<'_>],
+) -> Result<Option<Plan>, Refusal> {
+    let conversions = &request.pack.recipes.conversions;
+    let mut left = request.plan.hops.len();
+    while let Some(at) = hop_begun(request, members, left) {
+        let hop = &request.plan.hops[at];
+        let way = way_back(request, hop)?;
+        let conversion = hop.conversion.as_ref().and_then(|name| conversions.get_key_value(name));
+        let plan = match conversion {
+            Some((name, conversion)) => {
+                unconvert::plan(request, members, &way, (name, conversion))?
+            }
+            None if taken(request, hop, members) => Some(restore::plan(request, members, &way)?),
+            None => Some(binaries::plan(request, members, &way)?),
+        };
+        if plan.is_some() {
+            return Ok(plan);
+        }
+        // Everybody serves with the data of before it: what came earlier is next.
+        left = at;
+    }
+    Ok(None)
 }
 
 /// Plans putting a backup back on every member, on the release that runs: `plan` has one hop, from that release to itself.
@@ -189,7 +203,7 @@ fn half_restored(request: &RollbackRequest<'_>) -> Refusal {
 }
 
 /// The last hop that was begun: some member runs its target or has it on its disk, or was left down on its way there.
-fn hop_begun<'a>(request: &RollbackRequest<'a>, members: &[Member<'_>]) -> Option<&'a Hop> {
+fn hop_begun(request: &RollbackRequest<'_>, members: &[Member<'_>], below: usize) -> Option<usize> {
     let plan = request.plan;
     let at = |release: &Release| members.iter().any(|member| member.release() == Some(release));
     // Where members stand still by intent on the release that stays, their files do not tell in which hop that was.
@@ -205,7 +219,9 @@ fn hop_begun<'a>(request: &RollbackRequest<'a>, members: &[Member<'_>]) -> Optio
             && (at(&hop.to) || members.iter().any(|member| left_on_its_way(plan, hop, member, &at)))
     };
     let broken = members.iter().any(|member| member.release().is_none());
-    plan.hops.iter().rev().find(begun).or_else(|| plan.hops.first().filter(|_| broken))
+    let hops = plan.hops.get(..below).unwrap_or_default();
+    let last = hops.iter().rposition(|hop| begun(&hop));
+    last.or_else(|| (broken && !hops.is_empty()).then_some(0))
 }
 
 /// Whether a member that was well when the plan was made does not serve now, and its files are still those of the hop's

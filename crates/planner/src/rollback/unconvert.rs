@@ -37,6 +37,7 @@ pub(super) fn plan(
     (name, conversion): (&str, &Conversion),
 ) -> Result<Option<Plan>, Refusal> {
     let Some(safety) = &request.pack.safety else { return Err(refusal([])) };
+    super::restore::permitted(request, members, way)?;
     if begun(request, way.hop, |step| matches!(step.action, Action::Clear { .. })) {
         return Err(cleared(request, name));
     }
@@ -89,7 +90,8 @@ pub(super) fn plan(
         }
     };
     let losses = losses(request, way.hop, conversion);
-    let asked = Asked { name, conversion, losses: &losses, since };
+    let told = request.since.and_then(|said| said.split("; ").next());
+    let asked = Asked { name, conversion, losses: &losses, told, since };
     let waves = build(&hop_plan, &asked).map_err(|fault| cannot_build(&fault.into()))?;
     let hop = Hop {
         from: back.from.clone(),
@@ -119,12 +121,14 @@ struct Asked<'a, 'm> {
     name: &'a str,
     conversion: &'a Conversion,
     losses: &'a [String],
+    /// How much was written since.
+    told: Option<&'a str>,
     /// How what was written since goes back, the member that tells it, and what the conversion made.
     since: Option<(&'a WriteBack, &'m Member<'a>, String)>,
 }
 
 fn build(plan: &HopPlan<'_, '_>, asked: &Asked<'_, '_>) -> Result<Vec<Wave>, Unrendered> {
-    let Asked { name, conversion, losses, since } = asked;
+    let Asked { name, conversion, losses, since, told } = asked;
     let members: Vec<&Member<'_>> = plan.servers().collect();
     let wave =
         |name: &str, title: &str, steps: Vec<Step>| plan.wave(name, title.to_owned(), None, steps);
@@ -137,7 +141,8 @@ fn build(plan: &HopPlan<'_, '_>, asked: &Asked<'_, '_>) -> Result<Vec<Wave>, Unr
             true => "Nothing is lost".to_owned(),
             false => format!("This will be lost: {}", losses.join("; ")),
         };
-        let text = format!("{lost}. The whole cluster stops meanwhile.");
+        let kept = told.map_or(String::new(), |told| format!(". {told}: that is written again"));
+        let text = format!("{lost}{kept}. The whole cluster stops meanwhile.");
         step.action = Action::Confirm { door: Door::Now, text };
         step.title = format!("say yes to going back over {name}");
     }
@@ -252,15 +257,20 @@ enum Wrote {
     Since(&'static str),
 }
 
-/// Nobody wrote before applications were started; where none is handled nobody knows.
+/// Nobody wrote before applications were started; where none is handled nobody knows from the moment on that members were seen to
+/// be back. And what runs with the data of before has nothing to tell of a time since.
 fn wrote(request: &RollbackRequest<'_>, hop: &Hop) -> Wrote {
+    let before = request.plan.observed.cluster_id();
+    if before.is_some() && request.observation.cluster_id() == before {
+        return Wrote::Nobody;
+    }
     let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);
     let handles = steps().any(|step| step.role == StepRole::DependantStart);
-    let role = if handles { StepRole::DependantStart } else { StepRole::Start };
+    let role = if handles { StepRole::DependantStart } else { StepRole::Rejoin };
     match begun(request, hop, |step| step.role == role) {
         false => Wrote::Nobody,
         true if handles => Wrote::Since("applications were started"),
-        true => Wrote::Since("members were started"),
+        true => Wrote::Since("members were back"),
     }
 }
 
@@ -309,7 +319,7 @@ pub struct Since {
 /// What to ask before a way back is planned: none when nobody can have written since a conversion, or nobody serves.
 pub fn since(request: &RollbackRequest<'_>, file: &str) -> Option<Since> {
     let members = members(request.pack, request.cluster, request.observation);
-    let hop = super::hop_begun(request, &members)?;
+    let hop = &request.plan.hops[super::hop_begun(request, &members, request.plan.hops.len())?];
     let back = request.pack.recipes.conversions.get(hop.conversion.as_ref()?)?.back.as_ref()?;
     let (Wrote::Since(_), Some(member)) = (wrote(request, hop), serving(&members)) else {
         return None;

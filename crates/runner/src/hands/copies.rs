@@ -3,7 +3,7 @@
 //! Invariant: what stands beside a copy says what was seen, and says nothing of what was not.
 //! Read next: `restore.rs`, where a copy is put back.
 
-use super::{act::plain, live::LiveHands};
+use super::{act::plain, call::first_line, live::LiveHands};
 use crate::drive::Done;
 use jiff::Timestamp;
 use quorate_engine::Verdict;
@@ -22,6 +22,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+/// Names a file that is newer than the copy, unless the folder that it would be in is aside.
+const RAN_SINCE: &str = r#"mark=$1 aside=$2
+shift 2
+if [ -e "$aside" ] || [ -L "$aside" ] || [ ! -e "$mark" ]; then exit 0; fi
+for folder; do find -L "$folder" -type f -newer "$mark" -print -quit || exit; done"#;
 
 /// Version of what stands beside a backup. The first did not say of which cluster and from which member the copy is.
 const RECORD_SCHEMA: u32 = 2;
@@ -277,10 +283,54 @@ impl LiveHands {
             let because = format!("{because}; a copy of data that somebody writes is not whole");
             return plain(Outcome::Failed { because });
         }
+        let stands_still = is_made_into_another(backup, hop);
+        if stands_still && let Err(because) = self.mark_copied(&backup.node).await {
+            return plain(Outcome::Failed { because });
+        }
         match self.save_copy(backup, &[&hop.from, &hop.to], step.limit).await {
             Ok(record) => self.backed_up(step, backup, record),
             Err(because) => plain(Outcome::Failed { because }),
         }
+    }
+
+    /// Where it is seen later whether a member has run since its data were copied.
+    fn copied_mark(&self, node: &NodeName) -> Result<(PathBuf, PathBuf), String> {
+        let folders = self.data_folders(node)?;
+        let main =
+            folders.into_iter().next().ok_or_else(|| format!("{node} has no data folder"))?;
+        let mark = beside(&main, &format!(".copied-{}", self.plan().digest.short()));
+        Ok((main, mark))
+    }
+
+    async fn mark_copied(&self, node: &NodeName) -> Result<(), String> {
+        let (_, mark) = self.copied_mark(node)?;
+        let touch = ["touch".to_owned(), "--".into(), mark.display().to_string()];
+        self.run(node, &Command::new(touch), MAKE_LIMIT).await.into_result().map(drop)
+    }
+
+    /// Why what was made of a stopped member's data must not be given to anybody: that member has run since. Asked until its own
+    /// data are moved aside.
+    pub(super) async fn ran_since_copy(&self, hop: &Hop) -> Result<Option<String>, String> {
+        let steps = || hop.waves.iter().flat_map(|wave| &wave.steps);
+        let source = steps().find_map(|step| match &step.action {
+            Action::Backup { backup } if is_made_into_another(backup, hop) => Some(&backup.node),
+            _ => None,
+        });
+        let Some(source) = source else { return Ok(None) };
+        let (main, mark) = self.copied_mark(source)?;
+        let aside = super::kept::aside(&main, &self.plan().digest);
+        let words = ["sh", "-c", RAN_SINCE, "copied"].map(str::to_owned);
+        let mut paths = vec![mark, aside];
+        paths.extend(self.data_folders(source)?);
+        let paths = paths.into_iter().map(|path| path.display().to_string());
+        let newer = Command::new(words.into_iter().chain(paths));
+        let newer = self.run(source, &newer, MAKE_LIMIT).await.into_result()?;
+        Ok((!newer.trim().is_empty()).then(|| {
+            format!(
+                "{source} has run since its data were copied ({} is newer), and what was written meanwhile would be lost: stop it, abort this run, and `quorate rollback` it; then begin anew",
+                first_line(&newer)
+            )
+        }))
     }
 
     pub(super) async fn verify(&self, step: &Step, backup: &Backup, hop: &Hop) -> Done {

@@ -170,7 +170,10 @@ impl LiveHands {
     pub(crate) async fn still_answers(&self, node: &NodeName) -> Option<String> {
         let now = jiff::Timestamp::now();
         let seen = self.parts.observer.look_node(node, quorate_observe::Depth::Gate, now).await?;
+        // Where data change form on the way members are given other ids.
+        let renamed = self.plan().hops.iter().any(|hop| hop.conversion.is_some());
         let planned = self.plan().observed.nodes.iter().find(|own| own.name == *node);
+        let planned = planned.filter(|_| !renamed);
         answers_as_itself(&seen, planned).then(|| {
             let service = self.node(node).and_then(|node| node.service.as_ref());
             let pid_file = service.and_then(ServiceSpec::process).map(|process| {

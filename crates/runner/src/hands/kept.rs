@@ -15,14 +15,23 @@ const TEST_LIMIT: Duration = Duration::from_secs(5);
 
 /// Puts what lies aside in its place again; what stands there meanwhile is kept under a name of its own. Where nothing lies aside
 /// it is in its place already.
-const BRING_BACK: &str = r#"[ -e "$2" ] || [ -L "$2" ] || exit 0
+const BRING_BACK: &str = r#"if [ ! -e "$2" ] && [ ! -L "$2" ]; then
+  if [ -e "$4" ] && [ ! -e "$3" ] && [ ! -L "$3" ]; then
+    echo "$2, which held the data of before, is not there any more" >&2
+    exit 1
+  fi
+  exit 0
+fi
 left=$3; n=1
 while [ -e "$left" ] || [ -L "$left" ]; do n=$((n + 1)); left=$3-$n; done
 if [ -e "$1" ] || [ -L "$1" ]; then mv -- "$1" "$left" || exit; fi
 exec mv -- "$2" "$1""#;
 
-/// Whether nothing lies aside any more.
-const IS_BACK: &str = r#"for aside; do [ ! -e "$aside" ] && [ ! -L "$aside" ] || exit 1; done"#;
+/// Whether nothing lies aside any more, of a member that was given other data and got its own again, or kept its own.
+const IS_BACK: &str = r#"mark=$1 left=$2
+shift 2
+for aside; do [ ! -e "$aside" ] && [ ! -L "$aside" ] || exit 1; done
+[ ! -e "$mark" ] || [ -e "$left" ] || [ -L "$left" ]"#;
 
 /// A folder that was tried several times lies aside several times.
 const CLEAR: &str = r#"rm -rf -- "$1" || exit
@@ -34,6 +43,11 @@ done"#;
 /// Where a plan moves what it gives other data in the place of.
 pub(super) fn aside(folder: &Path, plan: &Digest) -> PathBuf {
     beside(folder, &format!(".before-restore-{}", plan.short()))
+}
+
+/// The file that says that a plan has given a member other data.
+pub(super) fn given(main: &Path, plan: &Digest) -> PathBuf {
+    beside(main, &format!(".restored-{}", plan.short()))
 }
 
 fn script(text: &str, paths: impl IntoIterator<Item = PathBuf>) -> Command {
@@ -56,11 +70,11 @@ impl LiveHands {
             return Err(because);
         }
         let mut left = Vec::new();
-        // The main folder goes last: once it is back all are.
-        for folder in folders.iter().rev() {
-            let kept = beside(folder, &format!(".left-{}", self.plan().digest.short()));
+        // The main folder goes first: another one may lie in it, and what was moved aside of that, too.
+        for folder in &folders {
+            let kept = self.left(folder);
             left.push(kept.display().to_string());
-            let paths = [folder.clone(), aside(folder, parent), kept];
+            let paths = [folder.clone(), aside(folder, parent), kept, given(folder, parent)];
             self.run(node, &script(BRING_BACK, paths), limit).await.into_result()?;
         }
         Ok(format!("what it held meanwhile is kept in {}", left.join(" and ")))
@@ -75,7 +89,11 @@ impl LiveHands {
         let Some(way) = self.transport(node) else {
             return Answer::Failed(format!("there is no way to {node}"));
         };
-        let paths = folders.iter().map(|folder| aside(folder, parent));
+        let Some(main) = folders.first() else {
+            return Answer::Failed(format!("{node} has no data folder"));
+        };
+        let head = [given(main, parent), self.left(main)];
+        let paths = head.into_iter().chain(folders.iter().map(|folder| aside(folder, parent)));
         way.run(&script(IS_BACK, paths), TEST_LIMIT).await.map(|output| output.ok())
     }
 
@@ -98,6 +116,10 @@ impl LiveHands {
         Outcome::Succeeded { note: Some(format!("{} is deleted", gone.join(" and "))) }
     }
 
+    fn left(&self, folder: &Path) -> PathBuf {
+        beside(folder, &format!(".left-{}", self.plan().digest.short()))
+    }
+
     fn parent(&self) -> Result<&Digest, String> {
         self.plan().parent.as_ref().ok_or_else(|| "the plan reverses no other one".to_owned())
     }
@@ -105,8 +127,9 @@ impl LiveHands {
 
 #[cfg(test)]
 mod tests {
-    use super::{BRING_BACK, CLEAR, IS_BACK, aside, script};
+    use super::{BRING_BACK, CLEAR, IS_BACK, aside, given, script};
     use quorate_model::Digest;
+    use quorate_transport::beside;
     use std::{
         fs,
         path::{Path, PathBuf},
@@ -128,16 +151,48 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let data = place.path().join("etcd.1");
         let (aside, left) = (aside(&data, &Digest::new("abc")), place.path().join("left"));
-        let paths = [data.clone(), aside.clone(), left.clone()];
+        let mark = given(&data, &Digest::new("abc"));
+        let paths = [data.clone(), aside.clone(), left.clone(), mark.clone()];
         folder(&data, "converted");
         folder(&aside, "before");
-        assert!(!run(IS_BACK, std::slice::from_ref(&aside)));
+        fs::write(&mark, "").unwrap();
+        let asked = [mark, left.clone(), aside];
+        assert!(!run(IS_BACK, &asked));
         for _ in 0..2 {
             assert!(run(BRING_BACK, &paths));
             assert_eq!(fs::read_to_string(data.join("it")).unwrap(), "before");
             assert_eq!(fs::read_to_string(left.join("it")).unwrap(), "converted");
         }
-        assert!(run(IS_BACK, std::slice::from_ref(&aside)));
+        assert!(run(IS_BACK, &asked));
+    }
+
+    /// A log that lies in the data folder lies in what was moved aside of it.
+    #[test]
+    fn a_folder_within_another_comes_back_as_well() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, plan) = (place.path().join("data"), Digest::new("abc"));
+        folder(&data, "before");
+        folder(&data.join("wal"), "log of before");
+        for one in [data.join("wal"), data.clone()] {
+            fs::rename(&one, aside(&one, &plan)).unwrap();
+        }
+        folder(&data, "converted");
+        for one in [data.clone(), data.join("wal")] {
+            let left = beside(&one, ".left");
+            assert!(run(BRING_BACK, &[one.clone(), aside(&one, &plan), left, given(&one, &plan)]));
+        }
+        assert_eq!(fs::read_to_string(data.join("wal/it")).unwrap(), "log of before");
+    }
+
+    #[test]
+    fn what_is_gone_is_not_taken_for_what_is_back() {
+        let place = tempfile::tempdir().unwrap();
+        let [data, aside, left, mark] =
+            ["data", "aside", "left", "mark"].map(|name| place.path().join(name));
+        folder(&data, "converted");
+        fs::write(&mark, "").unwrap();
+        assert!(!run(IS_BACK, &[mark.clone(), left.clone(), aside.clone()]));
+        assert!(!run(BRING_BACK, &[data, aside, left, mark]));
     }
 
     #[test]
@@ -147,7 +202,7 @@ mod tests {
             (place.path().join("data"), place.path().join("aside"), place.path().join("left"));
         folder(&aside, "before");
         folder(&left, "converted");
-        assert!(run(BRING_BACK, &[data.clone(), aside, left]));
+        assert!(run(BRING_BACK, &[data.clone(), aside, left, place.path().join("mark")]));
         assert_eq!(fs::read_to_string(data.join("it")).unwrap(), "before");
     }
 

@@ -6,7 +6,7 @@
 use super::{call::outcome, kept, live::LiveHands, natives};
 use quorate_hosts::carry;
 use quorate_model::{Backup, Call, CallKind, Hop, NodeName, Outcome};
-use quorate_transport::{Answer, Command, beside};
+use quorate_transport::{Answer, Command};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -45,6 +45,10 @@ pub(super) struct PutBack<'a> {
 
 impl LiveHands {
     pub(super) async fn restore(&self, node: &NodeName, put: &PutBack<'_>, hop: &Hop) -> Outcome {
+        match self.ran_since_copy(hop).await {
+            Ok(None) => {}
+            Ok(Some(because)) | Err(because) => return Outcome::Failed { because },
+        }
         let kept = match self.make_room(node, put).await {
             Ok(kept) => kept,
             Err(because) => return Outcome::Failed { because },
@@ -167,7 +171,7 @@ impl LiveHands {
     /// The file that says that this plan has put the data back: beside the data folder, which belongs to the product.
     pub(super) fn restore_mark(&self, node: &NodeName) -> Option<PathBuf> {
         let data = self.data_folders(node).ok()?.into_iter().next()?;
-        Some(beside(&data, &format!(".restored-{}", self.plan().digest.short())))
+        Some(kept::given(&data, &self.plan().digest))
     }
 }
 

@@ -13,7 +13,9 @@ use crate::{
 };
 use jiff::Timestamp;
 use quorate_hosts::artifacts::silent;
-use quorate_model::{Action, NodeName, Plan, PlanKind, RunEvent, RunId, Seq, StepId};
+use quorate_model::{
+    Action, NodeName, Plan, PlanKind, RunEvent, RunId, Seq, Step, StepId, StepRole,
+};
 use quorate_planner::{
     RollbackRequest, rollback,
     rollback::{BackupAtHand, Since, since},
@@ -40,6 +42,8 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
         .into_iter()
         .filter_map(|recorded| match recorded.event {
             RunEvent::Started { step, .. } => Some(step),
+            // An application that was started when the run halted runs as well.
+            RunEvent::PutBack { key, .. } => starts(&plan, &key),
             _ => None,
         })
         .collect();
@@ -65,6 +69,15 @@ pub async fn make(setup: &Setup, run: &RunId) -> Result<Made, Problem> {
     let said = written_since(setup, &request).await?;
     request.since = said.as_deref();
     settle(setup, rollback(&request), cluster, Doing::GoBack)
+}
+
+/// The step that starts an application, by the key of its standing still.
+fn starts(plan: &Plan, key: &str) -> Option<StepId> {
+    let puts = |step: &&Step| {
+        step.role == StepRole::DependantStart
+            && matches!(&step.action, Action::TempPutBack { key: own } if own == key)
+    };
+    steps(plan).find(puts).map(|step| step.id.clone())
 }
 
 /// What a member says of what was written since a conversion, so that what would be lost of it is told before anybody is asked.
