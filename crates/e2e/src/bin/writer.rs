@@ -71,7 +71,7 @@ fn write_on(folder: &Path) -> io::Result<()> {
             }
             None => turn += 1,
         }
-        std::thread::sleep(PACE);
+        std::thread::park_timeout(PACE);
     }
     Ok(())
 }
