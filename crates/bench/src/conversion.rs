@@ -21,6 +21,8 @@ use quorate_transport::{
     http::{HttpClient, HttpRequest},
 };
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -233,7 +235,12 @@ async fn tool(bed: &Bed) -> Result<PathBuf, String> {
     let files = bed.setup.cache.bring(&artifact).await.map_err(said)?;
     let at = artifact.files.iter().position(|file| file.name == "etcdctl");
     let file = at.and_then(|at| files.get(at)).ok_or(format!("etcd {ON} has no etcdctl"))?;
-    Ok(file.clone())
+    // What lies in the cache is not to be run.
+    let first = cluster.nodes.first().and_then(|node| node.data_dir.as_ref());
+    let own = quorate_transport::beside(first.ok_or("a member has a data folder")?, ".etcdctl");
+    fs::copy(file, &own).map_err(said)?;
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o755)).map_err(said)?;
+    Ok(own)
 }
 
 async fn serves(http: &HttpClient, node: &Node) -> Result<(), String> {
